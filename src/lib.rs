@@ -4,6 +4,11 @@
 //!
 //! | module | what happens there |
 //! |---|---|
+//! | [`config`] | flags, environment and file become one checked value |
 //! | [`arn`] | the names of executions, state machines and Map runs |
 
 pub mod arn;
+pub mod config;
+pub mod retry;
+pub mod shutdown;
+pub mod telemetry;

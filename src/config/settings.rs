@@ -1,0 +1,93 @@
+//! The table of settings: one row each, from which the flags, the environment variables, the keys
+//! of the configuration file and the help text are made.
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The key in the configuration file: `queue_url`. The flag (`--queue-url`) and the
+    /// environment variable (`MISSTEP_QUEUE_URL`) are made from it.
+    pub key: &'static str,
+    /// What a value looks like, for the help text.
+    pub value: &'static str,
+    /// The value where none is given; `None` where there is none.
+    pub default: Option<&'static str>,
+    /// What it means, in one line.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// The environment variable: `MISSTEP_QUEUE_URL`.
+    pub fn variable(&self) -> String {
+        format!("MISSTEP_{}", self.key.to_ascii_uppercase())
+    }
+
+    /// The flag without its dashes: `queue-url`.
+    pub fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+}
+
+const fn setting(
+    key: &'static str,
+    value: &'static str,
+    default: Option<&'static str>,
+    meaning: &'static str,
+) -> Setting {
+    Setting { key, value, default, meaning }
+}
+
+/// Every setting, in the order in which they are documented.
+pub const SETTINGS: &[Setting] = &[
+    setting("queue_url", "URL", None, "The queue of failure events; required by `work`"),
+    setting(
+        "dlq_url",
+        "URL",
+        None,
+        "Its dead-letter queue; found through the queue's redrive policy when not given",
+    ),
+    setting("env", "NAME", Some("dev"), "The environment named in notifications (event_info.env)"),
+    setting("application_name", "NAME", None, "The application (analysis.application)"),
+    setting("notification_api", "URL", None, "The notification API; required by `work`"),
+    setting(
+        "internal_group_email",
+        "ADDRESS",
+        None,
+        "The developers' group address; required with the notification API",
+    ),
+    setting(
+        "external_group_email",
+        "ADDRESS",
+        None,
+        "CustomerAssist's group address; required with the notification API",
+    ),
+    setting(
+        "step_function_arns",
+        "ARN,…",
+        None,
+        "The state machines to handle, a version or alias counting as its machine; all when not given",
+    ),
+    setting(
+        "map_run_children",
+        "fold|notify",
+        Some("fold"),
+        "Events of a Distributed Map's children: acknowledged and counted, or treated like any other",
+    ),
+    setting("concurrency", "COUNT", Some("32"), "Messages in hand at once (1 to 1000)"),
+    setting("poll_wait_secs", "SECONDS", Some("10"), "How long one poll waits for messages (0 to 20)"),
+    setting(
+        "history_rate",
+        "CALLS|off",
+        Some("10"),
+        "GetExecutionHistory calls a second for the whole process, with a burst of 20 times that",
+    ),
+    setting("notify_timeout_secs", "SECONDS", Some("10"), "One attempt at a notification (1 to 300)"),
+    setting(
+        "max_notification_bytes",
+        "BYTES",
+        Some("262144"),
+        "The upper bound of a notification's body (4096 or more); what is cut is named in analysis.truncated",
+    ),
+    setting("log", "FILTER", Some("info"), "Which log lines appear, e.g. `debug` or `info,misstep=debug`"),
+    setting("log_format", "text|json", None, "How log lines look; text on a terminal, json otherwise"),
+    setting("shutdown_grace_secs", "SECONDS", Some("25"), "How long a stop may drain (0 to 900)"),
+];
