@@ -9,6 +9,7 @@
 
 pub mod arn;
 pub mod config;
+pub mod event;
 pub mod retry;
 pub mod shutdown;
 pub mod telemetry;

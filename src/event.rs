@@ -1,0 +1,182 @@
+//! The failure event: what EventBridge puts into the queue when an execution changes its status.
+//!
+//! [`parse`] takes the body of a message and returns the executions it speaks of. It knows
+//! AWS's shape of today and of 2019, LocalStack's, and the wrappings on the way: SNS
+//! notifications, Pipes arrays and records, and a target that passes `$.detail` alone. Only the
+//! execution's ARN and its status are needed; anything else that is missing, or of another type
+//! than expected, is left out.
+
+mod envelope;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::arn::ExecutionArn;
+pub use envelope::parse;
+
+/// The status of an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Under way.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended by an error.
+    Failed,
+    /// Ended by the state machine's own timeout.
+    TimedOut,
+    /// Ended by StopExecution.
+    Aborted,
+    /// Waits for a redrive of the Map run that it is a child of.
+    PendingRedrive,
+}
+
+impl Status {
+    const ALL: [Self; 6] =
+        [Self::Running, Self::Succeeded, Self::Failed, Self::TimedOut, Self::Aborted, Self::PendingRedrive];
+
+    /// As the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Aborted => "ABORTED",
+            Self::PendingRedrive => "PENDING_REDRIVE",
+        }
+    }
+
+    /// Reads what the API writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// Whether it is one that people are told of.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::TimedOut | Self::Aborted)
+    }
+}
+
+/// Why a body is not a status change of an execution. Says nothing of what the body holds beyond
+/// its shape.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotUnderstood {
+    /// The body, or what a wrapper holds, is no JSON.
+    #[error("{place} is not JSON: {why}")]
+    NotJson {
+        /// Which part: the body, or the text inside a wrapper.
+        place: &'static str,
+        /// What the parser said.
+        why: String,
+    },
+    /// JSON of another shape.
+    #[error("{0}")]
+    Shape(String),
+    /// An event of another kind.
+    #[error("an event {detail_type:?} of {source_name:?}, not a status change of a Step Functions execution")]
+    OtherEvent {
+        /// The envelope's `detail-type`.
+        detail_type: String,
+        /// The envelope's `source`.
+        source_name: String,
+    },
+    /// The execution's ARN is none.
+    #[error(transparent)]
+    Arn(#[from] crate::arn::ArnError),
+}
+
+/// A change of an execution's status.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatusChange {
+    /// The execution.
+    pub execution: ExecutionArn,
+    /// Its state machine, without version or alias; derived from the execution where the event
+    /// does not say.
+    pub state_machine_arn: String,
+    /// What it changed to.
+    pub status: Status,
+    /// How often the execution had been redriven; unknown in events from before that existed.
+    pub redrive_count: Option<u32>,
+    /// The execution's error, if it had one.
+    pub error: Option<String>,
+    /// The error's cause.
+    pub cause: Option<String>,
+    /// The execution's input as JSON text; EventBridge leaves out what is larger than 248 KB.
+    pub input: Option<String>,
+    /// When the execution ended.
+    pub stopped_at: Option<Timestamp>,
+}
+
+impl StatusChange {
+    /// What the same failure always has in common, and two failures never: the execution, its
+    /// status, and how often it was redriven before. A message's id would not do (a redrive from
+    /// the dead-letter queue gives a new one), nor the ARN alone (a redriven execution keeps it).
+    pub fn failure_key(&self) -> FailureKey {
+        let Self { execution, status, redrive_count, .. } = self;
+        FailureKey(format!("{execution} {} {}", status.as_str(), redrive_count.unwrap_or(0)))
+    }
+
+    fn from_detail(detail: &Value) -> Result<Self, NotUnderstood> {
+        let shape = |text: &str| NotUnderstood::Shape(text.to_owned());
+        let execution =
+            detail["executionArn"].as_str().ok_or_else(|| shape("the event names no executionArn"))?;
+        let execution = ExecutionArn::parse(execution)?;
+        let status = detail["status"].as_str().ok_or_else(|| shape("the event names no status"))?;
+        let status = Status::parse(status).ok_or_else(|| {
+            NotUnderstood::Shape(format!("no status of an execution: {:?}", shortened(status)))
+        })?;
+        let state_machine_arn =
+            detail["stateMachineArn"].as_str().map_or_else(|| execution.state_machine_arn(), str::to_owned);
+        Ok(Self {
+            state_machine_arn,
+            status,
+            redrive_count: detail["redriveCount"].as_u64().and_then(|count| u32::try_from(count).ok()),
+            error: text(&detail["error"]),
+            cause: text(&detail["cause"]),
+            input: text(&detail["input"]),
+            stopped_at: time(&detail["stopDate"]),
+            execution,
+        })
+    }
+}
+
+/// Identifies a failure across redeliveries; see [`StatusChange::failure_key`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FailureKey(String);
+
+impl FailureKey {
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A string as it is, anything but null as JSON text: LocalStack sends an empty input as the
+/// object `{}`, AWS always as a string.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// AWS sends epoch milliseconds as a number, LocalStack an ISO 8601 string.
+fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::Number(number) => {
+            let millis = number.as_i64().or_else(|| number.as_f64().map(|millis| millis as i64))?;
+            Timestamp::from_millisecond(millis).ok()
+        }
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests;
