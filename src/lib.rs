@@ -10,6 +10,8 @@
 pub mod arn;
 pub mod config;
 pub mod event;
+pub mod notify;
+pub mod queue;
 pub mod retry;
 pub mod shutdown;
 pub mod telemetry;

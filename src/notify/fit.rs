@@ -1,0 +1,216 @@
+//! Cutting a notification to the size that its channel takes: inputs first, the answer last.
+//!
+//! What was cut is named in `analysis.truncated` by its path, with `[]` for every element of a
+//! list. Long texts lose their ends, the longest first; only when that is not enough do lists lose
+//! their last elements.
+
+use serde_json::{Value, json};
+
+/// Texts that may be shortened, group after group.
+const TEXTS: &[&[&str]] = &[
+    &[
+        "event_details.payload",
+        "event_details.steps[].initial_input",
+        "analysis.in_flight[].input",
+        "analysis.failed_state.input",
+    ],
+    &[
+        "analysis.also_failed[].cause",
+        "analysis.failed_state.attempts[].cause",
+        "analysis.in_flight[].last_error.cause",
+        "analysis.parsed_cause.stack",
+        "analysis.root_cause.cause",
+        "analysis.cause",
+    ],
+    &[
+        "event_details.steps[].latest_error.cause",
+        "analysis.failed_state.cause",
+        "analysis.parsed_cause.message",
+        "analysis.failed_state.evidence",
+    ],
+];
+
+/// Lists that may be shortened, one after the other.
+const LISTS: &[&str] = &[
+    "analysis.also_failed",
+    "analysis.in_flight",
+    "analysis.failed_state.attempts",
+    "event_details.steps",
+    "analysis.root_cause.via",
+    "analysis.failed_state.path",
+];
+
+/// Texts are cut down to no less than this, in characters, as long as anything else is left.
+const SHORTEST: usize = 128;
+
+/// Cuts `data` (what a notification carries under that key) until `size` says that it is at most
+/// `most`. Always ends; with a bound too small for even the bare frame, what is left is the frame.
+pub fn fit(data: &mut Value, most: usize, size: impl Fn(&Value) -> usize) {
+    if size(data) <= most {
+        return;
+    }
+    for group in TEXTS {
+        let mut limit = group.iter().map(|path| longest(data, path)).max().unwrap_or(0);
+        while limit > SHORTEST {
+            limit = (limit / 2).max(SHORTEST);
+            for path in *group {
+                shorten(data, path, limit);
+            }
+            if size(data) <= most {
+                return;
+            }
+        }
+    }
+    for path in LISTS {
+        while halve(data, path) {
+            if size(data) <= most {
+                return;
+            }
+        }
+    }
+    shorten_all(data, SHORTEST);
+}
+
+/// Calls `visit` with every value that `path` leads to.
+fn each(value: &mut Value, path: &str, visit: &mut dyn FnMut(&mut Value)) {
+    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
+    let (key, list) = step.strip_suffix("[]").map_or((step, false), |key| (key, true));
+    let Some(inner) = value.get_mut(key) else { return };
+    let mut go = |inner: &mut Value| if rest.is_empty() { visit(inner) } else { each(inner, rest, visit) };
+    match inner {
+        Value::Array(items) if list => items.iter_mut().for_each(go),
+        inner => go(inner),
+    }
+}
+
+fn longest(data: &mut Value, path: &str) -> usize {
+    let mut longest = 0;
+    each(data, path, &mut |value| {
+        longest = longest.max(value.as_str().map_or(0, |text| text.chars().count()))
+    });
+    longest
+}
+
+fn shorten(data: &mut Value, path: &str, limit: usize) {
+    let mut cut = false;
+    each(data, path, &mut |value| cut |= shorten_text(value, limit));
+    if cut {
+        name(data, path);
+    }
+}
+
+fn shorten_text(value: &mut Value, limit: usize) -> bool {
+    let Value::String(text) = value else { return false };
+    let Some((end, _)) = text.char_indices().nth(limit) else { return false };
+    text.truncate(end);
+    text.push('…');
+    true
+}
+
+fn halve(data: &mut Value, path: &str) -> bool {
+    let mut cut = false;
+    each(data, path, &mut |value| {
+        if let Value::Array(items) = value
+            && !items.is_empty()
+        {
+            items.truncate(items.len() / 2);
+            cut = true;
+        }
+    });
+    if cut {
+        name(data, path);
+    }
+    cut
+}
+
+/// The last resort, for values that AWS itself bounds and only a hostile message makes long.
+fn shorten_all(value: &mut Value, limit: usize) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten_all(item, limit)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| shorten_all(field, limit)),
+        other => {
+            shorten_text(other, limit);
+        }
+    }
+}
+
+fn name(data: &mut Value, path: &str) {
+    if let Some(Value::Array(names)) = data.pointer_mut("/analysis/truncated")
+        && !names.iter().any(|known| known == path)
+    {
+        names.push(json!(path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn data(input: usize, cause: usize, siblings: usize) -> Value {
+        json!({
+            "event_info": {"execution_arn": "arn"},
+            "event_details": {
+                "payload": "i".repeat(input),
+                "steps": [{"name": "Charge", "initial_input": "\"".repeat(input),
+                           "latest_error": {"error": "E", "cause": "c".repeat(cause)}}],
+            },
+            "analysis": {
+                "cause": "c".repeat(cause),
+                "failed_state": {"name": "Charge", "input": "i".repeat(input), "error": "E", "cause": "c".repeat(cause),
+                                 "path": [], "attempts": [], "evidence": "the chain"},
+                "also_failed": vec![json!({"name": "S", "cause": "x".repeat(cause)}); siblings],
+                "truncated": [],
+            },
+        })
+    }
+
+    fn size(data: &Value) -> usize {
+        data.to_string().len()
+    }
+
+    #[test]
+    fn what_fits_is_not_touched() {
+        let mut small = data(10, 10, 1);
+        fit(&mut small, 4_096, size);
+        assert_eq!(small, data(10, 10, 1));
+    }
+
+    #[test]
+    fn inputs_give_way_before_the_answer() {
+        let mut large = data(100_000, 1_000, 1);
+        fit(&mut large, 16_384, size);
+        assert!(size(&large) <= 16_384);
+        assert_eq!(large["analysis"]["failed_state"]["cause"].as_str().map(str::len), Some(1_000));
+        assert_eq!(
+            large["analysis"]["truncated"],
+            json!([
+                "event_details.payload",
+                "event_details.steps[].initial_input",
+                "analysis.failed_state.input"
+            ])
+        );
+        assert!(large["event_details"]["payload"].as_str().unwrap().ends_with('…'));
+    }
+
+    #[test]
+    fn lists_give_way_when_texts_are_not_enough() {
+        let mut many = data(10, 10, 5_000);
+        fit(&mut many, 8_192, size);
+        assert!(size(&many) <= 8_192);
+        assert_eq!(many["analysis"]["truncated"], json!(["analysis.also_failed"]));
+        assert_eq!(many["event_details"]["steps"][0]["name"], "Charge");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn the_bound_always_holds(input in 0_usize..20_000, cause in 0_usize..3_000, siblings in 0_usize..30, most in 4_096_usize..100_000) {
+            let mut value = data(input, cause, siblings);
+            fit(&mut value, most, size);
+            prop_assert!(size(&value) <= most, "{} > {most}", size(&value));
+            prop_assert_eq!(&value["analysis"]["failed_state"]["name"], "Charge");
+        }
+    }
+}

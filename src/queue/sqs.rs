@@ -1,0 +1,287 @@
+//! The real queue: the only file that names the SQS client.
+//!
+//! The client's own retries are off: the settler, the leases and the intake each retry in their
+//! own way. Every call has a timeout, without which a connection that died silently would hold
+//! the worker for ever.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::primitives::Blob;
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
+    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{
+    AttributeValue, DeadLetter, EntryError, EntryResults, Message, Queue, QueueAttributes, QueueCounts,
+    QueueError, ReceiptHandle,
+};
+
+/// How long any call but a poll may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much longer than its own wait a poll may take.
+const POLL_MARGIN: Duration = Duration::from_secs(10);
+
+/// A queue on SQS.
+#[derive(Debug, Clone)]
+pub struct SqsQueue {
+    client: aws_sdk_sqs::Client,
+    url: String,
+}
+
+impl SqsQueue {
+    /// The queue at `url`. Nothing is asked of it yet.
+    pub fn new(aws: &SdkConfig, url: &str) -> Self {
+        let config = aws_sdk_sqs::config::Builder::from(aws)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts(CALL_TIMEOUT))
+            .build();
+        Self { client: aws_sdk_sqs::Client::from_conf(config), url: url.to_owned() }
+    }
+
+    async fn ask(
+        &self,
+        names: &[QueueAttributeName],
+    ) -> Result<impl Fn(QueueAttributeName) -> Option<String> + use<>, QueueError> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .map_err(|error| self.call_error("GetQueueAttributes", error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        Ok(move |name| attributes.get(&name).cloned())
+    }
+
+    fn call_error<E>(&self, operation: &'static str, error: SdkError<E>) -> QueueError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let code = error.code().map(str::to_owned);
+        QueueError::Call { operation, queue: self.url.clone(), code, source: Box::new(error) }
+    }
+
+    /// Puts the failed entries back into their places; an entry that SQS does not mention passed.
+    fn results(count: usize, failed: Vec<BatchResultErrorEntry>) -> EntryResults {
+        let mut results: EntryResults = vec![Ok(()); count];
+        for entry in failed {
+            if let Some(result) = entry.id.parse::<usize>().ok().and_then(|index| results.get_mut(index)) {
+                *result = Err(entry_error(entry));
+            }
+        }
+        results
+    }
+}
+
+fn timeouts(call: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(call)
+        .operation_timeout(call)
+        .build()
+}
+
+/// Whether the receipt handle stopped being good is known by code, and for
+/// `InvalidParameterValue` only by its text ("… Message does not exist or is not available for
+/// visibility timeout change", "… has expired").
+fn entry_error(entry: BatchResultErrorEntry) -> EntryError {
+    let code = entry.code;
+    let lost = entry.sender_fault && code.ends_with("ReceiptHandleIsInvalid")
+        || code.ends_with("MessageNotInflight")
+        || code.ends_with("InvalidParameterValue");
+    EntryError { code, message: entry.message.unwrap_or_default(), lost }
+}
+
+fn whole_seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX)
+}
+
+#[async_trait]
+impl Queue for SqsQueue {
+    async fn attributes(&self) -> Result<QueueAttributes, QueueError> {
+        let names = [QueueAttributeName::VisibilityTimeout, QueueAttributeName::RedrivePolicy];
+        let value = self.ask(&names).await?;
+        let answer = |what: String| QueueError::Answer {
+            operation: "GetQueueAttributes",
+            queue: self.url.clone(),
+            what,
+        };
+        let visibility_timeout = value(QueueAttributeName::VisibilityTimeout)
+            .and_then(|seconds| seconds.parse().ok())
+            .map(Duration::from_secs)
+            .ok_or_else(|| answer("without a visibility timeout".to_owned()))?;
+        let policy = match value(QueueAttributeName::RedrivePolicy) {
+            Some(text) if !text.is_empty() => serde_json::from_str::<Value>(&text)
+                .map_err(|error| answer(format!("with a redrive policy that is not JSON: {error}")))?,
+            _ => Value::Null,
+        };
+        // Some tools write the count as a string; SQS takes and returns both.
+        let count = &policy["maxReceiveCount"];
+        let max_receive_count = count
+            .as_u64()
+            .or_else(|| count.as_str()?.parse().ok())
+            .and_then(|count| u32::try_from(count).ok());
+        let dead_letter_url = policy["deadLetterTargetArn"].as_str().and_then(|arn| beside(&self.url, arn));
+        Ok(QueueAttributes { visibility_timeout, max_receive_count, dead_letter_url })
+    }
+
+    async fn counts(&self) -> Result<QueueCounts, QueueError> {
+        let names = [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+        ];
+        let value = self.ask(&names).await?;
+        let [visible, in_flight, delayed] =
+            names.map(|name| value(name).and_then(|count| count.parse().ok()).unwrap_or(0));
+        Ok(QueueCounts { visible, in_flight, delayed })
+    }
+
+    async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<Message>, QueueError> {
+        let limit = timeouts(wait + POLL_MARGIN);
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(i32::try_from(most).unwrap_or(10))
+            .wait_time_seconds(whole_seconds(wait))
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_attribute_names("All")
+            .customize()
+            .config_override(aws_sdk_sqs::Config::builder().timeout_config(limit))
+            .send()
+            .await
+            .map_err(|error| self.call_error("ReceiveMessage", error))?;
+        let received_at = Instant::now();
+        Ok(answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|raw| message(raw, received_at))
+            .collect())
+    }
+
+    async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<EntryResults, QueueError> {
+        let entries = receipts.iter().enumerate().map(|(index, receipt)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&receipt.0)
+                .build()
+                .expect("id and receipt handle are set")
+        });
+        let answer = self
+            .client
+            .delete_message_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.collect()))
+            .send()
+            .await
+            .map_err(|error| self.call_error("DeleteMessageBatch", error))?;
+        Ok(Self::results(receipts.len(), answer.failed))
+    }
+
+    async fn change_visibility(
+        &self,
+        changes: &[(ReceiptHandle, Duration)],
+    ) -> Result<EntryResults, QueueError> {
+        let entries = changes.iter().enumerate().map(|(index, (receipt, timeout))| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(index.to_string())
+                .receipt_handle(&receipt.0)
+                .visibility_timeout(whole_seconds(*timeout))
+                .build()
+                .expect("id and receipt handle are set")
+        });
+        let answer = self
+            .client
+            .change_message_visibility_batch()
+            .queue_url(&self.url)
+            .set_entries(Some(entries.collect()))
+            .send()
+            .await
+            .map_err(|error| self.call_error("ChangeMessageVisibilityBatch", error))?;
+        Ok(Self::results(changes.len(), answer.failed))
+    }
+
+    async fn dead_letter(&self, url: &str, letter: &DeadLetter) -> Result<(), QueueError> {
+        let attributes =
+            letter.attributes.iter().map(|(name, value)| (name.clone(), to_sdk(value))).collect();
+        self.client
+            .send_message()
+            .queue_url(url)
+            .message_body(&letter.body)
+            .set_message_attributes(Some(attributes))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| {
+                let code = error.code().map(str::to_owned);
+                QueueError::Call {
+                    operation: "SendMessage",
+                    queue: url.to_owned(),
+                    code,
+                    source: Box::new(error),
+                }
+            })
+    }
+}
+
+/// The URL of the queue that `arn` names, which lies beside the one at `url`: a dead-letter queue
+/// must be in the account and region of its source
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html>).
+fn beside(url: &str, arn: &str) -> Option<String> {
+    let name = arn.rsplit(':').next().filter(|name| !name.is_empty())?;
+    let (front, _) = url.rsplit_once('/')?;
+    Some(format!("{front}/{name}"))
+}
+
+/// A message without a receipt handle could be neither settled nor kept: SQS never sends one.
+fn message(raw: aws_sdk_sqs::types::Message, received_at: Instant) -> Option<Message> {
+    let system = raw.attributes.unwrap_or_default();
+    let number = |name| system.get(&name).and_then(|value| value.parse::<u64>().ok());
+    let receives = number(MessageSystemAttributeName::ApproximateReceiveCount).unwrap_or(1);
+    Some(Message {
+        id: raw.message_id.unwrap_or_default(),
+        receipt: ReceiptHandle(raw.receipt_handle?),
+        body: raw.body.unwrap_or_default(),
+        receives: u32::try_from(receives).unwrap_or(u32::MAX),
+        sent_at_ms: number(MessageSystemAttributeName::SentTimestamp),
+        attributes: raw
+            .message_attributes
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, value)| (name, from_sdk(value)))
+            .collect(),
+        received_at,
+    })
+}
+
+fn from_sdk(value: MessageAttributeValue) -> AttributeValue {
+    let data_type = value.data_type;
+    match value.binary_value {
+        Some(bytes) => AttributeValue::Bytes { data_type, value: bytes.into_inner() },
+        None => AttributeValue::Text { data_type, value: value.string_value.unwrap_or_default() },
+    }
+}
+
+fn to_sdk(value: &AttributeValue) -> MessageAttributeValue {
+    let builder = MessageAttributeValue::builder();
+    let builder = match value {
+        AttributeValue::Text { data_type, value } => builder.data_type(data_type).string_value(value),
+        AttributeValue::Bytes { data_type, value } => {
+            builder.data_type(data_type).binary_value(Blob::new(value.clone()))
+        }
+    };
+    builder.build().expect("the data type is set")
+}
