@@ -146,6 +146,53 @@ impl Serialize for ExecutionArn {
     }
 }
 
+/// The ARN of a Map run: `arn:PARTITION:states:REGION:ACCOUNT:mapRun:STATE_MACHINE/LABEL:ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MapRunArn {
+    text: String,
+    region: String,
+}
+
+impl MapRunArn {
+    /// Takes the ARN of a Map run apart.
+    ///
+    /// # Errors
+    /// When the text is not the ARN of a Map run, or its region is not shaped like one.
+    pub fn parse(text: &str) -> Result<Self, ArnError> {
+        let fail = |why| ArnError { expected: "a Map run", found: text.chars().take(300).collect(), why };
+        let parts: Vec<&str> = text.splitn(7, ':').collect();
+        let &["arn", partition, "states", region, _, "mapRun", name] = parts.as_slice() else {
+            return Err(fail("expected arn:PARTITION:states:REGION:ACCOUNT:mapRun:…"));
+        };
+        if !is_partition(partition) {
+            return Err(fail("the partition is not one of AWS's"));
+        }
+        if !is_region(region) {
+            return Err(fail("the region is not shaped like one"));
+        }
+        if name.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(fail("its name is missing, or it holds white space or control characters"));
+        }
+        Ok(Self { text: text.to_owned(), region: region.to_owned() })
+    }
+
+    /// The whole ARN.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The region that the Map run ran in, where alone it can be asked about.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+}
+
+impl fmt::Display for MapRunArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// The ARN of a state machine without the version or alias and without a Map run's label:
 /// `…:stateMachine:NAME/LABEL:3` becomes `…:stateMachine:NAME`. Text of another shape stays as
 /// it is.
@@ -231,6 +278,19 @@ mod tests {
         let arn = ExecutionArn::parse("arn:aws:states:us-east-1:1:express:fast:name:uuid").unwrap();
         assert_eq!(arn.workflow(), Workflow::Express);
         assert_eq!(arn.name(), "name:uuid");
+    }
+
+    #[test]
+    fn a_map_run_arn_is_told_from_others() {
+        let arn = MapRunArn::parse("arn:aws:states:eu-west-1:1:mapRun:orders/Each:0a1b").unwrap();
+        assert_eq!(arn.region(), "eu-west-1");
+        for text in [
+            "arn:aws:states:eu-west-1:1:execution:orders/Each:0a1b",
+            "arn:aws:states:evil.example.com:1:mapRun:orders/Each:0a1b",
+            "arn:aws:states:eu-west-1:1:mapRun:",
+        ] {
+            assert!(MapRunArn::parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -5,11 +5,17 @@
 //! | module | what happens there |
 //! |---|---|
 //! | [`config`] | flags, environment and file become one checked value |
+//! | [`event`] | the failure event, out of all its wrappings |
 //! | [`arn`] | the names of executions, state machines and Map runs |
+//! | [`history`] | what happened in an execution, read from the service or from a file |
+//! | [`analysis`] | from a history to the state that tripped; pure |
+//! | [`notify`] | audiences, routes and channels |
 
+pub mod analysis;
 pub mod arn;
 pub mod config;
 pub mod event;
+pub mod history;
 pub mod notify;
 pub mod queue;
 pub mod retry;

@@ -1,0 +1,232 @@
+//! The history of an execution in our own types, and the seam through which it is read.
+//!
+//! Every way of getting a history ([`file`], [`sfn`]) ends in [`HistoryEvent`]s, so that the
+//! analysis knows neither a client nor a file format. Only what the analysis needs is kept of an
+//! event's details. An event type that is not known is kept by its name and means nothing.
+
+pub mod event_type;
+pub mod file;
+pub mod read;
+pub mod sfn;
+
+use jiff::Timestamp;
+
+pub use event_type::{EventType, StateType, Work};
+pub use read::{
+    Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
+    ReadClass, ReadError,
+};
+
+/// How an execution stands or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// It has not ended.
+    Running,
+    /// It ended as meant.
+    Succeeded,
+    /// An error ended it.
+    Failed,
+    /// Its state machine's timeout ended it.
+    TimedOut,
+    /// Somebody or something stopped it.
+    Aborted,
+}
+
+impl Status {
+    /// Reads the name that AWS gives it: `TIMED_OUT`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "RUNNING" | "PENDING_REDRIVE" => Self::Running,
+            "SUCCEEDED" => Self::Succeeded,
+            "FAILED" => Self::Failed,
+            "TIMED_OUT" => Self::TimedOut,
+            "ABORTED" => Self::Aborted,
+            _ => return None,
+        })
+    }
+
+    /// The name that AWS gives it: `TIMED_OUT`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::TimedOut => "TIMED_OUT",
+            Self::Aborted => "ABORTED",
+        }
+    }
+}
+
+/// One event of a history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryEvent {
+    /// Its number, counted from 1 without gaps in a whole history.
+    pub id: i64,
+    /// The event that it followed in its own branch; 0 for none. For some types it says something
+    /// else: see the analysis.
+    pub previous_event_id: i64,
+    /// When it happened; unknown where the source did not say it readably.
+    pub timestamp: Option<Timestamp>,
+    /// What happened.
+    pub event_type: EventType,
+    /// The particulars that the analysis needs.
+    pub details: Details,
+}
+
+/// The particulars of an event, whatever its type. What its type does not have is `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Details {
+    /// The name of the state, or of the Map for an iteration's events.
+    pub name: Option<String>,
+    /// Which iteration of a Map, counted from 0.
+    pub index: Option<i64>,
+    /// The input of the execution or of the state, as JSON text.
+    pub input: Option<String>,
+    /// What a submitted task answered, as JSON text: it names a nested execution.
+    pub output: Option<String>,
+    /// The error's name.
+    pub error: Option<String>,
+    /// The error's cause.
+    pub cause: Option<String>,
+    /// The state that an expression failed in.
+    pub state: Option<String>,
+    /// The field whose expression failed.
+    pub location: Option<String>,
+    /// What a task calls.
+    pub resource: Option<String>,
+    /// The service that a task calls.
+    pub resource_type: Option<String>,
+    /// A scheduled task's timeout, in seconds.
+    pub timeout_seconds: Option<i64>,
+    /// A scheduled task's heartbeat, in seconds.
+    pub heartbeat_seconds: Option<i64>,
+    /// The Map run that a Distributed Map started.
+    pub map_run_arn: Option<String>,
+    /// How often the execution or the Map run was redriven.
+    pub redrive_count: Option<i64>,
+}
+
+/// The events of one execution, in the order of their ids, each id once.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    events: Vec<HistoryEvent>,
+    complete: bool,
+    notes: Vec<String>,
+}
+
+impl History {
+    /// Takes all the events that there are. Gaps and repeated ids are noted, and gaps make the
+    /// history incomplete.
+    pub fn whole(events: Vec<HistoryEvent>) -> Self {
+        let mut history = Self { complete: true, ..Self::default() };
+        let read = events.len();
+        history.events = in_order(events);
+        if history.events.len() < read {
+            let twice = read - history.events.len();
+            history.notes.push(format!("{twice} events repeated an id; the first of each was taken."));
+        }
+        let (gaps, first) = gaps(&history.events);
+        if let Some((from, to)) = first {
+            history.complete = false;
+            let more =
+                if gaps > 1 { format!(", and there are {} more gaps", gaps - 1) } else { String::new() };
+            history.notes.push(format!("Events {from} to {to} are missing{more}."));
+        }
+        history
+    }
+
+    /// Takes the newest events of a history whose older ones were not read.
+    pub fn newest(events: Vec<HistoryEvent>) -> Self {
+        Self { events: in_order(events), complete: false, notes: Vec::new() }
+    }
+
+    /// Marks the history as not all of what there is, and says why.
+    #[must_use]
+    pub fn incomplete(mut self, note: impl Into<String>) -> Self {
+        self.complete = false;
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Says something that its reader should know about it.
+    #[must_use]
+    pub fn noted(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// The events, in the order of their ids.
+    pub fn events(&self) -> &[HistoryEvent] {
+        &self.events
+    }
+
+    /// Whether this is the whole history up to its last event.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// What its reader should know: why it is not complete, what was repaired.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}
+
+/// Sorted by id and not by time: several events share a millisecond.
+fn in_order(mut events: Vec<HistoryEvent>) -> Vec<HistoryEvent> {
+    if !events.is_sorted_by(|a, b| a.id < b.id) {
+        events.sort_by_key(|event| event.id);
+        events.dedup_by_key(|event| event.id);
+    }
+    events
+}
+
+/// How many runs of ids are missing, and the first of them.
+fn gaps(events: &[HistoryEvent]) -> (usize, Option<(i64, i64)>) {
+    let (mut count, mut first, mut expected) = (0, None, 1);
+    for event in events {
+        if event.id > expected {
+            count += 1;
+            first.get_or_insert((expected, event.id - 1));
+        }
+        expected = event.id.saturating_add(1);
+    }
+    (count, first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(id: i64) -> HistoryEvent {
+        HistoryEvent {
+            id,
+            previous_event_id: id - 1,
+            timestamp: None,
+            event_type: EventType::parse("TaskStarted"),
+            details: Details::default(),
+        }
+    }
+
+    #[test]
+    fn events_are_put_in_the_order_of_their_ids() {
+        let history = History::whole(vec![event(3), event(1), event(2)]);
+        assert!(history.is_complete());
+        assert!(history.events().iter().map(|event| event.id).eq(1..=3));
+    }
+
+    #[test]
+    fn a_gap_makes_a_history_incomplete_and_is_named() {
+        let history = History::whole(vec![event(3), event(4), event(9)]);
+        assert!(!history.is_complete());
+        assert_eq!(history.notes(), ["Events 1 to 2 are missing, and there are 1 more gaps."]);
+    }
+
+    #[test]
+    fn a_repeated_id_is_taken_once_and_said() {
+        let history = History::whole(vec![event(1), event(2), event(2)]);
+        assert!(history.is_complete());
+        assert_eq!(history.events().len(), 2);
+        assert_eq!(history.notes(), ["1 events repeated an id; the first of each was taken."]);
+    }
+}

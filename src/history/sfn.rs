@@ -1,0 +1,191 @@
+//! Reads from Step Functions. Only this file and what is below it name that client.
+//!
+//! A call is made once: retries and limits on the rate of calls wrap this reader from outside.
+
+mod convert;
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::{Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_sfn::Client;
+use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sfn::operation::describe_map_run::DescribeMapRunOutput;
+use aws_sdk_sfn::types::ExecutionStatus;
+use lru::LruCache;
+
+use super::{
+    Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
+    ReadClass, ReadError, Status,
+};
+use crate::arn::{ExecutionArn, MapRunArn, Workflow};
+
+/// AWS has fewer commercial regions than this; a client of each is kept.
+const CLIENTS: NonZeroUsize = NonZeroUsize::new(40).expect("40 is not zero");
+
+/// A page of 1,000 events may hold tens of megabytes.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Reads executions of any region with the credentials of one configuration.
+#[derive(Debug)]
+pub struct SfnReader {
+    config: SdkConfig,
+    clients: Mutex<LruCache<String, Client>>,
+}
+
+impl SfnReader {
+    /// A reader with this configuration's credentials and endpoint. Its region is not used: an
+    /// execution can only be read in its own.
+    pub fn new(config: &SdkConfig) -> Self {
+        Self { config: config.clone(), clients: Mutex::new(LruCache::new(CLIENTS)) }
+    }
+
+    fn client(&self, region: &str) -> Client {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let config = aws_sdk_sfn::config::Builder::from(&self.config)
+                .region(Region::new(region.to_owned()))
+                .retry_config(RetryConfig::disabled())
+                .timeout_config(
+                    TimeoutConfig::builder()
+                        .connect_timeout(Duration::from_secs(5))
+                        .operation_attempt_timeout(CALL_TIMEOUT)
+                        .operation_timeout(CALL_TIMEOUT)
+                        .build(),
+                )
+                .build();
+            Client::from_conf(config)
+        };
+        clients.get_or_insert_ref(region, make).clone()
+    }
+}
+
+#[async_trait]
+impl ExecutionReader for SfnReader {
+    async fn history_page(
+        &self,
+        execution: &ExecutionArn,
+        page: &PageRequest,
+    ) -> Result<HistoryPage, ReadError> {
+        let call = || Call { operation: "GetExecutionHistory", target: execution.to_string() };
+        if execution.workflow() == Workflow::Express {
+            return Err(ReadError::new(
+                ReadClass::Unsupported,
+                call(),
+                "an Express execution keeps no history that the API could read; look into its log group",
+            ));
+        }
+        let answer = self
+            .client(execution.region())
+            .get_execution_history()
+            .execution_arn(execution.as_str())
+            .reverse_order(page.newest_first)
+            .max_results(i32::try_from(page.max_results).unwrap_or(i32::MAX))
+            .set_next_token(page.token.clone())
+            .send()
+            .await
+            .map_err(|error| read_error(call(), error))?;
+        Ok(HistoryPage {
+            events: answer.events.into_iter().map(convert::event).collect(),
+            next_token: answer.next_token,
+        })
+    }
+
+    async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
+        let call = || Call { operation: "DescribeExecution", target: execution.to_string() };
+        let answer = self
+            .client(execution.region())
+            .describe_execution()
+            .execution_arn(execution.as_str())
+            .send()
+            .await
+            .map_err(|error| read_error(call(), error))?;
+        Ok(ExecutionDescription {
+            status: Status::parse(answer.status.as_str()),
+            input: answer.input,
+            error: answer.error,
+            cause: answer.cause,
+        })
+    }
+
+    async fn describe_map_run(&self, map_run: &MapRunArn) -> Result<MapRunDescription, ReadError> {
+        let call = || Call { operation: "DescribeMapRun", target: map_run.to_string() };
+        let answer = self
+            .client(map_run.region())
+            .describe_map_run()
+            .map_run_arn(map_run.as_str())
+            .send()
+            .await
+            .map_err(|error| read_error(call(), error))?;
+        Ok(describe_map_run(&answer))
+    }
+
+    async fn children(
+        &self,
+        map_run: &MapRunArn,
+        status: Status,
+        limit: u32,
+    ) -> Result<Vec<ExecutionArn>, ReadError> {
+        let call = || Call { operation: "ListExecutions", target: map_run.to_string() };
+        let answer = self
+            .client(map_run.region())
+            .list_executions()
+            .map_run_arn(map_run.as_str())
+            .status_filter(ExecutionStatus::from(status.as_str()))
+            .max_results(i32::try_from(limit).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| read_error(call(), error))?;
+        answer
+            .executions
+            .iter()
+            .map(|child| {
+                ExecutionArn::parse(&child.execution_arn)
+                    .map_err(|error| ReadError::new(ReadClass::Unreachable, call(), error))
+            })
+            .collect()
+    }
+}
+
+fn describe_map_run(answer: &DescribeMapRunOutput) -> MapRunDescription {
+    let children = answer.execution_counts.as_ref().map_or_else(ChildCounts::default, |counts| ChildCounts {
+        pending: counts.pending,
+        running: counts.running,
+        succeeded: counts.succeeded,
+        failed: counts.failed,
+        timed_out: counts.timed_out,
+        aborted: counts.aborted,
+        total: counts.total,
+    });
+    MapRunDescription {
+        status: answer.status.as_str().to_owned(),
+        children,
+        tolerated_failure_count: answer.tolerated_failure_count,
+        tolerated_failure_percentage: answer.tolerated_failure_percentage,
+    }
+}
+
+fn read_error<E>(call: Call, error: SdkError<E>) -> ReadError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let class = match &error {
+        SdkError::ServiceError(answer) => {
+            ReadClass::of_answer(answer.err().code(), answer.raw().status().as_u16())
+        }
+        // The SDK has no public type for credentials that it could not find; they come as a call
+        // that could not be made, with their own words in its sources.
+        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if speaks_of_credentials(&error) => {
+            ReadClass::Credentials
+        }
+        _ => ReadClass::Unreachable,
+    };
+    ReadError::new(class, call, error)
+}
+
+fn speaks_of_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.to_string().to_lowercase().contains("credential"))
+}
