@@ -12,51 +12,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::arn::ExecutionArn;
+use crate::history::Status;
 pub use envelope::parse;
-
-/// The status of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// Under way.
-    Running,
-    /// Ended well.
-    Succeeded,
-    /// Ended by an error.
-    Failed,
-    /// Ended by the state machine's own timeout.
-    TimedOut,
-    /// Ended by StopExecution.
-    Aborted,
-    /// Waits for a redrive of the Map run that it is a child of.
-    PendingRedrive,
-}
-
-impl Status {
-    const ALL: [Self; 6] =
-        [Self::Running, Self::Succeeded, Self::Failed, Self::TimedOut, Self::Aborted, Self::PendingRedrive];
-
-    /// As the API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "RUNNING",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::TimedOut => "TIMED_OUT",
-            Self::Aborted => "ABORTED",
-            Self::PendingRedrive => "PENDING_REDRIVE",
-        }
-    }
-
-    /// Reads what the API writes.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
-    /// Whether it is one that people are told of.
-    pub fn is_failure(self) -> bool {
-        matches!(self, Self::Failed | Self::TimedOut | Self::Aborted)
-    }
-}
 
 /// Why a body is not a status change of an execution. Says nothing of what the body holds beyond
 /// its shape.
