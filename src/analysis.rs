@@ -1,3 +1,276 @@
-//! From a history to what failed and why: pure functions, without I/O and without a clock.
+//! From a history to what went wrong. Pure: no I/O, no clock.
+//!
+//! [`analyse`] builds the [`timeline`] up to the event that ended the execution, finds the state
+//! to blame, and tells what became of every other one. What the history does not say is `None`.
 
+pub mod answer;
+mod blame;
 pub mod cause;
+mod outcome;
+pub mod timeline;
+
+use crate::arn::{ExecutionArn, MapRunArn};
+use crate::history::{EventType, History, HistoryEvent, StateType, Status};
+use answer::{
+    AlsoFailed, Busy, Confidence, FailedAttempt, FailedState, Failure, Hop, HopKind, InFlight, RootCause,
+    Step,
+};
+use blame::Verdict;
+use timeline::{Builder, InstanceId, Moment, Timeline};
+
+/// How many of the most-entered states are named when an execution ran out of events.
+const BUSIEST: usize = 5;
+
+/// Which end of an execution is asked about. By default the last one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Question {
+    /// How the execution ended.
+    pub status: Option<Status>,
+    /// How often the execution had been redriven then: every redrive is followed by another end.
+    pub redrive_count: Option<u32>,
+}
+
+/// What a history says about an execution.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    /// How the execution ended; `Running` if the end asked about is not in the history.
+    pub status: Status,
+    /// The error and cause of its last event.
+    pub failure: Failure,
+    /// Its input, as JSON text.
+    pub payload: Option<String>,
+    /// The state whose failure ended it.
+    pub failed_state: Option<FailedState>,
+    /// The deepest cause inside this history, without the execution's ARN.
+    pub root_cause: Option<RootCause>,
+    /// Where the cause lies deeper: what the root cause's state ran.
+    pub lead: Option<Lead>,
+    /// What the innermost states were doing when a timeout or an abort ended it.
+    pub in_flight: Vec<InFlight>,
+    /// Other states with errors, and those that fell with the failed one.
+    pub also_failed: Vec<AlsoFailed>,
+    /// One entry a name of a state with an error.
+    pub steps: Vec<Step>,
+    /// The states entered most often, where the execution ran out of events.
+    pub busiest: Vec<Busy>,
+    /// What happened to the execution after the end asked about.
+    pub since: Option<String>,
+    /// What a reader of the analysis should know about its grounds.
+    pub notes: Vec<String>,
+    /// What happened when.
+    pub timeline: Timeline,
+}
+
+/// Something that a failed state ran, whose own history says more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lead {
+    /// Another execution.
+    Execution(ExecutionArn),
+    /// The children of a Map run.
+    MapRun(MapRunArn),
+}
+
+/// The index of the event that ended the execution in the way asked about; `None` if it is not
+/// there, or not there yet.
+pub fn find_end(history: &History, question: &Question) -> Option<usize> {
+    let events = history.events();
+    let ends = (0..events.len()).filter_map(|index| Some((index, events[index].event_type.end()?)));
+    let as_asked = |(_, end): &(usize, Status)| question.status.is_none_or(|status| status == *end);
+    let end = match question.redrive_count {
+        Some(count) => {
+            let mut ends = ends;
+            ends.nth(usize::try_from(count).ok()?).filter(as_asked)
+        }
+        None => ends.rev().find(as_asked),
+    };
+    end.map(|(index, _)| index)
+}
+
+/// Analyses a history.
+pub fn analyse(history: &History, question: &Question) -> Analysis {
+    let events = history.events();
+    let end = find_end(history, question);
+    let mut builder = Builder::new(events);
+    for index in 0..end.unwrap_or(events.len()) {
+        builder.push(index);
+    }
+    let status = end.and_then(|end| events[end].event_type.end()).unwrap_or(Status::Running);
+    let in_flight = outcome::in_flight(&builder.timeline);
+    let ran_out = end.is_some_and(|end| blame::ran_out_of_events(&events[end]));
+    let verdict = end.filter(|_| status == Status::Failed && !ran_out).and_then(|end| {
+        blame::by_cause(&builder, end)
+            .or_else(|| blame::by_chain(&builder, end))
+            .or_else(|| blame::by_what_is_left(&builder, end, &in_flight))
+    });
+    if let Some((verdict, end)) = verdict.as_ref().zip(end) {
+        builder.ended_by(verdict, Moment::of(events, end));
+        builder.timeline.failed = Some(verdict.instance);
+    }
+    let caught = verdict.as_ref().map(|verdict| caught_below(&builder, verdict.instance)).unwrap_or_default();
+    let mut timeline = builder.timeline;
+    let last = end.or_else(|| events.len().checked_sub(1));
+    timeline.ended = last.map(|last| Moment::of(events, last));
+    outcome::settle(&mut timeline, matches!(status, Status::TimedOut | Status::Aborted | Status::Running));
+
+    let failure = end.map(|end| failure_of(&events[end])).unwrap_or_default();
+    let root = caught.last().copied().or(timeline.failed);
+    let cut_down = if status == Status::Failed { in_flight.as_slice() } else { &[] };
+    let shows_flight = matches!(status, Status::TimedOut | Status::Aborted | Status::Running);
+    Analysis {
+        status,
+        payload: payload(events),
+        failed_state: verdict.map(|verdict| failed_state(&timeline, history, verdict)),
+        root_cause: root.map(|root| root_cause(&timeline, events, root, &caught)),
+        lead: root.and_then(|root| lead(&timeline, events, root)),
+        in_flight: if shows_flight { outcome::describe(&timeline, history, &in_flight) } else { Vec::new() },
+        also_failed: outcome::also_failed(&timeline, events, cut_down),
+        steps: outcome::steps(&timeline, history),
+        busiest: if ran_out { busiest(&timeline) } else { Vec::new() },
+        since: end.and_then(|end| since(&events[end + 1..])),
+        notes: history.notes().to_vec(),
+        failure,
+        timeline,
+    }
+}
+
+fn failure_of(event: &HistoryEvent) -> Failure {
+    Failure { error: event.details.error.clone(), cause: event.details.cause.clone() }
+}
+
+fn payload(events: &[HistoryEvent]) -> Option<String> {
+    let started = events.iter().find(|event| event.event_type == EventType::ExecutionStarted)?;
+    started.details.input.clone()
+}
+
+/// From a Fail state that only reports to the state that was caught, and on if that is one again.
+fn caught_below(builder: &Builder<'_>, failed: InstanceId) -> Vec<InstanceId> {
+    let mut down = Vec::new();
+    let mut at = failed;
+    // Each step leads to an earlier entry, so this ends.
+    while builder.timeline.instance(at).state_type == StateType::Fail
+        && let Some(caught) = blame::caught_behind(builder, at).filter(|caught| *caught < at)
+    {
+        down.push(caught);
+        at = caught;
+    }
+    down
+}
+
+fn failed_state(timeline: &Timeline, history: &History, verdict: Verdict) -> FailedState {
+    let id = verdict.instance;
+    let instance = timeline.instance(id);
+    let Failure { error, cause } = failure_of(&history.events()[verdict.said_by]);
+    let attempts = instance
+        .attempts
+        .iter()
+        .filter_map(|attempt| {
+            let Failure { error, cause } = attempt.failure(history.events())?;
+            let started_at = attempt.began.and_then(|began| began.at);
+            Some(FailedAttempt {
+                started_at,
+                ended_at: attempt.ended.and_then(|ended| ended.at),
+                error,
+                cause,
+            })
+        })
+        .collect();
+    let path = timeline.path(id);
+    let (mut confidence, mut evidence) = (verdict.confidence, verdict.evidence);
+    if !timeline.path_is_known(id) && verdict.depth != Some(path.len()) {
+        confidence = Confidence::Inferred;
+        evidence.push_str(" What it lay in was not read.");
+    }
+    FailedState {
+        name: instance.name.to_string(),
+        r#type: Some(instance.state_type.clone()),
+        path,
+        input: timeline.input(history, id),
+        error,
+        cause,
+        entered_event_id: instance.entered.map(|entered| entered.event_id),
+        attempts,
+        confidence,
+        evidence,
+    }
+}
+
+fn root_cause(
+    timeline: &Timeline,
+    events: &[HistoryEvent],
+    root: InstanceId,
+    caught: &[InstanceId],
+) -> RootCause {
+    let name = |id: InstanceId| Some(timeline.instance(id).name.to_string());
+    let Failure { error, cause } =
+        timeline.instance(root).last_failed().and_then(|attempt| attempt.failure(events)).unwrap_or_default();
+    let reports = timeline.failed.iter().chain(caught.iter().take(caught.len().saturating_sub(1)));
+    let via = if caught.is_empty() {
+        Vec::new()
+    } else {
+        reports
+            .map(|id| Hop { how: HopKind::Caught, state: name(*id), execution_arn: None, into: None })
+            .collect()
+    };
+    RootCause { execution_arn: None, state: name(root), error, cause, via }
+}
+
+/// What the root cause's state ran: a nested execution, by the failure's own words or by what the
+/// task was submitted as; or a Map run, unless it failed before or after its children ran.
+fn lead(timeline: &Timeline, events: &[HistoryEvent], root: InstanceId) -> Option<Lead> {
+    let instance = timeline.instance(root);
+    let attempt = instance.last_failed()?;
+    let failed = &events[attempt.ended?.index];
+    if failed.event_type == EventType::MapRunFailed {
+        let own = ["States.ItemReaderFailed", "States.ResultWriterFailed"];
+        if failed.details.error.as_deref().is_some_and(|error| own.contains(&error)) {
+            return None;
+        }
+        return MapRunArn::parse(instance.map_run.as_deref()?).ok().map(Lead::MapRun);
+    }
+    let runs_another = |event: &HistoryEvent| {
+        event.details.resource_type.as_deref() == Some("states")
+            && event
+                .details
+                .resource
+                .as_deref()
+                .is_some_and(|resource| resource.starts_with("startExecution.sync"))
+    };
+    let scheduled = attempt.began.map(|began| &events[began.index]);
+    if !runs_another(failed) && !scheduled.is_some_and(runs_another) {
+        return None;
+    }
+    let submitted = attempt.submitted.and_then(|submitted| events[submitted.index].details.output.as_deref());
+    [failed.details.cause.as_deref(), submitted]
+        .into_iter()
+        .flatten()
+        .find_map(cause::child_execution)
+        .map(Lead::Execution)
+}
+
+fn busiest(timeline: &Timeline) -> Vec<Busy> {
+    let mut entered: std::collections::HashMap<&str, (usize, usize)> = std::collections::HashMap::new();
+    for (order, instance) in timeline.instances.iter().enumerate() {
+        entered.entry(&instance.name).or_insert((0, order)).0 += 1;
+    }
+    let mut busiest: Vec<_> = entered.into_iter().collect();
+    busiest.sort_by_key(|(_, (entered, order))| (std::cmp::Reverse(*entered), *order));
+    busiest
+        .into_iter()
+        .take(BUSIEST)
+        .map(|(name, (entered, _))| Busy { name: name.to_owned(), entered })
+        .collect()
+}
+
+/// What the events after an end say.
+fn since(later: &[HistoryEvent]) -> Option<String> {
+    let redriven = later.iter().filter(|event| event.event_type == EventType::ExecutionRedriven).count();
+    if redriven == 0 {
+        return None;
+    }
+    let now = match later.iter().rev().find_map(|event| event.event_type.end()) {
+        Some(end) if later.last().is_some_and(|last| last.event_type.end().is_some()) => end,
+        _ => Status::Running,
+    };
+    let times = if redriven == 1 { "redriven".into() } else { format!("redriven {redriven} times") };
+    Some(format!("The execution was {times} since and is now {}.", now.as_str()))
+}

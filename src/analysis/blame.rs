@@ -1,0 +1,279 @@
+//! Which state's failure ended the execution.
+//!
+//! The words of AWS come first: the cause of an interpreter's error names the state and the event
+//! that entered it. Then the chain: the last event follows, over the containers that failed with
+//! it, the event that failed. Where neither leads to a state, only one that is left in flight can
+//! be meant.
+
+use super::answer::Confidence;
+use super::timeline::{Builder, InstanceId};
+use crate::history::{EventType, HistoryEvent, StateType, Work};
+
+/// A failure that passed through more events than this on its way out is none: a forged history
+/// must not be searched for long, for every one of its ends.
+const MOST_CONTAINERS: usize = 10_000;
+
+/// The state to blame.
+pub(super) struct Verdict {
+    pub(super) instance: InstanceId,
+    /// The event that wrote the failure down for this state, if one did.
+    pub(super) failed_at: Option<usize>,
+    /// The event whose error and cause are those of the failure.
+    pub(super) said_by: usize,
+    /// How many containers lie around the state, where the chain of events tells: each that fails
+    /// with it says so.
+    pub(super) depth: Option<usize>,
+    pub(super) confidence: Confidence,
+    pub(super) evidence: String,
+}
+
+/// The states and entering events that a cause of AWS's may name. A state's name may hold the very
+/// words that end it, so there may be several readings, of which one is true.
+pub(super) fn named_in(cause: &str) -> impl Iterator<Item = (&str, i64)> {
+    const BEFORE: &str = "An error occurred while executing the state '";
+    const BETWEEN: &str = "' (entered at the event id #";
+    let rest = cause.strip_prefix(BEFORE).unwrap_or_default();
+    rest.match_indices(BETWEEN).filter_map(move |(end, _)| {
+        let number = &rest[end + BETWEEN.len()..];
+        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+        number[digits..].starts_with(").").then_some(())?;
+        Some((&rest[..end], number[..digits].parse().ok()?))
+    })
+}
+
+/// Whether the execution ended because it had too many events. No state is to blame for that.
+pub(super) fn ran_out_of_events(end: &HistoryEvent) -> bool {
+    let said =
+        |cause: &String| cause.starts_with("The execution reached the maximum number of history events");
+    end.details.error.as_deref() == Some("States.Runtime") && end.details.cause.as_ref().is_some_and(said)
+}
+
+/// By the words of AWS: the cause names a state and the event that entered it, and that event did.
+///
+/// A state that was exited is not meant: a Fail state may hand on the cause of one that was caught.
+pub(super) fn by_cause(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
+    let details = &builder.events[end].details;
+    let (entered, instance) = named_in(details.cause.as_deref()?).find_map(|(name, entered)| {
+        let index = builder.index_of(entered)?;
+        let event = &builder.events[index];
+        let is_meant = matches!(event.event_type, EventType::StateEntered(_))
+            && event.details.name.as_deref() == Some(name);
+        let instance = builder.places[index].inside.filter(|_| is_meant)?;
+        builder.timeline.instance(instance).exited.is_none().then_some((entered, instance))
+    })?;
+    let chain = by_chain(builder, end);
+    if let Some(chain) = &chain
+        && chain.instance != instance
+        && builder.timeline.instance(chain.instance).state_type == StateType::Fail
+    {
+        return None;
+    }
+    let chain = chain.filter(|chain| chain.instance == instance);
+    let depth = chain.as_ref().and_then(|chain| chain.depth);
+    let failed_at = chain.and_then(|chain| chain.failed_at).filter(|at| {
+        let said = &builder.events[*at].details;
+        said.error == details.error && said.cause == details.cause
+    });
+    let name = &builder.timeline.instance(instance).name;
+    Some(Verdict {
+        instance,
+        failed_at,
+        said_by: failed_at.unwrap_or(end),
+        depth,
+        confidence: Confidence::Exact,
+        evidence: format!(
+            "The cause of the last event, {}, names the state '{name}' and event {entered}, which entered it.",
+            builder.events[end].id
+        ),
+    })
+}
+
+/// By the chain of events: from the last one over the containers that failed to the leaf.
+pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
+    let events = builder.events;
+    let (mut index, mut over, mut containers) = (end, Vec::new(), 0_usize);
+    loop {
+        if over.len() > MOST_CONTAINERS {
+            return None;
+        }
+        let before = events[index].previous_event_id;
+        index = builder.index_of(before).filter(|before| *before < index)?;
+        let event = &events[index];
+        match &event.event_type {
+            EventType::MapStateFailed | EventType::ParallelStateFailed => {
+                containers += 1;
+                over.push(event.id);
+            }
+            EventType::MapIterationFailed
+            | EventType::MapIterationAborted
+            | EventType::MapStateAborted
+            | EventType::ParallelStateAborted
+            | EventType::TaskStateAborted
+            | EventType::WaitStateAborted
+            | EventType::MapRunAborted
+            | EventType::Unknown(_) => over.push(event.id),
+            EventType::StateExited(_) => return None,
+            _ => break,
+        }
+    }
+    let event = &events[index];
+    let instance = builder.places[index].inside?;
+    if builder.timeline.instance(instance).exited.is_some() {
+        return None;
+    }
+    let is_container = builder.timeline.instance(instance).is_container();
+    let is_failure =
+        event.event_type.is_failure() || event.event_type == EventType::StateEntered(StateType::Fail);
+    if !is_failure {
+        return Some(hanging(builder, end, index, instance));
+    }
+    let said = &event.details;
+    let says_nothing = said.error.is_none() && said.cause.is_none();
+    let over = match over.as_slice() {
+        [] => "follows".to_owned(),
+        [one] => format!("leads over event {one} to"),
+        [outer, .., inner] => format!("leads over events {outer} to {inner} to"),
+    };
+    let how = match &event.event_type {
+        EventType::EvaluationFailed => "which names this state",
+        EventType::StateEntered(_) => "which entered this state",
+        _ => "which belongs to this state",
+    };
+    let mut evidence =
+        format!("The last event, {}, {over} event {}, {}, {how}", events[end].id, event.id, event.event_type);
+    evidence.push_str(&why_timed_out(builder, instance, index).unwrap_or_default());
+    evidence.push('.');
+    Some(Verdict {
+        instance,
+        failed_at: Some(index),
+        said_by: if says_nothing { end } else { index },
+        depth: Some(if is_container { containers.saturating_sub(1) } else { containers }),
+        confidence: Confidence::Exact,
+        evidence,
+    })
+}
+
+/// The last event follows one of a state that was never exited, but that does not say it failed.
+fn hanging(builder: &Builder<'_>, end: usize, index: usize, instance: InstanceId) -> Verdict {
+    let (end_event, event) = (&builder.events[end], &builder.events[index]);
+    let name = &builder.timeline.instance(instance).name;
+    let named = end_event.details.cause.as_deref().is_some_and(|cause| cause.contains(&format!("'{name}'")));
+    let also = if named { ", and its cause names the state" } else { "; no event says that it failed" };
+    Verdict {
+        instance,
+        failed_at: None,
+        said_by: end,
+        depth: None,
+        confidence: if named { Confidence::Exact } else { Confidence::Inferred },
+        evidence: format!(
+            "The last event, {}, follows event {}, {}, of this state, which was not exited{also}.",
+            end_event.id, event.id, event.event_type
+        ),
+    }
+}
+
+/// A missing heartbeat is recorded as a timeout of the task. The schedule tells them apart: with a
+/// heartbeat set, and the task's own timeout not reached, it was the heartbeat.
+fn why_timed_out(builder: &Builder<'_>, instance: InstanceId, failed: usize) -> Option<String> {
+    let event = &builder.events[failed];
+    if event.event_type.work() != Some(Work::TimedOut) {
+        return None;
+    }
+    let scheduled = builder.timeline.instance(instance).attempts.last()?.began?;
+    let schedule = &builder.events[scheduled.index].details;
+    let waited = event.timestamp.zip(scheduled.at).map(|(end, start)| end.as_second() - start.as_second());
+    match (schedule.heartbeat_seconds, schedule.timeout_seconds) {
+        (Some(heartbeat), None) => Some(format!("; it sent no heartbeat for {heartbeat} s")),
+        (Some(heartbeat), Some(timeout)) => {
+            if waited.is_some_and(|waited| waited >= timeout) {
+                return Some(format!("; it ran into its timeout of {timeout} s"));
+            }
+            Some(format!(
+                "; it sent no heartbeat for {heartbeat} s, and its timeout of {timeout} s had not passed"
+            ))
+        }
+        (None, Some(timeout)) => Some(format!("; it ran into its timeout of {timeout} s")),
+        (None, None) => None,
+    }
+}
+
+/// By what is left: the one state in flight, or the one of them whose last event is a failure.
+pub(super) fn by_what_is_left(
+    builder: &Builder<'_>,
+    end: usize,
+    in_flight: &[InstanceId],
+) -> Option<Verdict> {
+    let failing = |id: &&InstanceId| builder.timeline.instance(**id).failing;
+    let mut failed = in_flight.iter().filter(failing);
+    let (instance, evidence) = match (in_flight, failed.next(), failed.next()) {
+        (&[only], ..) => (only, "It was the only state left in flight; no event leads to it."),
+        (_, Some(&only), None) => {
+            (only, "Of the states left in flight, only this one had failed; no event leads to it.")
+        }
+        _ => return None,
+    };
+    let last = builder.timeline.instance(instance).attempts.last();
+    let failed_at = last.filter(|attempt| attempt.has_failed()).and_then(|attempt| attempt.ended);
+    let failed_at = failed_at.map(|ended| ended.index);
+    Some(Verdict {
+        instance,
+        failed_at,
+        said_by: failed_at.unwrap_or(end),
+        depth: None,
+        confidence: Confidence::Inferred,
+        evidence: evidence.to_owned(),
+    })
+}
+
+/// For a Fail state that only reports what was caught, with nothing but Pass and Choice states
+/// between: the state that was caught, the innermost one where that was a Map or Parallel.
+pub(super) fn caught_behind(builder: &Builder<'_>, fail: InstanceId) -> Option<InstanceId> {
+    let mut at = builder.timeline.instance(fail).entered?;
+    loop {
+        let before = builder.index_of(builder.events[at.index].previous_event_id)?;
+        let exited = builder.places[before].exited.filter(|_| before < at.index)?;
+        let instance = builder.timeline.instance(exited);
+        if instance.outcome == super::timeline::Outcome::Caught {
+            let mut leaf = exited;
+            while let Some(inner) = builder.timeline.instance(leaf).broken_by.filter(|inner| *inner > leaf) {
+                leaf = inner;
+            }
+            return Some(leaf);
+        }
+        if !matches!(instance.state_type, StateType::Pass | StateType::Choice) {
+            return None;
+        }
+        at = instance.entered.filter(|entered| entered.index < before)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_names_its_state() {
+        let cause =
+            "An error occurred while executing the state 'Pay (now)' (entered at the event id #14). The";
+        assert_eq!(named_in(cause).collect::<Vec<_>>(), [("Pay (now)", 14)]);
+    }
+
+    #[test]
+    fn a_name_with_quotes_is_read_in_every_way() {
+        let cause = "An error occurred while executing the state 'it's' (entered at the event id #1). x' (entered at the event id #22). The";
+        assert_eq!(
+            named_in(cause).collect::<Vec<_>>(),
+            [("it's", 1), ("it's' (entered at the event id #1). x", 22)]
+        );
+    }
+
+    #[test]
+    fn a_sentence_that_does_not_begin_the_cause_is_not_the_executions_own() {
+        let inner = "An error occurred while executing the state 'A' (entered at the event id #2). x";
+        assert_eq!(named_in(&format!("{{\"Cause\":\"{inner}\"}}")).count(), 0);
+        assert_eq!(
+            named_in("An error occurred while executing the state 'A' (entered at the event id #x)").count(),
+            0
+        );
+    }
+}

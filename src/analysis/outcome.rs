@@ -1,0 +1,194 @@
+//! What became of every state: caught, retried, cut down, in flight.
+
+use std::collections::HashMap;
+
+use super::answer::{AlsoFailed, Failure, InFlight, LesserOutcome, Phase, Step};
+use super::timeline::{InstanceId, IterationEnd, Outcome, Timeline};
+use crate::history::{History, HistoryEvent, StateType};
+
+/// What became of what was entered and never exited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It may still run.
+    Alive,
+    /// A container around it failed and was caught.
+    Caught,
+    /// A container around it was tried again.
+    Retried,
+    /// A container around it ended.
+    Over,
+}
+
+/// The innermost states that may still run, in the order of entry.
+pub(super) fn in_flight(timeline: &Timeline) -> Vec<InstanceId> {
+    let fates = fates(timeline);
+    let mut holds_another = vec![false; fates.len()];
+    // From the last to the first, since a container comes before what it contains. A Fail state
+    // has nothing left to do: what is in flight is the container that it broke.
+    for (index, fate) in fates.iter().enumerate().rev() {
+        let id = InstanceId(index);
+        let is_open = *fate == Some(Fate::Alive) && timeline.instance(id).state_type != StateType::Fail;
+        if is_open && let Some(container) = timeline.container(id) {
+            holds_another[container.0] = true;
+        }
+    }
+    (0..fates.len())
+        .filter(|index| fates[*index] == Some(Fate::Alive) && !holds_another[*index])
+        .map(InstanceId)
+        .filter(|id| {
+            timeline.instance(*id).state_type != StateType::Fail || timeline.container(*id).is_none()
+        })
+        .collect()
+}
+
+/// The fate of each instance that was not exited.
+fn fates(timeline: &Timeline) -> Vec<Option<Fate>> {
+    let mut fates: Vec<Option<Fate>> = Vec::with_capacity(timeline.instances.len());
+    for instance in &timeline.instances {
+        if instance.exited.is_some() {
+            fates.push(None);
+            continue;
+        }
+        let scope = &timeline.scopes[instance.scope.0];
+        let around = scope.container.map(|container| {
+            let outer = timeline.instance(container);
+            match fates[container.0] {
+                _ if outer.superseded || scope.round < outer.rounds => Fate::Retried,
+                None if outer.outcome == Outcome::Caught => Fate::Caught,
+                None => Fate::Over,
+                Some(_) if outer.given_up || scope.ended.is_some() => Fate::Over,
+                Some(fate) => fate,
+            }
+        });
+        fates.push(Some(match around {
+            _ if instance.superseded => Fate::Retried,
+            None => Fate::Alive,
+            // An iteration that ended well has nothing left in it.
+            Some(Fate::Over) if scope.ended == Some(IterationEnd::Succeeded) => Fate::Over,
+            Some(fate) => fate,
+        }));
+    }
+    fates
+}
+
+/// Gives every instance its outcome. `running` are those in flight, if the execution was not ended
+/// by an error.
+pub(super) fn settle(timeline: &mut Timeline, in_flight: bool) {
+    let fates = fates(timeline);
+    for (index, fate) in fates.into_iter().enumerate() {
+        let instance = &mut timeline.instances[index];
+        let Some(fate) = fate else { continue };
+        instance.outcome = match fate {
+            Fate::Alive if in_flight => Outcome::Open,
+            Fate::Alive | Fate::Over => Outcome::Aborted,
+            Fate::Retried => Outcome::Retried,
+            Fate::Caught if instance.failing => Outcome::Caught,
+            Fate::Caught => Outcome::Aborted,
+        };
+    }
+    let mut failed = timeline.failed;
+    while let Some(id) = failed {
+        timeline.instances[id.0].outcome = Outcome::Failed;
+        failed = timeline.container(id);
+    }
+}
+
+/// The other instances that had errors, and those that were cut down with the failed one.
+pub(super) fn also_failed(
+    timeline: &Timeline,
+    events: &[HistoryEvent],
+    cut_down: &[InstanceId],
+) -> Vec<AlsoFailed> {
+    let mut cut_down = cut_down.iter().copied().peekable();
+    let mut list = Vec::new();
+    for (index, instance) in timeline.instances.iter().enumerate() {
+        let id = InstanceId(index);
+        let fell = cut_down.next_if_eq(&id).is_some();
+        let last = instance.last_failed();
+        if Some(id) == timeline.failed || (last.is_none() && !fell) {
+            continue;
+        }
+        let Failure { error, cause } = last.and_then(|attempt| attempt.failure(events)).unwrap_or_default();
+        let outcome = match instance.outcome {
+            Outcome::Caught => LesserOutcome::Caught,
+            // In flight, it had failed before and been tried again, or was about to be.
+            Outcome::Succeeded | Outcome::Retried | Outcome::Open => LesserOutcome::Retried,
+            Outcome::Aborted | Outcome::Failed => LesserOutcome::Aborted,
+        };
+        let name = instance.name.to_string();
+        list.push(AlsoFailed { name, path: timeline.short_path(id), error, cause, outcome });
+    }
+    list
+}
+
+/// One entry for each name of a state that had an error, in the order of first errors.
+///
+/// The failure that ended the execution is the last error of its name, wherever siblings that fell
+/// in the same moment wrote theirs.
+pub(super) fn steps(timeline: &Timeline, history: &History) -> Vec<Step> {
+    struct Errors {
+        first: usize,
+        last: (bool, usize),
+        instance: InstanceId,
+        attempt: usize,
+    }
+    let mut by_name: HashMap<&str, Errors> = HashMap::new();
+    for (index, instance) in timeline.instances.iter().enumerate() {
+        let id = InstanceId(index);
+        for (attempt, of) in instance.attempts.iter().enumerate() {
+            let Some(ended) = of.ended.filter(|_| of.has_failed()) else { continue };
+            let at = (Some(id) == timeline.failed, ended.index);
+            let errors = by_name.entry(&instance.name).or_insert(Errors {
+                first: ended.index,
+                last: at,
+                instance: id,
+                attempt,
+            });
+            errors.first = errors.first.min(ended.index);
+            if at >= errors.last {
+                (errors.last, errors.instance, errors.attempt) = (at, id, attempt);
+            }
+        }
+    }
+    let mut in_order: Vec<_> = by_name.into_iter().collect();
+    in_order.sort_by_key(|(_, errors)| errors.first);
+    in_order
+        .into_iter()
+        .map(|(name, errors)| Step {
+            name: name.to_owned(),
+            initial_input: timeline.input(history, errors.instance),
+            latest_error: timeline.instance(errors.instance).attempts[errors.attempt]
+                .failure(history.events())
+                .unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// The states in flight as the report shows them.
+pub(super) fn describe(timeline: &Timeline, history: &History, in_flight: &[InstanceId]) -> Vec<InFlight> {
+    in_flight
+        .iter()
+        .map(|id| {
+            let instance = timeline.instance(*id);
+            let mut broken_by = *id;
+            while let Some(inner) = timeline.instance(broken_by).broken_by.filter(|inner| *inner > broken_by)
+            {
+                broken_by = inner;
+            }
+            let (phase, since) = instance.phase;
+            let failed = match phase {
+                Phase::Backoff => timeline.instance(broken_by).last_failed(),
+                _ => instance.last_failed(),
+            };
+            InFlight {
+                name: instance.name.to_string(),
+                r#type: instance.state_type.clone(),
+                path: timeline.short_path(*id),
+                input: timeline.input(history, *id),
+                phase,
+                since: since.and_then(|since| since.at),
+                last_error: failed.and_then(|attempt| attempt.failure(history.events())),
+            }
+        })
+        .collect()
+}

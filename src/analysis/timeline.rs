@@ -1,0 +1,279 @@
+//! What happened when: every entry into a state as an instance, in its scope.
+//!
+//! A scope is the body of the state machine, one iteration of a Map, or one branch of a Parallel;
+//! scopes nest through the Map and Parallel instances that contain them. The structure of all
+//! events is kept here, payloads are not: they stay in the history, found by the event's index.
+
+mod build;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::answer::{Failure, Phase};
+use crate::history::{History, HistoryEvent, StateType};
+
+pub(super) use build::Builder;
+
+/// A path longer than this is folded in lists; no state machine nests so deeply, but a forged
+/// history may, in every one of its states.
+const LONG_PATH: usize = 100;
+
+/// All instances of states, in the order of entry, and the scopes they lie in.
+#[derive(Debug, Clone)]
+pub struct Timeline {
+    /// The instances; a container comes before what it contains.
+    pub instances: Vec<Instance>,
+    /// The scopes; the body of the state machine is the first.
+    pub scopes: Vec<Scope>,
+    /// The first event that was read.
+    pub began: Option<Moment>,
+    /// The last event that counts: the one that ended the execution, if it has ended.
+    pub ended: Option<Moment>,
+    /// The state whose failure ended the execution.
+    pub failed: Option<InstanceId>,
+}
+
+/// An index into [`Timeline::instances`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(pub usize);
+
+/// An index into [`Timeline::scopes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ScopeId(pub usize);
+
+impl ScopeId {
+    /// The body of the state machine.
+    pub const BODY: Self = Self(0);
+    /// Somewhere that events which were not read would tell.
+    pub const UNREAD: Self = Self(1);
+}
+
+/// A place where states run one after the other.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Which kind of place.
+    pub kind: ScopeKind,
+    /// The Map or Parallel around it.
+    pub container: Option<InstanceId>,
+    /// How many containers are around it.
+    pub depth: usize,
+    /// In which run of the container: a retried Map or Parallel begins another one.
+    pub round: u32,
+    /// How the Map said that this iteration ended.
+    pub ended: Option<IterationEnd>,
+}
+
+/// Which kind of place a scope is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScopeKind {
+    /// The body of the state machine.
+    Body,
+    /// Not known, because the events that would tell were not read.
+    Unread,
+    /// An iteration of a Map, counted from 0.
+    Iteration(i64),
+    /// A branch of a Parallel, in the order in which the branches began.
+    Branch(usize),
+}
+
+/// How an iteration of a Map ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the events")]
+pub enum IterationEnd {
+    Succeeded,
+    Failed,
+    Aborted,
+}
+
+/// One entry into a state.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// The state's name.
+    pub name: Arc<str>,
+    /// The state's type.
+    pub state_type: StateType,
+    /// Where it ran.
+    pub scope: ScopeId,
+    /// When it was entered; `None` if that event was not read.
+    pub entered: Option<Moment>,
+    /// When it was exited; `None` if it never was.
+    pub exited: Option<Moment>,
+    /// Its attempts, in their order. A state without work of its own has one only if it failed.
+    pub attempts: Vec<Attempt>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The Map run that it started last, for a Distributed Map.
+    pub map_run: Option<String>,
+    /// What it was doing last, and since when.
+    pub(super) phase: (Phase, Option<Moment>),
+    /// How often a Map or Parallel began its contents.
+    pub(super) rounds: u32,
+    /// How many branches of a Parallel began in this round.
+    pub(super) branches: usize,
+    /// The last that happened to it was an error.
+    pub(super) failing: bool,
+    /// It said that it failed for good in this round.
+    pub(super) given_up: bool,
+    /// It ran on anew in another instance, after a redrive.
+    pub(super) superseded: bool,
+    /// The instance inside it whose failure broke its last round.
+    pub(super) broken_by: Option<InstanceId>,
+}
+
+/// One attempt of a state.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// When it was scheduled, or began in another way.
+    pub began: Option<Moment>,
+    /// When its work was handed over, to be waited for.
+    pub submitted: Option<Moment>,
+    /// When it ended, in whichever way.
+    pub ended: Option<Moment>,
+    /// The error's name, if it failed.
+    pub error: Option<String>,
+    pub(super) failed: Option<Said>,
+}
+
+impl Attempt {
+    /// Whether it failed.
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+}
+
+/// Where the history says what the error of a failed attempt was.
+#[derive(Debug, Clone)]
+pub(super) enum Said {
+    /// In the event of this index.
+    InEvent(usize),
+    /// In what the error was handed on as.
+    HandedOn(Failure),
+    /// Nowhere: a Fail state's error is written only where it goes.
+    Nowhere,
+}
+
+/// What became of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was exited without an error.
+    Succeeded,
+    /// It failed, and a Catch of it or of a container around it took the error.
+    Caught,
+    /// It ended the execution, or contains the one that did.
+    Failed,
+    /// It, or a container around it, was tried again from the start.
+    Retried,
+    /// It was cut down with the one that failed.
+    Aborted,
+    /// It was in flight at the end.
+    Open,
+}
+
+/// An event and its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The event's id.
+    pub event_id: i64,
+    /// When it happened, if that is known.
+    pub at: Option<Timestamp>,
+    pub(super) index: usize,
+}
+
+impl Moment {
+    pub(super) fn of(events: &[HistoryEvent], index: usize) -> Self {
+        Self { event_id: events[index].id, at: events[index].timestamp, index }
+    }
+}
+
+impl Timeline {
+    /// An instance.
+    pub fn instance(&self, id: InstanceId) -> &Instance {
+        &self.instances[id.0]
+    }
+
+    /// The Map or Parallel that an instance lies in.
+    pub fn container(&self, id: InstanceId) -> Option<InstanceId> {
+        self.scopes[self.instances[id.0].scope.0].container
+    }
+
+    /// The instance's containers from the inside out, each with the scope in it.
+    pub fn around(&self, id: InstanceId) -> impl Iterator<Item = (InstanceId, ScopeId)> {
+        let mut scope = self.instances[id.0].scope;
+        std::iter::from_fn(move || {
+            let container = self.scopes[scope.0].container?;
+            let inner = std::mem::replace(&mut scope, self.instances[container.0].scope);
+            Some((container, inner))
+        })
+    }
+
+    /// The containers around an instance from the outside in: `Orders[3]` for an iteration of a
+    /// Map, a Parallel by its name.
+    pub fn path(&self, id: InstanceId) -> Vec<String> {
+        let mut path: Vec<String> =
+            self.around(id).map(|(container, scope)| self.segment(container, scope)).collect();
+        path.reverse();
+        path
+    }
+
+    /// The path, with its outer part left out when it is unnaturally long.
+    pub(super) fn short_path(&self, id: InstanceId) -> Vec<String> {
+        let depth = self.scopes[self.instances[id.0].scope.0].depth;
+        let mut path: Vec<String> = self
+            .around(id)
+            .take(LONG_PATH)
+            .map(|(container, scope)| self.segment(container, scope))
+            .collect();
+        if depth > path.len() {
+            path.push(format!("… {} more …", depth - path.len()));
+        }
+        path.reverse();
+        path
+    }
+
+    fn segment(&self, container: InstanceId, scope: ScopeId) -> String {
+        let name = &self.instances[container.0].name;
+        match self.scopes[scope.0].kind {
+            ScopeKind::Iteration(index) => format!("{name}[{index}]"),
+            _ => name.to_string(),
+        }
+    }
+
+    /// Whether what is around an instance is known up to the body of the state machine.
+    pub(super) fn path_is_known(&self, id: InstanceId) -> bool {
+        let outermost = self.around(id).last().map_or(id, |(container, _)| container);
+        self.instances[outermost.0].scope != ScopeId::UNREAD
+    }
+
+    /// The input that an instance ran on.
+    pub(super) fn input(&self, history: &History, id: InstanceId) -> Option<String> {
+        let entered = self.instances[id.0].entered?;
+        history.events()[entered.index].details.input.clone()
+    }
+}
+
+impl Attempt {
+    /// The error of a failed attempt, in full.
+    pub(super) fn failure(&self, events: &[HistoryEvent]) -> Option<Failure> {
+        Some(match self.failed.as_ref()? {
+            Said::InEvent(index) => {
+                let details = &events[*index].details;
+                Failure { error: details.error.clone(), cause: details.cause.clone() }
+            }
+            Said::HandedOn(failure) => failure.clone(),
+            Said::Nowhere => Failure::default(),
+        })
+    }
+}
+
+impl Instance {
+    /// The last attempt that failed.
+    pub fn last_failed(&self) -> Option<&Attempt> {
+        self.attempts.iter().rev().find(|attempt| attempt.has_failed())
+    }
+
+    /// Whether it is a Map or a Parallel.
+    pub fn is_container(&self) -> bool {
+        matches!(self.state_type, StateType::Map | StateType::Parallel)
+    }
+}

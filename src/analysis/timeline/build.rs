@@ -1,0 +1,556 @@
+//! Builds the timeline event by event, in the order of the ids.
+//!
+//! Every event gets a place: the instance that it happened in, and the scope that the next event
+//! on its chain belongs to. An event's `previousEventId` leads to the place that it continues, so
+//! each is placed in constant time, however deeply scopes nest; an id that points forwards, or to
+//! itself, leads nowhere.
+//!
+//! Some events do not say what they seem to. `TaskStateAborted` and its like follow the event that
+//! failed, not their own state. `EvaluationFailed` follows what came before its state. After a
+//! redrive the chain may be torn.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{
+    Attempt, Instance, InstanceId, IterationEnd, Moment, Outcome, Said, Scope, ScopeId, ScopeKind, Timeline,
+};
+use crate::analysis::answer::{Failure, Phase};
+use crate::analysis::blame::{self, Verdict};
+use crate::history::{EventType, HistoryEvent, StateType, Work};
+
+/// How far outwards an instance is sought. Exiting a container leaves nothing open inside it, so
+/// in an honest history it is at hand; a forged one must not make every event search for long.
+const FARTHEST: usize = 1_000;
+
+/// Where an event happened.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::analysis) struct Place {
+    /// The innermost instance that it happened in.
+    pub(in crate::analysis) inside: Option<InstanceId>,
+    /// Where the next event of its chain happens.
+    pub(in crate::analysis) scope: ScopeId,
+    /// The instance that it exited.
+    pub(in crate::analysis) exited: Option<InstanceId>,
+    /// A state entered next begins a branch of the Parallel that this is inside of.
+    opens_branch: bool,
+}
+
+impl Place {
+    const BODY: Self = Self { inside: None, scope: ScopeId::BODY, exited: None, opens_branch: false };
+    const UNREAD: Self = Self { inside: None, scope: ScopeId::UNREAD, exited: None, opens_branch: false };
+}
+
+/// What an event follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Nothing: it is the first of its chain, also after a redrive.
+    Start,
+    /// The event of this index.
+    After(usize),
+    /// An event that is not there.
+    Lost,
+}
+
+/// A timeline being built.
+pub(in crate::analysis) struct Builder<'a> {
+    pub(in crate::analysis) events: &'a [HistoryEvent],
+    pub(in crate::analysis) places: Vec<Place>,
+    pub(in crate::analysis) timeline: Timeline,
+    names: HashMap<&'a str, Arc<str>>,
+    /// The last entry into each state.
+    latest: HashMap<&'a str, InstanceId>,
+    /// The entry into a state after an event.
+    entered_after: HashMap<(i64, &'a str), InstanceId>,
+    iterations: HashMap<(InstanceId, i64), ScopeId>,
+    /// The state that ended the execution before it was redriven.
+    fell: Option<InstanceId>,
+}
+
+impl<'a> Builder<'a> {
+    pub(in crate::analysis) fn new(events: &'a [HistoryEvent]) -> Self {
+        let scope = |kind| Scope { kind, container: None, depth: 0, round: 0, ended: None };
+        let timeline = Timeline {
+            instances: Vec::new(),
+            scopes: vec![scope(ScopeKind::Body), scope(ScopeKind::Unread)],
+            began: (!events.is_empty()).then(|| Moment::of(events, 0)),
+            ended: None,
+            failed: None,
+        };
+        Self {
+            events,
+            places: Vec::with_capacity(events.len()),
+            timeline,
+            names: HashMap::new(),
+            latest: HashMap::new(),
+            entered_after: HashMap::new(),
+            iterations: HashMap::new(),
+            fell: None,
+        }
+    }
+
+    /// Takes the next event.
+    pub(in crate::analysis) fn push(&mut self, index: usize) {
+        let events = self.events;
+        let event = &events[index];
+        let origin = self.origin(event);
+        let here = match origin {
+            Origin::Start => Place::BODY,
+            Origin::After(index) => Place { exited: None, ..self.places[index] },
+            Origin::Lost => Place::UNREAD,
+        };
+        let now = Moment::of(events, index);
+        let place = match &event.event_type {
+            EventType::StateEntered(state_type) => self.entered(now, state_type, origin, here),
+            EventType::StateExited(state_type) => self.exited(now, state_type, origin, here),
+            EventType::MapStateStarted => self.contents_began(now, &StateType::Map, here),
+            EventType::ParallelStateStarted => self.contents_began(now, &StateType::Parallel, here),
+            EventType::MapIterationStarted => self.iteration_began(now, origin, here),
+            EventType::MapIterationSucceeded => self.iteration_ended(now, IterationEnd::Succeeded, here),
+            EventType::MapIterationFailed => self.iteration_ended(now, IterationEnd::Failed, here),
+            EventType::MapIterationAborted => self.iteration_ended(now, IterationEnd::Aborted, here),
+            EventType::MapStateFailed => self.container_failed(&StateType::Map, here),
+            EventType::ParallelStateFailed => self.container_failed(&StateType::Parallel, here),
+            EventType::MapStateSucceeded | EventType::MapRunSucceeded => self.at(&StateType::Map, here),
+            EventType::ParallelStateSucceeded => self.at(&StateType::Parallel, here),
+            EventType::MapRunStarted | EventType::MapRunRedriven => self.map_run_began(now, here),
+            EventType::MapRunFailed => self.map_run_failed(now, here),
+            EventType::EvaluationFailed => self.evaluation_failed(now, here),
+            EventType::ExecutionFailed => self.execution_failed(now),
+            ended if ended.end().is_some() => Place::BODY,
+            EventType::ExecutionStarted | EventType::ExecutionRedriven => Place::BODY,
+            other => match other.work() {
+                Some(work) => self.work(now, work, here),
+                None => here,
+            },
+        };
+        self.places.push(place);
+    }
+
+    /// The index of the event with this id, among those taken.
+    pub(in crate::analysis) fn index_of(&self, id: i64) -> Option<usize> {
+        let taken = &self.events[..self.places.len()];
+        // Where no id is missing, the id tells the index.
+        let guess = usize::try_from(id.checked_sub(taken.first()?.id)?).ok()?;
+        if taken.get(guess).is_some_and(|event| event.id == id) {
+            return Some(guess);
+        }
+        taken.binary_search_by_key(&id, |event| event.id).ok()
+    }
+
+    fn origin(&self, event: &HistoryEvent) -> Origin {
+        if event.previous_event_id <= 0 {
+            return Origin::Start;
+        }
+        match self.index_of(event.previous_event_id) {
+            Some(index) => match &self.events[index].event_type {
+                EventType::ExecutionStarted | EventType::ExecutionRedriven => Origin::Start,
+                ended if ended.end().is_some() => Origin::Start,
+                _ => Origin::After(index),
+            },
+            None => Origin::Lost,
+        }
+    }
+
+    /// From an instance outwards, the first that is as wanted.
+    fn outwards(&self, from: Option<InstanceId>, wanted: impl Fn(&Instance) -> bool) -> Option<InstanceId> {
+        let mut next = from;
+        for _ in 0..FARTHEST {
+            let id = next?;
+            if wanted(self.timeline.instance(id)) {
+                return Some(id);
+            }
+            next = self.timeline.container(id);
+        }
+        None
+    }
+
+    fn instance_mut(&mut self, id: InstanceId) -> &mut Instance {
+        &mut self.timeline.instances[id.0]
+    }
+
+    fn inside(&self, id: InstanceId) -> Place {
+        Place { inside: Some(id), scope: self.timeline.instance(id).scope, exited: None, opens_branch: false }
+    }
+
+    fn name(&mut self, name: &'a str) -> Arc<str> {
+        Arc::clone(self.names.entry(name).or_insert_with(|| Arc::from(name)))
+    }
+
+    fn add(
+        &mut self,
+        name: &'a str,
+        state_type: &StateType,
+        scope: ScopeId,
+        entered: Option<Moment>,
+    ) -> InstanceId {
+        let id = InstanceId(self.timeline.instances.len());
+        let name_of = self.name(name);
+        self.timeline.instances.push(Instance {
+            name: name_of,
+            state_type: state_type.clone(),
+            scope,
+            entered,
+            exited: None,
+            attempts: Vec::new(),
+            outcome: Outcome::Open,
+            map_run: None,
+            phase: (if *state_type == StateType::Wait { Phase::Waiting } else { Phase::Entered }, entered),
+            rounds: 0,
+            branches: 0,
+            failing: false,
+            given_up: false,
+            superseded: false,
+            broken_by: None,
+        });
+        self.latest.insert(name, id);
+        id
+    }
+
+    fn add_scope(&mut self, kind: ScopeKind, container: InstanceId) -> ScopeId {
+        let depth = self.timeline.scopes[self.timeline.instance(container).scope.0].depth + 1;
+        let round = self.timeline.instance(container).rounds;
+        let id = ScopeId(self.timeline.scopes.len());
+        self.timeline.scopes.push(Scope { kind, container: Some(container), depth, round, ended: None });
+        id
+    }
+
+    fn entered(&mut self, now: Moment, state_type: &StateType, origin: Origin, here: Place) -> Place {
+        let event = &self.events[now.index];
+        let name = event.details.name.as_deref().unwrap_or_default();
+        let mut scope = here.scope;
+        match origin {
+            Origin::After(_) if here.opens_branch => {
+                if let Some(parallel) = here.inside {
+                    let instance = self.instance_mut(parallel);
+                    let branch = ScopeKind::Branch(instance.branches);
+                    instance.branches += 1;
+                    scope = self.add_scope(branch, parallel);
+                }
+            }
+            Origin::After(_) => {}
+            // Entered anew after a redrive: it runs where it ran before.
+            Origin::Start | Origin::Lost => {
+                if let Some(&before) = self.latest.get(name)
+                    && self.timeline.instance(before).exited.is_none()
+                {
+                    scope = self.timeline.instance(before).scope;
+                    self.instance_mut(before).superseded = true;
+                }
+            }
+        }
+        let id = self.add(name, state_type, scope, Some(now));
+        self.entered_after.insert((event.previous_event_id, name), id);
+        if *state_type == StateType::Fail {
+            self.fail(id, now, Said::Nowhere);
+            // A Fail state inside a Map or Parallel breaks it at once.
+            if let Some(container) = self.timeline.container(id) {
+                self.broken(container, id, now);
+            }
+        }
+        self.inside(id)
+    }
+
+    fn exited(&mut self, now: Moment, state_type: &StateType, origin: Origin, here: Place) -> Place {
+        let event = &self.events[now.index];
+        let name = event.details.name.as_deref().unwrap_or_default();
+        let open = |instance: &Instance| instance.exited.is_none() && *instance.name == *name;
+        let id = self
+            .outwards(here.inside, open)
+            .or_else(|| {
+                let latest = *self.latest.get(name)?;
+                let torn = !matches!(origin, Origin::After(_));
+                (torn && open(self.timeline.instance(latest))).then_some(latest)
+            })
+            .unwrap_or_else(|| self.add(name, state_type, here.scope, None));
+        let after_failure = match origin {
+            Origin::After(before) => {
+                let before = &self.events[before].event_type;
+                before.is_failure()
+                    || matches!(before, EventType::MapStateFailed | EventType::ParallelStateFailed)
+            }
+            _ => false,
+        };
+        let instance = self.instance_mut(id);
+        instance.exited = Some(now);
+        let caught = instance.failing || after_failure;
+        instance.outcome = if caught { Outcome::Caught } else { Outcome::Succeeded };
+        if caught {
+            self.hand_on(id, event);
+        }
+        let scope = self.timeline.instance(id).scope;
+        Place { inside: self.timeline.container(id), scope, exited: Some(id), opens_branch: false }
+    }
+
+    /// What a Catch gives to the next state is the only place where the error of a Fail state
+    /// inside a Map or Parallel is written.
+    fn hand_on(&mut self, container: InstanceId, exited: &HistoryEvent) {
+        let mut id = container;
+        while let Some(inner) = self.timeline.instance(id).broken_by.filter(|inner| *inner > id) {
+            id = inner;
+        }
+        if let Some(attempt) = self.instance_mut(id).attempts.last_mut()
+            && matches!(attempt.failed, Some(Said::Nowhere))
+            && let Some(failure) = exited.details.output.as_deref().and_then(handed_on)
+        {
+            attempt.error.clone_from(&failure.error);
+            attempt.failed = Some(Said::HandedOn(failure));
+        }
+    }
+
+    fn contents_began(&mut self, now: Moment, state_type: &StateType, here: Place) -> Place {
+        let again = |instance: &Instance| instance.state_type == *state_type && instance.exited.is_none();
+        let id = self
+            .outwards(here.inside, |instance| again(instance) && !instance.given_up)
+            .or_else(|| self.outwards(self.fell, again));
+        let Some(id) = id else { return here };
+        if let Some(inner) = here.inside.filter(|inner| *inner != id) {
+            self.broken(id, inner, now);
+        }
+        let instance = self.instance_mut(id);
+        instance.rounds += 1;
+        instance.branches = 0;
+        instance.failing = false;
+        instance.given_up = false;
+        instance.begin(now);
+        Place { opens_branch: *state_type == StateType::Parallel, ..self.inside(id) }
+    }
+
+    fn iteration_began(&mut self, now: Moment, origin: Origin, here: Place) -> Place {
+        let details = &self.events[now.index].details;
+        let name = details.name.as_deref().unwrap_or_default();
+        let open = |instance: &Instance| instance.exited.is_none() && *instance.name == *name;
+        let map = self.outwards(here.inside, open).or_else(|| {
+            let latest = *self.latest.get(name)?;
+            let torn = !matches!(origin, Origin::After(_));
+            (torn && open(self.timeline.instance(latest))).then_some(latest)
+        });
+        // A Map entered before what was read is known by its iterations.
+        let map = map.unwrap_or_else(|| self.add(name, &StateType::Map, here.scope, None));
+        let index = details.index.unwrap_or_default();
+        let scope = self.add_scope(ScopeKind::Iteration(index), map);
+        if let Some(before) = self.iterations.insert((map, index), scope) {
+            self.timeline.scopes[before.0].ended.get_or_insert(IterationEnd::Failed);
+        }
+        Place { scope, ..self.inside(map) }
+    }
+
+    fn iteration_ended(&mut self, now: Moment, how: IterationEnd, here: Place) -> Place {
+        let details = &self.events[now.index].details;
+        let name = details.name.as_deref().unwrap_or_default();
+        let Some(map) = self.outwards(here.inside, |instance| *instance.name == *name) else { return here };
+        if let Some(scope) = self.iterations.get(&(map, details.index.unwrap_or_default())) {
+            self.timeline.scopes[scope.0].ended = Some(how);
+        }
+        if how == IterationEnd::Failed
+            && let Some(inner) = here.inside.filter(|inner| *inner != map)
+        {
+            self.broken(map, inner, now);
+        }
+        self.inside(map)
+    }
+
+    fn broken(&mut self, container: InstanceId, by: InstanceId, now: Moment) {
+        let instance = self.instance_mut(container);
+        instance.broken_by = Some(by);
+        instance.phase = (Phase::Backoff, Some(now));
+    }
+
+    fn container_failed(&mut self, state_type: &StateType, here: Place) -> Place {
+        let Some(id) = self.outwards(here.inside, |instance| {
+            instance.state_type == *state_type && instance.exited.is_none() && !instance.given_up
+        }) else {
+            return here;
+        };
+        let instance = self.instance_mut(id);
+        instance.given_up = true;
+        instance.failing = true;
+        if let Some(inner) = here.inside.filter(|inner| *inner != id) {
+            instance.broken_by = Some(inner);
+        }
+        self.inside(id)
+    }
+
+    /// The nearest open container of a type.
+    fn at(&self, state_type: &StateType, here: Place) -> Place {
+        let open = |instance: &Instance| instance.state_type == *state_type && instance.exited.is_none();
+        self.outwards(here.inside, open).map_or(here, |id| self.inside(id))
+    }
+
+    fn map_run_began(&mut self, now: Moment, here: Place) -> Place {
+        let open = |instance: &Instance| instance.state_type == StateType::Map && instance.exited.is_none();
+        let Some(id) = self.outwards(here.inside, open).or_else(|| self.outwards(self.fell, open)) else {
+            return here;
+        };
+        let details = &self.events[now.index].details;
+        let redriven = self.events[now.index].event_type == EventType::MapRunRedriven;
+        let instance = self.instance_mut(id);
+        if let Some(arn) = &details.map_run_arn {
+            instance.map_run = Some(arn.clone());
+        }
+        if redriven {
+            instance.failing = false;
+            instance.given_up = false;
+            instance.begin(now);
+        }
+        instance.phase = (Phase::Started, Some(now));
+        self.inside(id)
+    }
+
+    fn map_run_failed(&mut self, now: Moment, here: Place) -> Place {
+        let place = self.at(&StateType::Map, here);
+        if let Some(id) = place.inside {
+            self.fail(id, now, Said::InEvent(now.index));
+        }
+        place
+    }
+
+    /// The event names its state. Of several instances of it, the cause may name the one by the
+    /// event that entered it; else it is the one that the event's chain leads to, or that follows
+    /// the same event as this one does.
+    fn evaluation_failed(&mut self, now: Moment, here: Place) -> Place {
+        let event = &self.events[now.index];
+        let Some(name) = event.details.state.as_deref() else { return here };
+        let open = |id: InstanceId| {
+            let instance = self.timeline.instance(id);
+            instance.exited.is_none() && *instance.name == *name
+        };
+        let named = || {
+            let cause = event.details.cause.as_deref()?;
+            let entered = blame::named_in(cause).find(|(state, _)| *state == name)?.1;
+            self.places[self.index_of(entered)?].inside
+        };
+        let id = named()
+            .filter(|id| open(*id))
+            .or_else(|| here.inside.filter(|id| open(*id)))
+            .or_else(|| {
+                self.entered_after.get(&(event.previous_event_id, name)).copied().filter(|id| open(*id))
+            })
+            .or_else(|| self.latest.get(name).copied().filter(|id| open(*id)));
+        let Some(id) = id else { return here };
+        self.fail(id, now, Said::InEvent(now.index));
+        self.inside(id)
+    }
+
+    /// The end of a run that was redriven later.
+    fn execution_failed(&mut self, now: Moment) -> Place {
+        self.fell =
+            blame::by_cause(self, now.index).or_else(|| blame::by_chain(self, now.index)).map(|verdict| {
+                self.ended_by(&verdict, now);
+                verdict.instance
+            });
+        Place::BODY
+    }
+
+    /// Writes down the failure that ended the execution, where no event of its own did.
+    pub(in crate::analysis) fn ended_by(&mut self, verdict: &Verdict, end: Moment) {
+        match verdict.failed_at {
+            Some(at) if at == verdict.said_by => {}
+            Some(_) => {
+                let error = self.events[end.index].details.error.clone();
+                if let Some(attempt) = self.instance_mut(verdict.instance).attempts.last_mut() {
+                    attempt.error = error;
+                    attempt.failed = Some(Said::InEvent(verdict.said_by));
+                }
+            }
+            None => self.fail(verdict.instance, end, Said::InEvent(verdict.said_by)),
+        }
+    }
+
+    fn work(&mut self, now: Moment, work: Work, here: Place) -> Place {
+        let open = |id: &InstanceId| {
+            let instance = self.timeline.instance(*id);
+            instance.exited.is_none() && !instance.is_container()
+        };
+        let Some(id) = here.inside.filter(open).or_else(|| self.taken_up(now, work, here).filter(open))
+        else {
+            return here;
+        };
+        match work {
+            Work::Scheduled => {
+                let instance = self.instance_mut(id);
+                instance.begin(now);
+                instance.failing = false;
+                instance.phase = (Phase::Scheduled, Some(now));
+            }
+            Work::Started => self.instance_mut(id).phase = (Phase::Started, Some(now)),
+            Work::Submitted => {
+                let instance = self.instance_mut(id);
+                instance.phase = (Phase::Submitted, Some(now));
+                if let Some(attempt) = instance.attempts.last_mut() {
+                    attempt.submitted = Some(now);
+                }
+            }
+            Work::Succeeded => {
+                let instance = self.instance_mut(id);
+                instance.failing = false;
+                if let Some(attempt) = instance.attempts.last_mut() {
+                    attempt.ended = Some(now);
+                }
+            }
+            Work::Failed | Work::TimedOut => self.fail(id, now, Said::InEvent(now.index)),
+        }
+        self.inside(id)
+    }
+
+    /// After a redrive, the state that failed is scheduled again without being entered.
+    fn taken_up(&self, now: Moment, work: Work, here: Place) -> Option<InstanceId> {
+        let id = self.fell.filter(|_| work == Work::Scheduled && here.inside.is_none())?;
+        let last = self.timeline.instance(id).attempts.last()?;
+        let before = &self.events[last.began?.index].details.resource;
+        let now = &self.events[now.index].details.resource;
+        (last.ended.is_some() && (before.is_none() || before == now)).then_some(id)
+    }
+
+    /// Ends the running attempt of an instance, or adds one that ran since the last, as failed.
+    pub(in crate::analysis) fn fail(&mut self, id: InstanceId, now: Moment, said: Said) {
+        let error = match &said {
+            Said::InEvent(index) => self.events[*index].details.error.clone(),
+            Said::HandedOn(failure) => failure.error.clone(),
+            Said::Nowhere => None,
+        };
+        let instance = self.instance_mut(id);
+        if instance.attempts.last().is_none_or(|attempt| attempt.ended.is_some()) {
+            let began = instance.attempts.last().map_or(instance.entered, |attempt| attempt.ended);
+            instance.attempts.push(Attempt {
+                began,
+                submitted: None,
+                ended: None,
+                error: None,
+                failed: None,
+            });
+        }
+        if let Some(attempt) = instance.attempts.last_mut() {
+            attempt.ended = Some(now);
+            attempt.error = error;
+            attempt.failed = Some(said);
+        }
+        instance.failing = true;
+        instance.phase = (Phase::Backoff, Some(now));
+    }
+}
+
+impl Instance {
+    fn begin(&mut self, now: Moment) {
+        self.attempts.push(Attempt {
+            began: Some(now),
+            submitted: None,
+            ended: None,
+            error: None,
+            failed: None,
+        });
+        self.phase = (Phase::Started, Some(now));
+    }
+}
+
+/// The error in what a Catch hands on: an object with nothing but `Error` and `Cause` in it.
+fn handed_on(output: &str) -> Option<Failure> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "PascalCase")]
+    struct HandedOn {
+        error: String,
+        cause: Option<String>,
+    }
+    let HandedOn { error, cause } = serde_json::from_str(output).ok()?;
+    Some(Failure { error: Some(error), cause })
+}

@@ -1,0 +1,149 @@
+//! One execution investigated: its history read, analysed, and followed down to the root cause.
+//!
+//! [`investigate`] asks Step Functions; [`Finding::of_file`] makes do with a history at hand, and
+//! names what it would have read.
+
+use crate::analysis::answer::RootCause;
+use crate::analysis::{Analysis, Lead, Question, analyse, find_end};
+use crate::arn::ExecutionArn;
+use crate::history::{ExecutionReader, History, PageRequest, ReadError, Status};
+
+/// The most events that Step Functions gives on a page.
+const PAGE: u32 = 1_000;
+
+/// What is asked about an execution.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Which execution.
+    pub execution: ExecutionArn,
+    /// How it ended, if that is known.
+    pub status: Option<Status>,
+    /// How often it had been redriven when it ended, if that is known.
+    pub redrive_count: Option<u32>,
+}
+
+/// Why an execution could not be investigated.
+#[derive(Debug, thiserror::Error)]
+pub enum InvestigationError {
+    /// The end asked about is not in the history, or not yet.
+    #[error("{execution} has not ended{asked} according to its history of {events} events")]
+    NotEnded {
+        /// Which execution.
+        execution: ExecutionArn,
+        /// What was asked for: ` as FAILED after 2 redrives`.
+        asked: String,
+        /// How many events its history holds.
+        events: usize,
+    },
+    /// Its history could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+/// What was found out about an execution.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What its own history says.
+    pub analysis: Analysis,
+    /// The deepest cause known, also from other executions.
+    pub root_cause: Option<RootCause>,
+    /// What was read for it.
+    pub reading: Reading,
+    /// What was not read, though the cause may lie there.
+    pub unread: Vec<Unread>,
+}
+
+/// What was read for a finding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Reading {
+    /// Calls made, of whichever kind.
+    pub calls: u32,
+    /// Events read of the execution's own history.
+    pub events: usize,
+    /// Whether these are the whole history.
+    pub complete: bool,
+    /// Whether something was left unread because of the number of calls.
+    pub budget_hit: bool,
+}
+
+/// Something that was not read.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Unread {
+    /// The ARN of the execution or the Map run.
+    pub arn: String,
+    /// Why it was not read.
+    pub why: String,
+}
+
+/// Investigates an execution.
+///
+/// # Errors
+/// When its history cannot be read, or does not hold the end asked about. What lies below it and
+/// cannot be read is no error: the finding then says what is known without.
+pub async fn investigate(reader: &dyn ExecutionReader, asked: &Asked) -> Result<Finding, InvestigationError> {
+    let mut reading = Reading::default();
+    let history = read(reader, &asked.execution, &mut reading).await?;
+    let question = Question { status: asked.status, redrive_count: asked.redrive_count };
+    if question != Question::default() && find_end(&history, &question).is_none() {
+        return Err(not_ended(asked, &history));
+    }
+    let analysis = analyse(&history, &question);
+    reading.events = history.events().len();
+    reading.complete = history.is_complete();
+    let root_cause = analysis
+        .root_cause
+        .clone()
+        .map(|root| RootCause { execution_arn: Some(asked.execution.to_string()), ..root });
+    Ok(Finding { analysis, root_cause, reading, unread: Vec::new() })
+}
+
+fn not_ended(asked: &Asked, history: &History) -> InvestigationError {
+    let mut text = String::new();
+    if let Some(status) = asked.status {
+        text.push_str(&format!(" as {}", status.as_str()));
+    }
+    if let Some(count) = asked.redrive_count.filter(|count| *count > 0) {
+        text.push_str(&format!(" after {count} redrives"));
+    }
+    InvestigationError::NotEnded {
+        execution: asked.execution.clone(),
+        asked: text,
+        events: history.events().len(),
+    }
+}
+
+async fn read(
+    reader: &dyn ExecutionReader,
+    execution: &ExecutionArn,
+    reading: &mut Reading,
+) -> Result<History, ReadError> {
+    let mut events = Vec::new();
+    let mut token = None;
+    loop {
+        let request = PageRequest { newest_first: false, max_results: PAGE, token };
+        reading.calls += 1;
+        let page = reader.history_page(execution, &request).await?;
+        events.extend(page.events);
+        token = page.next_token;
+        if token.is_none() {
+            return Ok(History::whole(events));
+        }
+    }
+}
+
+impl Finding {
+    /// What a history at hand says, without asking anybody. What would have been read is named.
+    pub fn of_file(history: &History, question: &Question) -> Self {
+        let analysis = analyse(history, question);
+        let reading =
+            Reading { events: history.events().len(), complete: history.is_complete(), ..Reading::default() };
+        let arn = match &analysis.lead {
+            Some(Lead::Execution(execution)) => Some(execution.to_string()),
+            Some(Lead::MapRun(map_run)) => Some(map_run.to_string()),
+            None => None,
+        };
+        let why = "a file was explained; explain the execution by its ARN to read this too".to_owned();
+        let unread = arn.map(|arn| Unread { arn, why }).into_iter().collect();
+        Self { root_cause: analysis.root_cause.clone(), analysis, reading, unread }
+    }
+}

@@ -1,0 +1,198 @@
+//! The finding as people and programs get it: the `data` of a notification.
+
+pub mod text;
+
+use serde::Serialize;
+
+use crate::analysis::answer::{AlsoFailed, Busy, FailedState, Failure, InFlight, RootCause, Step};
+use crate::analysis::cause::{self, ParsedCause};
+use crate::analysis::timeline::Timeline;
+use crate::arn::ExecutionArn;
+use crate::history::Status;
+use crate::investigation::{Finding, Reading, Unread};
+
+/// The name of this shape of a report.
+const SCHEMA: &str = "misstep.report/1";
+
+/// What is known about an execution without its history: what its event says, and the settings.
+#[derive(Debug, Clone, Default)]
+pub struct Subject {
+    /// Which execution; unknown for a file.
+    pub execution: Option<ExecutionArn>,
+    /// Its state machine, where the event names it.
+    pub state_machine_arn: Option<String>,
+    /// The environment named in notifications.
+    pub env: String,
+    /// The application, from the settings.
+    pub application: Option<String>,
+    /// How it ended.
+    pub status: Option<Status>,
+    /// The error it ended with.
+    pub error: Option<String>,
+    /// That error's cause.
+    pub cause: Option<String>,
+    /// Its input, as JSON text.
+    pub input: Option<String>,
+}
+
+/// A report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Which execution.
+    pub event_info: EventInfo,
+    /// What it ran on, and what failed.
+    pub event_details: EventDetails,
+    /// Everything else that is known.
+    pub analysis: Explanation,
+    /// What happened when; for those who draw it.
+    #[serde(skip)]
+    pub timeline: Option<Timeline>,
+}
+
+/// Which execution a report is about.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the names are those of the contract")]
+pub struct EventInfo {
+    pub execution_arn: Option<String>,
+    pub state_machine_arn: Option<String>,
+    pub execution_name: Option<String>,
+    pub env: String,
+}
+
+/// What an execution ran on, and what failed in it.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventDetails {
+    /// The execution's input, as JSON text.
+    pub payload: Option<String>,
+    /// One entry for each state name that had an error, in the order of first errors.
+    pub steps: Vec<Step>,
+}
+
+/// The `analysis` of a report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// The name of this shape: `misstep.report/1`.
+    pub schema: &'static str,
+    /// The application, from the settings.
+    pub application: Option<String>,
+    /// How the execution ended.
+    pub status: Option<Status>,
+    /// The error of its last event.
+    pub error: Option<String>,
+    /// That error's cause.
+    pub cause: Option<String>,
+    /// The state whose failure ended it.
+    pub failed_state: Option<FailedState>,
+    /// The deepest cause known.
+    pub root_cause: Option<RootCause>,
+    /// The innermost states in flight at a timeout or an abort.
+    pub in_flight: Vec<InFlight>,
+    /// Other state instances with errors that did not end the execution.
+    pub also_failed: Vec<AlsoFailed>,
+    /// The deepest cause understood.
+    pub parsed_cause: Option<ParsedCause>,
+    /// What was read.
+    pub reading: Reading,
+    /// Why the history could not be read.
+    pub degraded: Option<String>,
+    /// The fields that were cut to fit.
+    pub truncated: Vec<String>,
+    /// Where to look further.
+    pub links: Links,
+    /// The states entered most often, where the execution ran out of events.
+    pub busiest_states: Vec<Busy>,
+    /// What happened to the execution after the end that this is about.
+    pub since: Option<String>,
+    /// What was not read, though the cause may lie there.
+    pub unread: Vec<Unread>,
+    /// What a reader should know about the grounds of this.
+    pub notes: Vec<String>,
+}
+
+/// Where to look further.
+#[derive(Debug, Clone, Serialize)]
+pub struct Links {
+    /// The execution's page in the AWS console.
+    pub console: Option<String>,
+}
+
+impl Report {
+    /// A report on what was found.
+    pub fn new(subject: &Subject, finding: &Finding) -> Self {
+        let analysis = &finding.analysis;
+        let deepest = finding.root_cause.as_ref().map_or_else(
+            || analysis.failure.clone(),
+            |root| Failure { error: root.error.clone(), cause: root.cause.clone() },
+        );
+        let mut report = Self::about(subject);
+        report.event_details.payload = analysis.payload.clone().or_else(|| subject.input.clone());
+        report.event_details.steps.clone_from(&analysis.steps);
+        report.timeline = Some(analysis.timeline.clone());
+        report.analysis = Explanation {
+            status: Some(analysis.status),
+            error: analysis.failure.error.clone(),
+            cause: analysis.failure.cause.clone(),
+            failed_state: analysis.failed_state.clone(),
+            root_cause: finding.root_cause.clone(),
+            in_flight: analysis.in_flight.clone(),
+            also_failed: analysis.also_failed.clone(),
+            parsed_cause: understood(&deepest),
+            reading: finding.reading,
+            busiest_states: analysis.busiest.clone(),
+            since: analysis.since.clone(),
+            unread: finding.unread.clone(),
+            notes: analysis.notes.clone(),
+            ..report.analysis
+        };
+        report
+    }
+
+    /// A report from the event alone, because the history could not be read.
+    pub fn degraded(subject: &Subject, reason: &str) -> Self {
+        let mut report = Self::about(subject);
+        report.analysis.degraded = Some(reason.to_owned());
+        report
+    }
+
+    fn about(subject: &Subject) -> Self {
+        let execution = subject.execution.as_ref();
+        let failure = Failure { error: subject.error.clone(), cause: subject.cause.clone() };
+        Self {
+            event_info: EventInfo {
+                execution_arn: execution.map(ToString::to_string),
+                state_machine_arn: subject
+                    .state_machine_arn
+                    .clone()
+                    .or_else(|| execution.map(ExecutionArn::state_machine_arn)),
+                execution_name: execution.map(|execution| execution.name().to_owned()),
+                env: subject.env.clone(),
+            },
+            event_details: EventDetails { payload: subject.input.clone(), steps: Vec::new() },
+            analysis: Explanation {
+                schema: SCHEMA,
+                application: subject.application.clone(),
+                status: subject.status,
+                parsed_cause: understood(&failure),
+                error: failure.error,
+                cause: failure.cause,
+                failed_state: None,
+                root_cause: None,
+                in_flight: Vec::new(),
+                also_failed: Vec::new(),
+                reading: Reading::default(),
+                degraded: None,
+                truncated: Vec::new(),
+                links: Links { console: execution.map(ExecutionArn::console_url) },
+                busiest_states: Vec::new(),
+                since: None,
+                unread: Vec::new(),
+                notes: Vec::new(),
+            },
+            timeline: None,
+        }
+    }
+}
+
+fn understood(failure: &Failure) -> Option<ParsedCause> {
+    Some(cause::understand(failure.error.as_deref(), failure.cause.as_deref()?))
+}

@@ -1,0 +1,1 @@
+//! The report in text, for someone paged at night.
