@@ -6,6 +6,8 @@
 
 pub mod event_type;
 pub mod file;
+pub mod limiter;
+pub mod patient;
 pub mod read;
 pub mod sfn;
 

@@ -4,22 +4,38 @@
 //!
 //! | module | what happens there |
 //! |---|---|
+//! | [`cli`] | the command line: which command, and its exit code |
 //! | [`config`] | flags, environment and file become one checked value |
+//! | [`telemetry`] | logs |
+//! | [`shutdown`] | SIGTERM and SIGINT become cancellation |
+//! | [`queue`] | messages are received, leased and settled |
+//! | [`worker`] | the loop: a place, a poll, a task a message, the drain |
+//! | [`process`] | one message from its body to its outcome |
 //! | [`event`] | the failure event, out of all its wrappings |
 //! | [`arn`] | the names of executions, state machines and Map runs |
 //! | [`history`] | what happened in an execution, read from the service or from a file |
+//! | [`investigation`] | reading and analysis together, down into child executions |
 //! | [`analysis`] | from a history to the state that tripped; pure |
+//! | [`report`] | the finding as a notification's data, as text and so on |
 //! | [`notify`] | audiences, routes and channels |
+//! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
+//! | [`outcome`] | what becomes of the message |
+//! | [`retry`] | how long to wait before trying again |
 
 pub mod analysis;
 pub mod arn;
+pub mod breaker;
+pub mod cli;
 pub mod config;
 pub mod event;
 pub mod history;
 pub mod investigation;
 pub mod notify;
+pub mod outcome;
+pub mod process;
 pub mod queue;
 pub mod report;
 pub mod retry;
 pub mod shutdown;
 pub mod telemetry;
+pub mod worker;

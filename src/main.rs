@@ -1,2 +1,7 @@
-//! The command line of misstep: arguments in, exit code out.
-fn main() {}
+//! The command line of misstep: arguments in, exit code out. Everything else is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    misstep::cli::run(std::env::args_os()).into()
+}

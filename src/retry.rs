@@ -1,23 +1,26 @@
 //! How long to wait before trying again: jittered exponential backoff.
 //!
-//! This is the only file that names the `backoff` crate, and only its policy is used
-//! (`ExponentialBackoff::next_backoff`). Its `retry` loop is not: a `Retry-After` there escapes
-//! every limit. The limits here (attempts, deadline, cap) are our own and run on tokio's clock, so
-//! that tests can pause it. The AWS clients' own retries are switched off: nothing is retried on
-//! two levels.
+//! This is the only file that names the `backoff` crate, and only its policy is used: the growing
+//! series of `ExponentialBackoff::next_backoff`. Its `retry` loop is not: a `Retry-After` there
+//! escapes every limit, and its clock cannot be paused by tests. The jitter, the limits (attempts,
+//! deadline, cap) and the waiting are our own. The AWS clients' own retries are switched off:
+//! nothing is retried on two levels.
 
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff as _;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// How one kind of work is tried again.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Policy {
-    /// The mean of the first pause; later ones double.
+    /// The longest that the first pause may be; this doubles with each later one. Where in
+    /// between a pause lies is left to chance (full jitter), so that what failed together is not
+    /// tried again together.
     pub first: Duration,
+    /// No pause is shorter than this.
+    pub floor: Duration,
     /// No pause is longer than this, one that a server asked for included.
     pub cap: Duration,
     /// How often the work is tried at most, the first time included; `None` for no bound.
@@ -25,17 +28,38 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// For calls and notifications while a message is in hand: about ten seconds in all.
-    pub const IN_HAND: Self =
-        Self { first: Duration::from_millis(500), cap: Duration::from_secs(10), attempts: Some(5) };
+    /// For calls and notifications while a message is in hand: up to 15 seconds of pauses.
+    pub const IN_HAND: Self = Self {
+        first: Duration::from_secs(1),
+        floor: Duration::ZERO,
+        cap: Duration::from_secs(10),
+        attempts: Some(5),
+    };
 
     /// For settling a message (delete, visibility): short, since its lease runs meanwhile.
-    pub const SETTLE: Self =
-        Self { first: Duration::from_millis(100), cap: Duration::from_secs(2), attempts: Some(5) };
+    pub const SETTLE: Self = Self {
+        first: Duration::from_millis(100),
+        floor: Duration::ZERO,
+        cap: Duration::from_secs(2),
+        attempts: Some(5),
+    };
+
+    /// For a message that stays in hand while a breaker is open: without an end, at most half a
+    /// minute apart.
+    pub const PROBE: Self = Self {
+        first: Duration::from_secs(1),
+        floor: Duration::from_millis(500),
+        cap: Duration::from_secs(30),
+        attempts: None,
+    };
 
     /// For polling: without an end, at most half a minute apart.
-    pub const POLL: Self =
-        Self { first: Duration::from_secs(1), cap: Duration::from_secs(30), attempts: None };
+    pub const POLL: Self = Self {
+        first: Duration::from_secs(1),
+        floor: Duration::from_millis(500),
+        cap: Duration::from_secs(30),
+        attempts: None,
+    };
 
     /// Begins counting attempts; the first one is being made now.
     pub fn start(self) -> Pauses {
@@ -70,7 +94,8 @@ impl Pauses {
         if self.policy.attempts.is_some_and(|most| self.made >= most) {
             return None;
         }
-        let jittered = self.series.next_backoff().unwrap_or(self.policy.cap);
+        let longest = self.series.next_backoff().unwrap_or(self.policy.cap);
+        let jittered = longest.mul_f64(fastrand::f64()).max(self.policy.floor);
         let pause = jittered.max(asked.unwrap_or_default()).min(self.policy.cap);
         if self.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
             return None;
@@ -79,35 +104,34 @@ impl Pauses {
         Some(pause)
     }
 
-    /// Waits before the next attempt; `false` when there is none, or when `stop` ended the wait.
-    pub async fn wait(&mut self, asked: Option<Duration>, stop: &CancellationToken) -> bool {
-        let Some(pause) = self.next_pause(asked) else { return false };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => false,
-            () = tokio::time::sleep(pause) => true,
+    /// Waits before the next attempt; `false`, at once, when there is none.
+    pub async fn wait(&mut self, asked: Option<Duration>) -> bool {
+        match self.next_pause(asked) {
+            Some(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+            None => false,
         }
     }
 }
 
 /// How long a message stays invisible when it is given back after its `receives`-th receive: 5 s,
-/// 10 s, 20 s and so on up to 15 minutes, each with jitter from half to one and a half of it, so
-/// that messages which failed together do not come back together.
+/// 10 s, 20 s and so on up to 15 minutes, each between half of that and all of it, so that messages
+/// which failed together do not come back together.
 pub fn give_back_delay(receives: u32) -> Duration {
     const FIRST: Duration = Duration::from_secs(5);
     const LONGEST: Duration = Duration::from_secs(900);
-    let mean = FIRST.saturating_mul(1 << receives.saturating_sub(1).min(8)).min(LONGEST);
-    let mut series = series(mean, LONGEST);
-    series.randomization_factor = 0.5;
-    series.next_backoff().unwrap_or(mean).min(LONGEST)
+    let longest = FIRST.saturating_mul(1 << receives.saturating_sub(1).min(8)).min(LONGEST);
+    longest.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
-/// Full jitter: each pause lies anywhere between nothing and twice the mean.
+/// `first`, doubled each time, up to `cap`, without an end.
 fn series(first: Duration, cap: Duration) -> ExponentialBackoff {
     ExponentialBackoff {
         current_interval: first,
         initial_interval: first,
-        randomization_factor: 1.0,
+        randomization_factor: 0.0,
         multiplier: 2.0,
         max_interval: cap,
         max_elapsed_time: None,
@@ -149,13 +173,6 @@ mod tests {
             waited += pause;
         }
         assert!(waited < Duration::from_secs(3), "{waited:?}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stop_ends_the_wait() {
-        let stop = CancellationToken::new();
-        stop.cancel();
-        assert!(!Policy::POLL.start().wait(None, &stop).await);
     }
 
     #[test]

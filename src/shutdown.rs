@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 /// The exit code after a second signal.
-pub const INTERRUPTED_AGAIN: i32 = 130;
+pub const INTERRUPTED_AGAIN: u8 = 130;
 
 /// Installs the handlers and returns the token that the first signal cancels.
 ///
@@ -24,6 +24,7 @@ pub fn install() -> std::io::Result<CancellationToken> {
     tokio::spawn(async move {
         for count in 0_u32.. {
             let name = tokio::select! {
+                biased;
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
@@ -35,7 +36,7 @@ pub fn install() -> std::io::Result<CancellationToken> {
                     signal = name,
                     "second signal: ending at once; what is in hand comes back after its visibility timeout"
                 );
-                std::process::exit(INTERRUPTED_AGAIN);
+                std::process::exit(i32::from(INTERRUPTED_AGAIN));
             }
         }
     });

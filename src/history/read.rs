@@ -207,6 +207,15 @@ impl ReadError {
 }
 
 impl ReadClass {
+    /// Whether the same question may be answered later, without a change to anything but the
+    /// service, the network or the credentials.
+    pub fn is_passing(self) -> bool {
+        match self {
+            Self::Throttled | Self::Unreachable | Self::Credentials => true,
+            Self::Gone | Self::Denied | Self::Kms | Self::Unsupported => false,
+        }
+    }
+
     /// The class of an answer by the error code in it, else by its HTTP status. Throttling is not
     /// a modelled exception of Step Functions, so nothing but its code tells it apart.
     pub fn of_answer(code: Option<&str>, http_status: u16) -> Self {

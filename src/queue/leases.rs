@@ -123,6 +123,7 @@ impl Leases {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.changed.notified() => {}
                 () = due => {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
 
 use super::{EntryError, EntryResults, MOST_ENTRIES, Queue, QueueError, ReceiptHandle};
 use crate::retry::Policy;
@@ -121,7 +120,6 @@ where
     F: Future<Output = Result<EntryResults, QueueError>>,
 {
     let mut pauses = Policy::SETTLE.start();
-    let never = CancellationToken::new();
     loop {
         let answer = call(batch.iter().map(|job| job.entry.clone()).collect()).await;
         let mut again = Vec::new();
@@ -147,7 +145,7 @@ where
         if again.is_empty() {
             return;
         }
-        if !pauses.wait(None, &never).await {
+        if !pauses.wait(None).await {
             let attempts = pauses.attempts();
             for job in again {
                 reply(job, Err(SettleError::Failed { attempts, last: last.clone() }));

@@ -2,9 +2,18 @@
 //!
 //! | suite | what it holds |
 //! |---|---|
-//! | `recorded` | histories recorded on AWS, each against its expectation |
+//! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
+//! | [`recorded`] | histories recorded on AWS, each against its expectation |
+//! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
+//! | [`model`] | that model, and the checker |
+//! | [`supply_chain`] | which crates may be in the tree |
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
+#![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
+mod cli;
+mod guarantee;
+mod model;
 mod recorded;
+mod supply_chain;

@@ -1,0 +1,240 @@
+//! Breakers: when what every message needs keeps failing, nothing new is taken in.
+//!
+//! There is one for each required route and one for Step Functions. A breaker opens after
+//! [`FAILURES`] failed attempts in a row, whichever messages they were for, or at once when a route
+//! turns out to be misconfigured. While one is open, the intake rests: receiving messages that
+//! cannot be delivered would only use up their receives and bring them to the dead-letter queue.
+//! It is probed with messages that are in hand already: the first to fail stays as the probe, and
+//! with it every message on its last receive, their leases renewed; the others are given back. The
+//! first attempt that passes closes the breaker.
+//!
+//! A message that alone makes the other side fail must not stop all others for good. So, after
+//! [`TRIAL_AFTER`] without any change, one more message is taken in and stays as a further probe;
+//! it is not given back either. The same happens sooner when no probe is left.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+/// Failed attempts in a row that open a breaker.
+pub const FAILURES: u32 = 5;
+
+/// How long an open breaker keeps the intake resting while it has probes.
+pub const TRIAL_AFTER: Duration = Duration::from_secs(300);
+
+/// How long it does when it has none.
+pub const TRIAL_WITHOUT_PROBE: Duration = Duration::from_secs(30);
+
+/// Watches one thing that every message needs.
+#[derive(Debug)]
+pub struct Breaker {
+    name: String,
+    state: Mutex<State>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    opened_at: Option<Instant>,
+    /// When something last changed: it opened, or a message was taken in on trial.
+    since: Option<Instant>,
+    probes: usize,
+}
+
+/// Held by a message that stays in hand while a breaker is open.
+#[derive(Debug)]
+pub struct Probe(Arc<Breaker>);
+
+/// What the intake may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Take in whatever there is room for.
+    All,
+    /// Take in one message, on trial.
+    One,
+    /// Nothing before this time, unless a breaker closes.
+    NotBefore(Instant),
+}
+
+/// All breakers of a worker.
+#[derive(Debug, Clone, Default)]
+pub struct Breakers {
+    all: Vec<Arc<Breaker>>,
+    changed: Arc<Notify>,
+}
+
+impl Breakers {
+    /// Adds a closed breaker and returns it.
+    pub fn add(&mut self, name: impl Into<String>) -> Arc<Breaker> {
+        let breaker = Breaker { name: name.into(), state: Mutex::default(), changed: self.changed.clone() };
+        let breaker = Arc::new(breaker);
+        self.all.push(breaker.clone());
+        breaker
+    }
+
+    /// What the intake may do now: the least that any breaker allows.
+    pub fn admission(&self) -> Admission {
+        let now = Instant::now();
+        let next_trial = self.all.iter().filter_map(|breaker| breaker.next_trial()).max();
+        match next_trial {
+            None => Admission::All,
+            Some(at) if at <= now => Admission::One,
+            Some(at) => Admission::NotBefore(at),
+        }
+    }
+
+    /// A message is being taken in on trial.
+    pub fn trial_begins(&self) {
+        for breaker in &self.all {
+            let mut state = breaker.state();
+            state.since = state.since.map(|_| Instant::now());
+        }
+    }
+
+    /// Returns when a breaker opened, closed, or lost its last probe since the last call.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Breaker {
+    /// An attempt passed.
+    pub fn passed(&self) {
+        let mut state = self.state();
+        state.failures = 0;
+        state.since = None;
+        if let Some(opened_at) = state.opened_at.take() {
+            info!(
+                breaker = self.name,
+                open_ms = opened_at.elapsed().as_millis(),
+                "works again; taking in messages"
+            );
+            self.changed.notify_one();
+        }
+    }
+
+    /// An attempt failed in a way that other messages would meet as well. `for_certain` says that
+    /// they all would.
+    pub fn failed(&self, for_certain: bool) {
+        let mut state = self.state();
+        state.failures = state.failures.saturating_add(1);
+        if state.opened_at.is_none() && (for_certain || state.failures >= FAILURES) {
+            warn!(
+                breaker = self.name,
+                failures = state.failures,
+                "keeps failing; taking in no more messages until it works"
+            );
+            state.opened_at = Some(Instant::now());
+            state.since = state.opened_at;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        self.state().opened_at.is_some()
+    }
+
+    /// Asks to stay in hand while the breaker is open. The first message may; so may any that
+    /// `must`, since giving it back would bring it to the dead-letter queue or was a trial.
+    pub fn probe(self: &Arc<Self>, must: bool) -> Option<Probe> {
+        let mut state = self.state();
+        if state.opened_at.is_none() || (state.probes > 0 && !must) {
+            return None;
+        }
+        state.probes += 1;
+        Some(Probe(self.clone()))
+    }
+
+    fn next_trial(&self) -> Option<Instant> {
+        let state = self.state();
+        let rest = if state.probes > 0 { TRIAL_AFTER } else { TRIAL_WITHOUT_PROBE };
+        state.since.map(|since| since + rest)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.probes -= 1;
+        if state.probes == 0 {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open() -> (Breakers, Arc<Breaker>) {
+        let mut breakers = Breakers::default();
+        let breaker = breakers.add("api");
+        breaker.failed(true);
+        (breakers, breaker)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_after_failures_in_a_row_only() {
+        let mut breakers = Breakers::default();
+        let breaker = breakers.add("api");
+        for _ in 0..10 {
+            for _ in 1..FAILURES {
+                breaker.failed(false);
+            }
+            breaker.passed();
+        }
+        assert_eq!(breakers.admission(), Admission::All);
+        for _ in 0..FAILURES {
+            breaker.failed(false);
+        }
+        assert!(breaker.is_open());
+        assert!(matches!(breakers.admission(), Admission::NotBefore(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_misconfigured_route_opens_it_at_once_and_one_pass_closes_it() {
+        let (breakers, breaker) = open();
+        assert!(breaker.is_open());
+        breaker.passed();
+        assert_eq!(breakers.admission(), Admission::All);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_message_stays_as_the_probe_and_those_that_must() {
+        let (_breakers, breaker) = open();
+        let probe = breaker.probe(false).unwrap();
+        assert!(breaker.probe(false).is_none());
+        let must = breaker.probe(true).unwrap();
+        drop((probe, must));
+        assert!(breaker.probe(false).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_while_one_message_more_is_taken_in_on_trial() {
+        let (breakers, breaker) = open();
+        let _probe = breaker.probe(false);
+        tokio::time::advance(TRIAL_AFTER - Duration::from_secs(1)).await;
+        assert!(matches!(breakers.admission(), Admission::NotBefore(_)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(breakers.admission(), Admission::One);
+        breakers.trial_begins();
+        assert!(matches!(breakers.admission(), Admission::NotBefore(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_probe_the_trial_comes_sooner() {
+        let (breakers, breaker) = open();
+        drop(breaker.probe(false));
+        tokio::time::advance(TRIAL_WITHOUT_PROBE).await;
+        assert_eq!(breakers.admission(), Admission::One);
+    }
+}

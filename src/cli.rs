@@ -1,0 +1,127 @@
+//! The command line: which command, with which settings, and what exit code it ends with.
+//!
+//! Settings are not checked by the parser but by [`crate::config`], all of them together, so that
+//! every fault is shown at once. Results go to standard output, everything else to standard error.
+
+mod aws;
+mod explain;
+mod work;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{CONFIG_VARIABLE, Fault, SETTINGS, Sources};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: it did what was asked.
+    Done,
+    /// 1: it could not, and said why.
+    Failed,
+    /// 2: the command line makes no sense.
+    Usage,
+    /// 64: the settings make no sense; every fault was listed.
+    Configuration,
+    /// 130: a second interrupt ended it. The signal handler exits with it by itself.
+    InterruptedAgain,
+}
+
+impl Exit {
+    /// The process's exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Configuration => 64,
+            Self::InterruptedAgain => crate::shutdown::INTERRUPTED_AGAIN,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// Runs the command that `arguments` (the program's name first) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are results; anything else is wrong usage, told on standard error.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return if error.print().is_ok() { exit } else { Exit::Failed };
+        }
+    };
+    match matches.subcommand() {
+        Some(("work", matches)) => work::run(matches),
+        Some(("explain", matches)) => explain::run(matches),
+        _ => unreachable!("the parser requires one of the commands"),
+    }
+}
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("misstep")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Finds the step that tripped in failed AWS Step Functions executions and tells the people concerned")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(work::command()))
+        .subcommand(with_settings(explain::command()))
+}
+
+/// Adds a flag for every setting.
+fn with_settings(command: Command) -> Command {
+    let config = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .help(format!("A TOML file of settings [env: {CONFIG_VARIABLE}]"))
+        .help_heading("Settings");
+    SETTINGS.iter().fold(command.arg(config), |command, setting| {
+        let default = setting.default.map(|value| format!(" [default: {value}]")).unwrap_or_default();
+        command.arg(
+            Arg::new(setting.flag())
+                .long(setting.flag())
+                .value_name(setting.value)
+                .action(ArgAction::Set)
+                .allow_hyphen_values(true)
+                .help(format!("{} [env: {}]{default}", setting.meaning, setting.variable()))
+                .help_heading("Settings"),
+        )
+    })
+}
+
+/// The settings that were given with flags, in the environment and in the file.
+fn sources(matches: &ArgMatches) -> Sources {
+    Sources::gather(
+        |key| matches.get_one::<String>(key).cloned(),
+        |name| std::env::var(name).ok(),
+        matches.get_one::<String>("config").cloned(),
+    )
+}
+
+/// Tells every fault of the settings.
+fn faults(faults: &[Fault]) -> Exit {
+    let mut text = format!("misstep: {} in the settings:\n", count(faults.len(), "fault"));
+    for fault in faults {
+        text.push_str(&format!("  {fault}\n"));
+    }
+    anstream::eprint!("{text}");
+    Exit::Configuration
+}
+
+/// Tells why a command failed.
+fn failed(why: &str) -> Exit {
+    anstream::eprintln!("misstep: {why}");
+    Exit::Failed
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

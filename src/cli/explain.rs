@@ -1,0 +1,120 @@
+//! `misstep explain`: the analysis of one execution, for a person or a program.
+
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::{Exit, aws, failed, faults, sources};
+use crate::analysis::Question;
+use crate::arn::ExecutionArn;
+use crate::config::Common;
+use crate::history::file;
+use crate::history::patient::PatientReader;
+use crate::history::sfn::SfnReader;
+use crate::investigation::{Asked, Finding, investigate};
+use crate::report::format::Format;
+use crate::report::{Report, Subject};
+use crate::telemetry::{self, chain};
+
+pub(super) fn command() -> Command {
+    Command::new("explain")
+        .about("Explains one execution: which state tripped, with what error, on what input")
+        .arg(Arg::new("target").value_name("TARGET").required(true).help(
+            "An execution's ARN, a file that holds what `aws stepfunctions get-execution-history --output json` prints, or - for standard input",
+        ))
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(Format::NAMES)
+                .help("How the report looks; text on a terminal, json otherwise"),
+        )
+        .arg(Arg::new("output").long("output").value_name("FILE").help("Write the report there instead of to standard output"))
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Exit {
+    let settings = match sources(matches).common() {
+        Ok(settings) => settings,
+        Err(all) => return faults(&all),
+    };
+    telemetry::start(&settings.log, settings.log_format);
+    let target = matches.get_one::<String>("target").map(String::as_str).unwrap_or_default();
+    let output = matches.get_one::<String>("output").map(PathBuf::from);
+    let on_terminal = output.is_none() && std::io::stdout().is_terminal();
+    let format = match matches.get_one::<String>("format") {
+        Some(name) => Format::parse(name).expect("the parser let through no other"),
+        None => Format::Json,
+    };
+    let explained = if target.starts_with("arn:") {
+        explain_arn(target, &settings)
+    } else {
+        explain_file(target, &settings)
+    };
+    let report = match explained {
+        Ok(explained) => explained,
+        Err(why) => return failed(&why),
+    };
+    let colour =
+        on_terminal && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
+    let text = format.render(&report, colour);
+    let written = match &output {
+        Some(path) => std::fs::write(path, text)
+            .map_err(|error| format!("{} cannot be written: {error}", path.display())),
+        None => print(&text).map_err(|error| format!("standard output cannot be written: {error}")),
+    };
+    match written {
+        Ok(()) => Exit::Done,
+        Err(why) => failed(&why),
+    }
+}
+
+/// Prints a result. A reader that went away (`misstep explain … | head`) has seen enough.
+fn print(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+fn subject(settings: &Common, execution: Option<ExecutionArn>) -> Subject {
+    Subject {
+        state_machine_arn: execution.as_ref().map(ExecutionArn::state_machine_arn),
+        execution,
+        env: settings.env.clone(),
+        application: settings.application.clone(),
+        ..Subject::default()
+    }
+}
+
+fn explain_file(target: &str, settings: &Common) -> Result<Report, String> {
+    let (name, bytes) = if target == "-" {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        ("standard input", read.map(|_| bytes))
+    } else {
+        (target, std::fs::read(target))
+    };
+    let bytes = bytes.map_err(|error| format!("{name} cannot be read: {error}"))?;
+    let history = file::parse(&bytes).map_err(|error| format!("{name}: {}", chain(&error)))?;
+    let finding = Finding::of_file(&history, &Question::default());
+    Ok(Report::new(&subject(settings, None), &finding))
+}
+
+fn explain_arn(target: &str, settings: &Common) -> Result<Report, String> {
+    let execution = ExecutionArn::parse(target).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the async runtime could not be started: {error}"))?;
+    runtime.block_on(async {
+        let aws = tokio::time::timeout(aws::START_TIMEOUT, aws::load())
+            .await
+            .map_err(|_elapsed| "AWS credentials could not be had in time; check the network".to_owned())??;
+        let reader = PatientReader::new(std::sync::Arc::new(SfnReader::new(&aws)), settings.history_rate);
+        let asked = Asked { execution: execution.clone(), status: None, redrive_count: None };
+        let finding = investigate(&reader, &asked).await.map_err(|error| chain(&error))?;
+        Ok(Report::new(&subject(settings, Some(execution)), &finding))
+    })
+}

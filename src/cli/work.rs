@@ -1,0 +1,117 @@
+//! `misstep work`: the worker on the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tracing::{info, warn};
+
+use super::{Exit, aws, failed, faults, sources};
+use crate::config;
+use crate::history::sfn::SfnReader;
+use crate::notify;
+use crate::process::{Desk, Scope};
+use crate::queue::sqs::SqsQueue;
+use crate::queue::{Queue, QueueAttributes};
+use crate::worker::{Settings, Worker};
+use crate::{shutdown, telemetry};
+
+pub(super) fn command() -> Command {
+    Command::new("work")
+        .about("Works on the queue of failure events until SIGTERM or SIGINT, then drains")
+        .arg(
+            Arg::new("until-empty")
+                .long("until-empty")
+                .action(ArgAction::SetTrue)
+                .help("End once the queue holds nothing and nothing is in hand"),
+        )
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Exit {
+    let settings = match sources(matches).work() {
+        Ok(settings) => settings,
+        Err(all) => return faults(&all),
+    };
+    telemetry::start(&settings.common.log, settings.common.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
+    };
+    match runtime.block_on(work(settings, matches.get_flag("until-empty"))) {
+        Ok(()) => Exit::Done,
+        Err(why) => failed(&why),
+    }
+}
+
+async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
+    let stop =
+        shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
+    let (worker, queue_url) = tokio::select! {
+                biased;
+        // Asked to stop before anything was begun.
+        () = stop.cancelled() => return Ok(()),
+        built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty)) => built.map_err(|_elapsed| {
+            format!(
+                "AWS did not answer within {} s: no region, credentials or queue could be found; check the network and AWS_ENDPOINT_URL",
+                aws::START_TIMEOUT.as_secs()
+            )
+        })??,
+    };
+    info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "working");
+    worker.run(stop).await;
+    info!("stopped; nothing is in hand");
+    Ok(())
+}
+
+/// Builds the worker with the real clients, having read the queue's attributes.
+async fn build(settings: &config::Work, until_empty: bool) -> Result<(Arc<Worker>, String), String> {
+    let aws = aws::load().await?;
+    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(&aws, &settings.queue_url));
+    let mut attributes = queue.attributes().await.map_err(|error| {
+        format!(
+            "the queue cannot be read: {}; check MISSTEP_QUEUE_URL, the region and sqs:GetQueueAttributes",
+            telemetry::chain(&error)
+        )
+    })?;
+    if attributes.visibility_timeout < Duration::from_secs(1) {
+        return Err(format!(
+            "the visibility timeout of {} is 0: every message would be handed out again at once; set it to 30 s or more",
+            settings.queue_url
+        ));
+    }
+    if let Some(url) = &settings.dlq_url {
+        attributes.dead_letter_url = Some(url.clone());
+    }
+    warn_of(&attributes);
+    let routes = notify::routes(&settings.notification).map_err(|error| {
+        format!("the notification API's client could not be made: {}", telemetry::chain(&error))
+    })?;
+    let scope = Scope {
+        state_machines: settings.state_machines.clone(),
+        map_run_children: settings.map_run_children,
+        env: settings.common.env.clone(),
+        application: settings.common.application.clone(),
+    };
+    let desk = Desk::new(Arc::new(SfnReader::new(&aws)), settings.common.history_rate, routes, scope);
+    let worker_settings = Settings {
+        concurrency: settings.concurrency,
+        poll_wait: settings.poll_wait,
+        grace: settings.shutdown_grace,
+        until_empty,
+        dead_letter_url: attributes.dead_letter_url.clone(),
+        max_receive_count: attributes.max_receive_count,
+    };
+    Ok((Worker::new(queue, &attributes, desk, worker_settings), settings.queue_url.clone()))
+}
+
+fn warn_of(attributes: &QueueAttributes) {
+    if attributes.dead_letter_url.is_none() {
+        warn!("the queue has no dead-letter queue: messages that can never pass will stay on it");
+    }
+    if let Some(count @ 0..3) = attributes.max_receive_count {
+        warn!(
+            max_receive_count = count,
+            "the queue dead-letters a message after very few receives; 3 to 5 is usual"
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! How fast Step Functions is asked: token buckets that the whole process shares.
+//!
+//! The quotas of Step Functions hold for an account and region, so consoles, deployments and other
+//! tools live from the same buckets as misstep; by default it takes half of what AWS refills. Who
+//! waits is served in the order of asking. When AWS throttles all the same, the rate is halved, and
+//! grows back with every call that passes.
+
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// Calls that GetExecutionHistory's burst holds for each call a second of its rate: AWS's own
+/// bucket is 400 calls, refilled by 20 a second.
+const BURST_SECONDS: f64 = 20.0;
+
+/// However much AWS throttles, the rate falls no lower than this part of what was set.
+const SLOWEST: f64 = 1.0 / 16.0;
+
+/// What the rate is multiplied with for each call that passes.
+const RECOVERY: f64 = 1.02;
+
+/// A token bucket. One token is one call.
+#[derive(Debug)]
+pub struct Limiter {
+    set: f64,
+    burst: f64,
+    bucket: Mutex<Bucket>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    rate: f64,
+    filled_at: Instant,
+}
+
+impl Limiter {
+    /// `rate` calls a second after a burst of 20 times that.
+    pub fn new(rate: f64) -> Self {
+        Self::with_burst(rate, (rate * BURST_SECONDS).max(1.0))
+    }
+
+    /// `rate` calls a second after a burst of `burst`.
+    pub fn with_burst(rate: f64, burst: f64) -> Self {
+        let bucket = Bucket { tokens: burst, rate, filled_at: Instant::now() };
+        Self { set: rate, burst, bucket: Mutex::new(bucket) }
+    }
+
+    /// Waits until a call may be made; returns how long that took. The lock is held meanwhile:
+    /// its queue is the order of service.
+    pub async fn take(&self) -> Duration {
+        let began = Instant::now();
+        let mut bucket = self.bucket.lock().await;
+        bucket.fill(self.burst);
+        while bucket.tokens < 1.0 {
+            let missing = (1.0 - bucket.tokens) / bucket.rate;
+            // A millisecond more, since tokio's clock counts in milliseconds.
+            tokio::time::sleep(Duration::from_secs_f64(missing) + Duration::from_millis(1)).await;
+            bucket.fill(self.burst);
+        }
+        bucket.tokens -= 1.0;
+        began.elapsed()
+    }
+
+    /// AWS throttled a call: the bucket is empty, and fills at half the speed.
+    pub async fn slow_down(&self) {
+        let mut bucket = self.bucket.lock().await;
+        bucket.fill(self.burst);
+        bucket.tokens = bucket.tokens.min(0.0);
+        bucket.rate = (bucket.rate / 2.0).max(self.set * SLOWEST);
+    }
+
+    /// A call passed: the rate grows back towards what was set.
+    pub async fn recover(&self) {
+        let mut bucket = self.bucket.lock().await;
+        bucket.fill(self.burst);
+        bucket.rate = (bucket.rate * RECOVERY).min(self.set);
+    }
+
+    /// Calls a second at the moment.
+    pub async fn rate(&self) -> f64 {
+        self.bucket.lock().await.rate
+    }
+}
+
+impl Bucket {
+    fn fill(&mut self, burst: f64) {
+        let now = Instant::now();
+        self.tokens = (self.tokens + (now - self.filled_at).as_secs_f64() * self.rate).min(burst);
+        self.filled_at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn after_the_burst_calls_pass_at_the_rate() {
+        let limiter = Limiter::new(10.0);
+        let began = Instant::now();
+        for _ in 0..200 {
+            limiter.take().await;
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        for _ in 0..100 {
+            limiter.take().await;
+        }
+        let took = began.elapsed().as_secs_f64();
+        assert!((9.9..11.0).contains(&took), "{took}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_ask_share_one_bucket() {
+        let limiter = Arc::new(Limiter::with_burst(2.0, 1.0));
+        let began = Instant::now();
+        let asking: Vec<_> = (0..21)
+            .map(|_| {
+                let limiter = limiter.clone();
+                tokio::spawn(async move { limiter.take().await })
+            })
+            .collect();
+        for asked in asking {
+            asked.await.unwrap();
+        }
+        assert!((9.9..11.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn throttling_slows_down_and_calls_that_pass_speed_up_again() {
+        let limiter = Limiter::new(10.0);
+        limiter.slow_down().await;
+        assert!((limiter.rate().await - 5.0).abs() < f64::EPSILON);
+        for _ in 0..20 {
+            limiter.slow_down().await;
+        }
+        assert!((limiter.rate().await - 10.0 * SLOWEST).abs() < f64::EPSILON);
+        for _ in 0..200 {
+            limiter.recover().await;
+        }
+        assert!((limiter.rate().await - 10.0).abs() < f64::EPSILON);
+    }
+}

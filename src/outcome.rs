@@ -1,0 +1,164 @@
+//! What happens to a message: the only place where an error becomes an outcome.
+//!
+//! | what came of the work | outcome |
+//! |---|---|
+//! | every audience was told | [`Outcome::Done`]: deleted |
+//! | it is not a failure, or not one to handle | [`Outcome::Ignore`]: deleted and counted |
+//! | it may pass later | [`Outcome::Retry`]: given back with a delay |
+//! | it can never pass | [`Outcome::DeadLetter`]: sent to the dead-letter queue, then deleted |
+
+use crate::event::NotUnderstood;
+use crate::history::ReadError;
+use crate::notify::{Audience, NotifyError};
+use crate::queue::dead_letter::Reason;
+use crate::telemetry::chain;
+
+/// What to do with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Delete it: every audience was told.
+    Done,
+    /// Delete it: nobody needs to be told.
+    Ignore(Ignored),
+    /// Give it back.
+    Retry {
+        /// Where it stopped: `history` or `notify`.
+        stage: &'static str,
+        /// What it met.
+        error: String,
+    },
+    /// Send it to the dead-letter queue.
+    DeadLetter(Reason),
+}
+
+/// Why nobody needs to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ignored {
+    /// The execution has not ended.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// Its state machine is not among those to handle.
+    Unlisted,
+    /// It is a child of a Map run, and its parent's report covers it.
+    FoldedChild,
+}
+
+impl Ignored {
+    /// For logs and counters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Unlisted => "unlisted",
+            Self::FoldedChild => "folded-child",
+        }
+    }
+}
+
+impl Outcome {
+    /// For logs and counters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "notified",
+            Self::Ignore(kind) => kind.name(),
+            Self::Retry { .. } => "given-back",
+            Self::DeadLetter(_) => "dead-lettered",
+        }
+    }
+
+    /// The graver of two outcomes of one message that held two events: what must be tried again
+    /// comes first, since what was done already is not done twice; then what can never pass.
+    pub fn and(self, other: Self) -> Self {
+        let gravity = |outcome: &Self| match outcome {
+            Self::Ignore(_) => 0,
+            Self::Done => 1,
+            Self::DeadLetter(_) => 2,
+            Self::Retry { .. } => 3,
+        };
+        if gravity(&other) > gravity(&self) { other } else { self }
+    }
+}
+
+impl From<NotUnderstood> for Outcome {
+    fn from(error: NotUnderstood) -> Self {
+        Self::DeadLetter(Reason { stage: "parse", reason: "not-understood", error: error.to_string() })
+    }
+}
+
+/// What a history that cannot be read means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// People are told from the event alone, and why.
+    Degrade(String),
+    /// The message waits for better times.
+    Later(Outcome),
+}
+
+impl Unread {
+    /// Judges an error of reading. On the last receive before the dead-letter queue nothing waits
+    /// any more: a report from the event alone is better than none.
+    pub fn from_error(error: &ReadError, last_receive: bool) -> Self {
+        let text = chain(error);
+        if !error.class().is_passing() {
+            Self::Degrade(text)
+        } else if last_receive {
+            Self::Degrade(format!(
+                "{text}; told now since this is the last attempt before the dead-letter queue"
+            ))
+        } else {
+            Self::Later(Outcome::Retry { stage: "history", error: text })
+        }
+    }
+}
+
+/// What the answers of all audiences mean together for one failure. A message whose notification
+/// was refused for good still waits until everybody else has been told.
+pub fn of_answers(answers: Vec<(Audience, Result<(), NotifyError>)>) -> Outcome {
+    answers.into_iter().fold(Outcome::Done, |outcome, (audience, answer)| {
+        let tell = |what: String| format!("{}: {what}", audience.name());
+        outcome.and(match answer {
+            Ok(()) => Outcome::Done,
+            Err(NotifyError::Rejected { what }) => {
+                Outcome::DeadLetter(Reason { stage: "notify", reason: "rejected", error: tell(what) })
+            }
+            Err(error @ (NotifyError::Transient { .. } | NotifyError::Misconfigured { .. })) => {
+                Outcome::Retry { stage: "notify", error: tell(error.to_string()) }
+            }
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Call, ReadClass};
+
+    fn read_error(class: ReadClass) -> ReadError {
+        ReadError::new(class, Call { operation: "GetExecutionHistory", target: "arn".to_owned() }, "why")
+    }
+
+    #[test]
+    fn an_unreadable_history_degrades_and_an_unreachable_one_waits_until_the_last_receive() {
+        for class in [ReadClass::Gone, ReadClass::Denied, ReadClass::Kms, ReadClass::Unsupported] {
+            assert!(matches!(Unread::from_error(&read_error(class), false), Unread::Degrade(_)));
+        }
+        for class in [ReadClass::Throttled, ReadClass::Unreachable, ReadClass::Credentials] {
+            assert!(matches!(Unread::from_error(&read_error(class), false), Unread::Later(_)));
+            assert!(matches!(Unread::from_error(&read_error(class), true), Unread::Degrade(_)));
+        }
+    }
+
+    #[test]
+    fn a_refused_notification_waits_for_the_other_audience() {
+        let rejected = || Err(NotifyError::Rejected { what: "422".to_owned() });
+        let busy = || Err(NotifyError::Transient { what: "503".to_owned(), retry_after: None });
+        let outcome = |developers, assist| {
+            of_answers(vec![(Audience::Developers, developers), (Audience::CustomerAssist, assist)])
+        };
+        assert_eq!(outcome(Ok(()), Ok(())), Outcome::Done);
+        assert!(matches!(outcome(rejected(), Ok(())), Outcome::DeadLetter(_)));
+        assert!(matches!(outcome(rejected(), busy()), Outcome::Retry { .. }));
+        assert!(matches!(outcome(Ok(()), busy()), Outcome::Retry { .. }));
+    }
+}

@@ -1,0 +1,230 @@
+//! The loop: poll for free places, work on each message by itself, settle it, drain when stopped.
+//!
+//! A place is taken before a message is asked for and freed when it is settled, so that no message
+//! waits in memory for somebody to look at it. A slow message holds up none of its batch. A poll is
+//! never cancelled: SQS may already have handed it messages. At a stop it ends by itself within its
+//! wait, and what it brings is given back at once.
+
+mod intake;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, error, info, info_span, warn};
+
+use crate::outcome::Outcome;
+use crate::process::{Desk, Receipt};
+use crate::queue::dead_letter::Reason;
+use crate::queue::leases::{Lease, Leases};
+use crate::queue::settle::{SettleError, Settler};
+use crate::queue::{DeadLetter, Message, Queue, QueueAttributes};
+use crate::retry::{Policy, give_back_delay};
+use crate::telemetry::chain;
+
+/// How long giving back what is unfinished may take after the grace period.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
+/// How the worker runs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Messages in hand at once.
+    pub concurrency: usize,
+    /// How long a poll waits for messages.
+    pub poll_wait: Duration,
+    /// How long a stop may drain.
+    pub grace: Duration,
+    /// End once the queue is empty.
+    pub until_empty: bool,
+    /// Where messages go that can never pass.
+    pub dead_letter_url: Option<String>,
+    /// After how many receives the queue itself moves a message there.
+    pub max_receive_count: Option<u32>,
+}
+
+/// The worker on one queue.
+pub struct Worker {
+    queue: Arc<dyn Queue>,
+    desk: Desk,
+    settings: Settings,
+    leases: Arc<Leases>,
+    settler: Settler,
+    places: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Cancelled when the grace period has ended: what is still in hand is given back.
+    hurry: CancellationToken,
+}
+
+impl Worker {
+    /// A worker on `queue`, whose attributes were just read. Must be called in a tokio runtime.
+    pub fn new(
+        queue: Arc<dyn Queue>,
+        attributes: &QueueAttributes,
+        desk: Desk,
+        settings: Settings,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            leases: Leases::new(queue.clone(), attributes.visibility_timeout),
+            settler: Settler::start(queue.clone()),
+            places: Arc::new(Semaphore::new(settings.concurrency)),
+            tasks: TaskTracker::new(),
+            hurry: CancellationToken::new(),
+            queue,
+            desk,
+            settings,
+        })
+    }
+
+    /// Works until `stop`, or until the queue is empty where the settings say so, and drains.
+    /// When it returns, nothing is in hand.
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) {
+        let leases_end = CancellationToken::new();
+        let keeping = tokio::spawn(self.leases.clone().keep(leases_end.clone()));
+        let last_polls = self.take_in(&stop).await;
+        self.drain(last_polls).await;
+        leases_end.cancel();
+        if let Err(panic) = keeping.await {
+            error!(%panic, "the renewal of leases had ended early");
+        }
+    }
+
+    /// Waits for what is in hand, and for polls that were under way, until the grace period ends;
+    /// then has everything given back.
+    async fn drain(&self, last_polls: impl Future<Output = ()>) {
+        self.tasks.close();
+        let all = async {
+            last_polls.await;
+            self.tasks.wait().await;
+        };
+        tokio::pin!(all);
+        if tokio::time::timeout(self.settings.grace, &mut all).await.is_err() {
+            warn!(in_hand = self.leases.in_hand(), "the grace period has ended; giving back what is in hand");
+            self.hurry.cancel();
+            // A poll that is longer than the grace period still must not be cancelled.
+            let longest = self.settings.poll_wait + LAST_CALLS;
+            if tokio::time::timeout(longest, all).await.is_err() {
+                warn!("could not give everything back; it returns after its visibility timeout");
+            }
+        }
+    }
+
+    /// Begins to work on a message in a place of its own.
+    fn begin(self: &Arc<Self>, message: Message, place: OwnedSemaphorePermit, trial: bool) {
+        let worker = self.clone();
+        let lease = self.leases.hold(&message);
+        let span = info_span!(
+            "message",
+            message.id = message.id,
+            message.receives = message.receives,
+            execution.arn = tracing::field::Empty
+        );
+        let work = async move {
+            worker.work_on(message, lease, trial).await;
+            drop(place);
+        };
+        self.tasks.spawn(work.instrument(span));
+    }
+
+    async fn work_on(&self, message: Message, lease: Lease, trial: bool) {
+        let began = Instant::now();
+        let last = self.settings.max_receive_count.is_some_and(|most| message.receives >= most);
+        let work = AssertUnwindSafe(self.desk.handle(&message.body, Receipt { last, trial })).catch_unwind();
+        let worked = tokio::select! {
+            biased;
+            () = lease.lost().cancelled() => None,
+            () = self.hurry.cancelled() => Some(Ok(stopped())),
+            worked = work => Some(worked),
+        };
+        let outcome = match worked {
+            // Whoever receives it next works on it; the loss itself was logged.
+            None => return,
+            Some(Ok(outcome)) => outcome,
+            Some(Err(panic)) => panicked(panic.as_ref()),
+        };
+        if !lease.release().await {
+            return;
+        }
+        let name = outcome.name();
+        let settled = self.settle(&message, outcome).await;
+        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match settled {
+            Ok(()) => info!(outcome = name, duration_ms, "settled"),
+            Err(error) => {
+                warn!(
+                    outcome = name,
+                    duration_ms,
+                    error = chain(&error),
+                    "not settled; the message may come back"
+                );
+            }
+        }
+    }
+
+    async fn settle(&self, message: &Message, outcome: Outcome) -> Result<(), SettleError> {
+        match outcome {
+            Outcome::Done | Outcome::Ignore(_) => self.settler.delete(message.receipt.clone()).await,
+            Outcome::Retry { stage, error } => {
+                let delay = if self.hurry.is_cancelled() {
+                    Duration::ZERO
+                } else {
+                    give_back_delay(message.receives)
+                };
+                info!(stage, error, delay_ms = delay.as_millis(), "giving the message back");
+                self.settler.give_back(message.receipt.clone(), delay).await
+            }
+            Outcome::DeadLetter(reason) => self.bury(message, &reason).await,
+        }
+    }
+
+    /// Sends a message to the dead-letter queue and deletes the original only after that. Where
+    /// there is no such queue, or it does not take it, the message stays.
+    async fn bury(&self, message: &Message, reason: &Reason) -> Result<(), SettleError> {
+        let Reason { stage, reason: why, error } = reason;
+        let Some(url) = &self.settings.dead_letter_url else {
+            error!(
+                stage,
+                reason = why,
+                error,
+                "this message can never pass, and the queue has no dead-letter queue; it stays"
+            );
+            return self.settler.give_back(message.receipt.clone(), give_back_delay(message.receives)).await;
+        };
+        warn!(stage, reason = why, error, "this message can never pass; sending it to the dead-letter queue");
+        let letter = DeadLetter::new(message, reason, now_ms());
+        let mut pauses = Policy::SETTLE.start();
+        while let Err(error) = self.queue.dead_letter(url, &letter).await {
+            if !pauses.wait(None).await {
+                error!(
+                    error = chain(&error),
+                    "the dead-letter queue did not take the message; giving it back"
+                );
+                return self
+                    .settler
+                    .give_back(message.receipt.clone(), give_back_delay(message.receives))
+                    .await;
+            }
+        }
+        self.settler.delete(message.receipt.clone()).await
+    }
+}
+
+fn stopped() -> Outcome {
+    Outcome::Retry { stage: "stop", error: "the worker is stopping".to_owned() }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let error = format!("a defect of misstep: {}", text.unwrap_or("panicked"));
+    error!(error, "work on a message panicked; giving it back");
+    Outcome::Retry { stage: "panic", error }
+}
+
+fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}

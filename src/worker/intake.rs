@@ -1,0 +1,200 @@
+//! Taking messages in: how many polls, for how many places, and what happens when they fail.
+//!
+//! One poll while the queue is quiet. Each poll that comes back full asks for one more at a time,
+//! as far as there are places; an empty one goes back to one.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::Worker;
+use crate::breaker::Admission;
+use crate::queue::{MOST_ENTRIES, Message, QueueError};
+use crate::retry::{Pauses, Policy};
+use crate::telemetry::chain;
+
+/// How long a poll waits for more places than one while there is work in hand: asking for one
+/// message at a time would cost ten times the calls.
+const GATHER: Duration = Duration::from_millis(5);
+
+/// How often a failure to poll is logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
+
+/// What a poll brought, and the places that it held.
+struct Polled {
+    result: Result<Vec<Message>, QueueError>,
+    places: Vec<OwnedSemaphorePermit>,
+    trial: bool,
+}
+
+/// How polling goes.
+struct Intake {
+    polls: JoinSet<Polled>,
+    /// How many polls may be under way.
+    wanted: usize,
+    /// No poll begins before this.
+    not_before: Instant,
+    trouble: Option<Trouble>,
+}
+
+/// Polls that are failing.
+struct Trouble {
+    pauses: Pauses,
+    logged_at: Instant,
+}
+
+impl Worker {
+    /// Polls until `stop` or until the queue is empty. Returns what must still be awaited: the
+    /// polls that are under way, whose messages are given back.
+    pub(super) async fn take_in(
+        self: &Arc<Self>,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let mut intake =
+            Intake { polls: JoinSet::new(), wanted: 1, not_before: Instant::now(), trouble: None };
+        loop {
+            let breakers = self.desk.breakers();
+            let not_before = intake.not_before;
+            let next = async move {
+                tokio::time::sleep_until(not_before).await;
+                match breakers.admission() {
+                    Admission::All => (self.take_places(MOST_ENTRIES).await, false),
+                    Admission::One => (self.take_places(1).await, true),
+                    Admission::NotBefore(trial) => {
+                        tokio::time::sleep_until(trial).await;
+                        (self.take_places(1).await, true)
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(polled) = intake.polls.join_next() => match polled {
+                    Ok(polled) => {
+                        let empty = self.polled(&mut intake, polled);
+                        if empty && self.settings.until_empty && self.is_finished(&intake).await {
+                            break;
+                        }
+                    }
+                    Err(panic) => error!(%panic, "a poll ended without an answer"),
+                },
+                // What may be taken in is asked again.
+                () = breakers.changed() => {}
+                (places, trial) = next, if intake.polls.len() < intake.wanted => {
+                    // A breaker may have opened while the places were waited for.
+                    if trial || breakers.admission() == Admission::All {
+                        self.poll(&mut intake.polls, places, trial);
+                    }
+                }
+            }
+        }
+        let worker = self.clone();
+        async move {
+            while let Some(polled) = intake.polls.join_next().await {
+                if let Ok(Polled { result: Ok(messages), .. }) = polled {
+                    worker.give_back_unread(messages).await;
+                }
+            }
+        }
+    }
+
+    /// Begins to work on what a poll brought; says whether it came back empty.
+    fn polled(self: &Arc<Self>, intake: &mut Intake, Polled { result, places, trial }: Polled) -> bool {
+        match result {
+            Ok(messages) => {
+                if intake.trouble.take().is_some() {
+                    info!("polling works again");
+                }
+                let most = self.settings.concurrency.div_ceil(MOST_ENTRIES);
+                intake.wanted = match messages.len() {
+                    0 => 1,
+                    got if got == places.len() => (intake.wanted + 1).min(most),
+                    _ => intake.wanted,
+                };
+                let empty = messages.is_empty();
+                for (message, place) in messages.into_iter().zip(places) {
+                    self.begin(message, place, trial);
+                }
+                empty
+            }
+            Err(error) => {
+                intake.wanted = 1;
+                let pause = intake.trouble.get_or_insert_with(|| Trouble::begin(&error)).pause(&error);
+                intake.not_before = Instant::now() + pause;
+                false
+            }
+        }
+    }
+
+    fn poll(self: &Arc<Self>, polls: &mut JoinSet<Polled>, places: Vec<OwnedSemaphorePermit>, trial: bool) {
+        if trial {
+            self.desk.breakers().trial_begins();
+        }
+        let queue = self.queue.clone();
+        let wait = self.settings.poll_wait;
+        polls.spawn(async move {
+            let result = queue.receive(places.len(), wait).await;
+            Polled { result, places, trial }
+        });
+    }
+
+    /// Waits for a place, and a little for more of them, up to `most`.
+    async fn take_places(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
+        let closed = "the places are never closed";
+        let mut places = vec![self.places.clone().acquire_owned().await.expect(closed)];
+        let gathered = Instant::now() + GATHER;
+        while places.len() < most.min(self.settings.concurrency) {
+            let next = self.places.clone().acquire_owned();
+            match tokio::time::timeout_at(gathered, next).await {
+                Ok(place) => places.push(place.expect(closed)),
+                Err(_elapsed) => break,
+            }
+        }
+        places
+    }
+
+    /// Whether nothing is in hand, on its way, or left on the queue.
+    async fn is_finished(&self, intake: &Intake) -> bool {
+        if !self.tasks.is_empty() || !intake.polls.is_empty() {
+            return false;
+        }
+        match self.queue.counts().await {
+            Ok(counts) => counts.is_empty(),
+            Err(error) => {
+                warn!(error = chain(&error), "could not count the messages of the queue; polling on");
+                false
+            }
+        }
+    }
+
+    /// Gives back what a poll brought after the stop.
+    async fn give_back_unread(&self, messages: Vec<Message>) {
+        for message in messages {
+            if let Err(error) = self.settler.give_back(message.receipt, Duration::ZERO).await {
+                warn!(message.id = message.id, error = chain(&error), "could not give a message back");
+            }
+        }
+    }
+}
+
+impl Trouble {
+    fn begin(error: &QueueError) -> Self {
+        warn!(error = chain(error), "polling failed; trying again with growing pauses");
+        Self { pauses: Policy::POLL.start(), logged_at: Instant::now() }
+    }
+
+    /// How long to wait before the next poll.
+    fn pause(&mut self, error: &QueueError) -> Duration {
+        if self.logged_at.elapsed() >= LOG_EVERY {
+            warn!(error = chain(error), attempts = self.pauses.attempts(), "polling still fails");
+            self.logged_at = Instant::now();
+        }
+        self.pauses.next_pause(None).unwrap_or(Policy::POLL.cap)
+    }
+}

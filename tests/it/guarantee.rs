@@ -1,0 +1,176 @@
+//! The worker against the model: nothing is lost, whatever breaks, seed after seed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use misstep::config::MapRunChildren;
+use misstep::notify::Notifier;
+use misstep::process::{Desk, Scope};
+use misstep::queue::Queue;
+use misstep::worker::{Settings, Worker};
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::model::api::{ModelApi, routes};
+use crate::model::queue::ModelQueue;
+use crate::model::reader::ModelReader;
+use crate::model::{Chance, Event, Faults, Record};
+
+/// What a run is made of; tests change what they are about.
+pub struct Plan {
+    pub seed: u64,
+    pub faults: Faults,
+    pub visibility_timeout: Duration,
+    pub max_receive_count: u32,
+    pub concurrency: usize,
+    pub grace: Duration,
+    pub wrap_queue: fn(ModelQueue) -> Arc<dyn Queue>,
+    pub wrap_api: fn(ModelApi) -> Arc<dyn Notifier>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            faults: Faults::default(),
+            visibility_timeout: Duration::from_secs(30),
+            max_receive_count: 1_000,
+            concurrency: 8,
+            grace: Duration::from_secs(25),
+            wrap_queue: |queue| Arc::new(queue),
+            wrap_api: |api| Arc::new(api),
+        }
+    }
+}
+
+/// A worker at work on the model.
+pub struct Run {
+    pub queue: ModelQueue,
+    pub api: ModelApi,
+    pub reader: ModelReader,
+    pub record: Record,
+    stop: CancellationToken,
+    working: JoinHandle<()>,
+}
+
+impl Run {
+    pub fn start(plan: &Plan) -> Self {
+        let chance = Chance::new(plan.seed);
+        fastrand::seed(plan.seed);
+        let record = Record::default();
+        let queue = ModelQueue::new(
+            plan.visibility_timeout,
+            plan.max_receive_count,
+            plan.faults,
+            chance.clone(),
+            record.clone(),
+        );
+        let api = ModelApi::new(plan.faults, chance.clone(), record.clone());
+        let reader = ModelReader::new(plan.faults, chance);
+        let stop = CancellationToken::new();
+        let working = tokio::spawn(work(plan, &queue, &api, &reader, stop.clone()));
+        Self { queue, api, reader, record, stop, working }
+    }
+
+    /// Sends the failures of so many executions.
+    pub fn send_failures(&self, count: usize) {
+        for number in 0..count {
+            self.queue.send(failure(number));
+        }
+    }
+
+    /// Waits until nothing is left on the queue; fails after a day of the model's time.
+    pub async fn settled(&self) {
+        let until = Instant::now() + Duration::from_secs(86_400);
+        while !crate::model::check::unsettled(&self.queue.stored()).is_empty() {
+            assert!(Instant::now() < until, "a day has passed: {:?}", self.queue.stored());
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// Stops the worker and waits for its end.
+    pub async fn stop(&mut self) {
+        self.record.add(Event::StopAsked);
+        self.stop.cancel();
+        (&mut self.working).await.unwrap();
+        self.record.add(Event::Stopped);
+    }
+
+    /// Checks the record; fails with every broken promise.
+    pub fn check(&self) {
+        let broken = self.broken();
+        assert!(broken.is_empty(), "{broken:#?}");
+    }
+
+    pub fn broken(&self) -> Vec<String> {
+        crate::model::check::broken(&self.record, &self.queue.stored())
+    }
+
+    pub fn notified(&self) -> usize {
+        self.record.count(|event| matches!(event, Event::Notified { .. }))
+    }
+
+    pub fn dead(&self) -> usize {
+        self.record.count(|event| matches!(event, Event::DeadLettered { .. } | Event::Redriven { .. }))
+    }
+}
+
+fn work(
+    plan: &Plan,
+    queue: &ModelQueue,
+    api: &ModelApi,
+    reader: &ModelReader,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let scope = Scope {
+        state_machines: Vec::new(),
+        map_run_children: MapRunChildren::Fold,
+        env: "test".to_owned(),
+        application: None,
+    };
+    let desk = Desk::new(Arc::new(reader.clone()), None, routes((plan.wrap_api)(api.clone())), scope);
+    let settings = Settings {
+        concurrency: plan.concurrency,
+        poll_wait: Duration::from_secs(10),
+        grace: plan.grace,
+        until_empty: false,
+        dead_letter_url: Some("model-dlq".to_owned()),
+        max_receive_count: Some(plan.max_receive_count),
+    };
+    let queue_of_worker = (plan.wrap_queue)(queue.clone());
+    let queue = queue.clone();
+    async move {
+        let attributes = queue.attributes().await.unwrap();
+        Worker::new(queue_of_worker, &attributes, desk, settings).run(stop).await;
+    }
+}
+
+/// The event of one failed execution.
+pub fn failure(number: usize) -> String {
+    json!({
+        "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states",
+        "detail": {
+            "executionArn": format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}"),
+            "stateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:orders",
+            "status": "FAILED",
+        },
+    })
+    .to_string()
+}
+
+/// Runs a test on paused time; everything in it depends on its seed alone.
+pub fn on_paused_time<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+        .block_on(test)
+}
+
+mod faults;
+mod mutants;
+mod promises;

@@ -1,0 +1,95 @@
+//! The model of Step Functions: every execution failed in the same short way.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use misstep::arn::{ExecutionArn, MapRunArn};
+use misstep::history::{
+    Call, Details, EventType, ExecutionDescription, ExecutionReader, HistoryEvent, HistoryPage,
+    MapRunDescription, PageRequest, ReadClass, ReadError, Status,
+};
+
+use super::{Chance, Faults};
+
+/// Reads made-up histories.
+#[derive(Clone)]
+pub struct ModelReader {
+    faults: Faults,
+    chance: Chance,
+    broken: Arc<Mutex<Option<ReadClass>>>,
+}
+
+impl ModelReader {
+    /// A reader of executions that all failed in the state `Charge`.
+    pub fn new(faults: Faults, chance: Chance) -> Self {
+        Self { faults, chance, broken: Arc::default() }
+    }
+
+    /// Fails every call in this way from now on, or none.
+    pub fn set_broken(&self, class: Option<ReadClass>) {
+        *self.broken.lock().unwrap() = class;
+    }
+
+    fn refuse(&self, operation: &'static str, target: &str) -> Result<(), ReadError> {
+        let throttled = self.chance.of(self.faults.throttled).then_some(ReadClass::Throttled);
+        match self.broken.lock().unwrap().or(throttled) {
+            None => Ok(()),
+            Some(class) => Err(ReadError::new(
+                class,
+                Call { operation, target: target.to_owned() },
+                "as the model wants it",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl ExecutionReader for ModelReader {
+    async fn history_page(
+        &self,
+        execution: &ExecutionArn,
+        page: &PageRequest,
+    ) -> Result<HistoryPage, ReadError> {
+        self.refuse("GetExecutionHistory", execution.as_str())?;
+        let details = |name: Option<&str>, error: Option<&str>| Details {
+            name: name.map(str::to_owned),
+            input: Some("{}".to_owned()),
+            error: error.map(str::to_owned),
+            ..Details::default()
+        };
+        let mut events: Vec<_> = [
+            (1, "ExecutionStarted", details(None, None)),
+            (2, "FailStateEntered", details(Some("Charge"), None)),
+            (3, "ExecutionFailed", details(None, Some("Declined"))),
+        ]
+        .map(|(id, event_type, details)| HistoryEvent {
+            id,
+            previous_event_id: if id == 3 { 2 } else { 0 },
+            timestamp: None,
+            event_type: EventType::parse(event_type),
+            details,
+        })
+        .into();
+        if page.newest_first {
+            events.reverse();
+        }
+        Ok(HistoryPage { events, next_token: None })
+    }
+
+    async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
+        self.refuse("DescribeExecution", execution.as_str())?;
+        Ok(ExecutionDescription {
+            status: Some(Status::Failed),
+            input: Some("{}".to_owned()),
+            ..ExecutionDescription::default()
+        })
+    }
+
+    async fn describe_map_run(&self, _: &MapRunArn) -> Result<MapRunDescription, ReadError> {
+        unreachable!("no execution of the model has a Map run")
+    }
+
+    async fn children(&self, _: &MapRunArn, _: Status, _: u32) -> Result<Vec<ExecutionArn>, ReadError> {
+        unreachable!("no execution of the model has a Map run")
+    }
+}
