@@ -6,6 +6,7 @@
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`model`] | that model, and the checker |
+//! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 //! | [`supply_chain`] | which crates may be in the tree |
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
@@ -17,3 +18,4 @@ mod guarantee;
 mod model;
 mod recorded;
 mod supply_chain;
+mod synth;
