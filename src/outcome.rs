@@ -150,6 +150,15 @@ mod tests {
     }
 
     #[test]
+    fn of_two_outcomes_the_graver_one_counts() {
+        let retry = || Outcome::Retry { stage: "notify", error: "503".to_owned() };
+        let dead = || Outcome::from(NotUnderstood::Shape("odd".to_owned()));
+        assert_eq!(Outcome::Ignore(Ignored::Running).and(Outcome::Done), Outcome::Done);
+        assert_eq!(Outcome::Done.and(dead()), dead());
+        assert_eq!(retry().and(dead()), retry());
+    }
+
+    #[test]
     fn a_refused_notification_waits_for_the_other_audience() {
         let rejected = || Err(NotifyError::Rejected { what: "422".to_owned() });
         let busy = || Err(NotifyError::Transient { what: "503".to_owned(), retry_after: None });

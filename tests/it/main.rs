@@ -3,19 +3,25 @@
 //! | suite | what it holds |
 //! |---|---|
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
-//! | [`recorded`] | histories recorded on AWS, each against its expectation |
+//! | [`desk`] | each row of what happens to a message, by its name |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`model`] | that model, and the checker |
-//! | [`synth`] | a generator of histories with the truth about them, and its own tests |
+//! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
+//! | [`receiver`] | a notification API that keeps what it gets and answers as told |
+//! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`supply_chain`] | which crates may be in the tree |
+//! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
 mod cli;
+mod desk;
 mod guarantee;
+mod loopback;
 mod model;
+mod receiver;
 mod recorded;
 mod supply_chain;
 mod synth;

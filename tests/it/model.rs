@@ -49,7 +49,7 @@ pub enum Event {
     /// A message was handed out.
     Received { message: usize, receipt: String },
     /// An audience took a notification.
-    Notified { key: String, execution: String, email_type: String },
+    Notified { key: String, execution: String, email_type: String, degraded: Option<String> },
     /// A delete; whether the message was deleted by it.
     Deleted { message: usize, receipt: String, effective: bool },
     /// A visibility timeout was changed, or was tried to be.

@@ -1,5 +1,6 @@
 //! The model of the notification API.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub enum Mood {
     Down,
     /// Answers 403.
     Forbidden,
+    /// Answers 422.
+    Refusing,
 }
 
 /// A notification API.
@@ -26,6 +29,7 @@ pub struct ModelApi {
     mood: Arc<Mutex<Mood>>,
     refused: Arc<Mutex<Option<String>>>,
     slow: Arc<Mutex<Option<(usize, Duration)>>>,
+    largest: Arc<AtomicUsize>,
     faults: Faults,
     chance: Chance,
     record: Record,
@@ -35,7 +39,15 @@ impl ModelApi {
     /// An API that answers after 20 ms.
     pub fn new(faults: Faults, chance: Chance, record: Record) -> Self {
         let mood = Arc::new(Mutex::new(Mood::Up(Duration::from_millis(20))));
-        Self { mood, refused: Arc::default(), slow: Arc::default(), faults, chance, record }
+        Self {
+            mood,
+            refused: Arc::default(),
+            slow: Arc::default(),
+            largest: Arc::default(),
+            faults,
+            chance,
+            record,
+        }
     }
 
     /// Changes what it does from now on.
@@ -51,6 +63,11 @@ impl ModelApi {
     /// Takes so long for the developers' notification of every `every`-th execution.
     pub fn set_slow_every(&self, every: usize, delay: Duration) {
         *self.slow.lock().unwrap() = Some((every, delay));
+    }
+
+    /// The size of the largest body that came, in bytes.
+    pub fn largest(&self) -> usize {
+        self.largest.load(Ordering::Relaxed)
     }
 
     fn is_slow(&self, body: &Value, every: usize) -> bool {
@@ -81,8 +98,10 @@ impl Notifier for ModelApi {
         let delay = match mood {
             Mood::Up(delay) => delay,
             Mood::Down => return transient("connection refused"),
+            Mood::Refusing => return Err(NotifyError::Rejected { what: "answered 422".to_owned() }),
             Mood::Forbidden => return Err(NotifyError::Misconfigured { what: "answered 403".to_owned() }),
         };
+        self.largest.fetch_max(notification.body.len(), Ordering::Relaxed);
         let body: Value = serde_json::from_slice(&notification.body).unwrap();
         let slow = *self.slow.lock().unwrap();
         let delay = match slow {
@@ -101,6 +120,7 @@ impl Notifier for ModelApi {
             key: notification.idempotency_key.clone(),
             execution: body["data"]["event_info"]["execution_arn"].as_str().unwrap().to_owned(),
             email_type: body["emailType"].as_str().unwrap().to_owned(),
+            degraded: body["data"]["analysis"]["degraded"].as_str().map(str::to_owned),
         });
         if self.chance.of(faults.api_reply_lost) {
             self.record.add(Event::Fault { kind: "api-reply-lost", messages: 1 });

@@ -17,17 +17,30 @@ pub struct ModelReader {
     faults: Faults,
     chance: Chance,
     broken: Arc<Mutex<Option<ReadClass>>>,
+    reads_before_end: Arc<Mutex<u32>>,
 }
 
 impl ModelReader {
     /// A reader of executions that all failed in the state `Charge`.
     pub fn new(faults: Faults, chance: Chance) -> Self {
-        Self { faults, chance, broken: Arc::default() }
+        Self { faults, chance, broken: Arc::default(), reads_before_end: Arc::default() }
     }
 
     /// Fails every call in this way from now on, or none.
     pub fn set_broken(&self, class: Option<ReadClass>) {
         *self.broken.lock().unwrap() = class;
+    }
+
+    /// The next so many readings of a history do not find its last event yet.
+    pub fn set_unended(&self, reads: u32) {
+        *self.reads_before_end.lock().unwrap() = reads;
+    }
+
+    fn has_ended(&self) -> bool {
+        let mut left = self.reads_before_end.lock().unwrap();
+        let ended = *left == 0;
+        *left = left.saturating_sub(1);
+        ended
     }
 
     fn refuse(&self, operation: &'static str, target: &str) -> Result<(), ReadError> {
@@ -70,6 +83,9 @@ impl ExecutionReader for ModelReader {
             details,
         })
         .into();
+        if !self.has_ended() {
+            events.pop();
+        }
         if page.newest_first {
             events.reverse();
         }

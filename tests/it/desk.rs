@@ -1,0 +1,246 @@
+//! What happens to a message: each case by its name, up to its outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use misstep::config::MapRunChildren;
+use misstep::history::ReadClass;
+use misstep::notify::Route;
+use misstep::outcome::{Ignored, Outcome};
+use misstep::process::{Desk, Receipt, Scope};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::guarantee::{failure, on_paused_time};
+use crate::model::api::{ModelApi, Mood, routes};
+use crate::model::reader::ModelReader;
+use crate::model::{Chance, Event, Faults, Record};
+
+const ORDERS: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders";
+
+/// A desk among models.
+struct Office {
+    api: ModelApi,
+    reader: ModelReader,
+    record: Record,
+    desk: Desk,
+}
+
+fn office(scope: Scope) -> Office {
+    let (chance, record) = (Chance::new(0), Record::default());
+    let api = ModelApi::new(Faults::default(), chance.clone(), record.clone());
+    let reader = ModelReader::new(Faults::default(), chance);
+    let desk = Desk::new(Arc::new(reader.clone()), None, routes(Arc::new(api.clone())), scope);
+    Office { api, reader, record, desk }
+}
+
+fn everything() -> Scope {
+    Scope {
+        state_machines: Vec::new(),
+        map_run_children: MapRunChildren::Fold,
+        env: "test".to_owned(),
+        application: Some("shop".to_owned()),
+    }
+}
+
+impl Office {
+    async fn handle(&self, body: &str) -> Outcome {
+        self.desk.handle(body, Receipt::default()).await
+    }
+
+    /// Why each notification that was taken was degraded.
+    fn degraded(&self) -> Vec<Option<String>> {
+        let events = self.record.events();
+        let notified = events.into_iter().filter_map(|(_, event)| match event {
+            Event::Notified { degraded, .. } => Some(degraded),
+            _ => None,
+        });
+        notified.collect()
+    }
+}
+
+/// The event of `failure(0)` with other values in its detail.
+fn with(changes: &[(&str, Value)]) -> String {
+    let mut event: Value = serde_json::from_str(&failure(0)).unwrap();
+    for (key, value) in changes {
+        event["detail"][*key] = value.clone();
+    }
+    event.to_string()
+}
+
+#[test]
+fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
+    on_paused_time(async {
+        let listed = Scope { state_machines: vec![ORDERS.to_owned()], ..everything() };
+        let office = office(listed);
+        let other = json!(ORDERS.replace("orders", "returns"));
+        let child = [
+            ("executionArn", json!("arn:aws:states:eu-west-1:123456789012:execution:orders/Each:1a2b")),
+            ("stateMachineArn", json!(format!("{ORDERS}/Each"))),
+        ];
+        for (body, kind) in [
+            (with(&[("status", json!("RUNNING"))]), Ignored::Running),
+            (with(&[("status", json!("SUCCEEDED"))]), Ignored::Succeeded),
+            (with(&[("stateMachineArn", other)]), Ignored::Unlisted),
+            (with(&child), Ignored::FoldedChild),
+        ] {
+            assert_eq!(office.handle(&body).await, Outcome::Ignore(kind));
+        }
+        assert!(office.degraded().is_empty(), "somebody was told");
+        assert_eq!(
+            office.handle(&with(&[("stateMachineArn", json!(format!("{ORDERS}:live")))])).await,
+            Outcome::Done
+        );
+    });
+}
+
+#[test]
+fn a_child_of_a_map_run_is_told_where_the_settings_say_so() {
+    on_paused_time(async {
+        let office = office(Scope { map_run_children: MapRunChildren::Notify, ..everything() });
+        let child = with(&[
+            ("executionArn", json!("arn:aws:states:eu-west-1:123456789012:execution:orders/Each:1a2b")),
+            ("stateMachineArn", json!(format!("{ORDERS}/Each"))),
+        ]);
+        assert_eq!(office.handle(&child).await, Outcome::Done);
+        assert_eq!(office.degraded(), [None, None]);
+    });
+}
+
+#[test]
+fn a_history_that_cannot_be_read_is_told_from_the_event_alone() {
+    on_paused_time(async {
+        for class in [ReadClass::Gone, ReadClass::Denied, ReadClass::Kms, ReadClass::Unsupported] {
+            let office = office(everything());
+            office.reader.set_broken(Some(class));
+            assert_eq!(office.handle(&failure(0)).await, Outcome::Done);
+            let degraded = office.degraded();
+            assert_eq!(degraded.len(), 2);
+            assert!(
+                degraded.iter().flatten().all(|why| why.contains("GetExecutionHistory of arn:")),
+                "{degraded:?}"
+            );
+        }
+        let office = office(everything());
+        let express = json!("arn:aws:states:eu-west-1:123456789012:express:orders:run:1a2b");
+        assert_eq!(office.handle(&with(&[("executionArn", express)])).await, Outcome::Done);
+        assert!(
+            office.degraded().iter().flatten().all(|why| why.contains("Express")),
+            "{:?}",
+            office.degraded()
+        );
+    });
+}
+
+#[test]
+fn a_history_that_has_not_ended_is_read_again_and_then_told_from_the_event_alone() {
+    on_paused_time(async {
+        let late = office(everything());
+        late.reader.set_unended(3);
+        let began = Instant::now();
+        assert_eq!(late.handle(&failure(0)).await, Outcome::Done);
+        assert_eq!(late.degraded(), [None, None]);
+        assert!((3_500..3_700).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+
+        let never = office(everything());
+        never.reader.set_unended(1_000);
+        let began = Instant::now();
+        assert_eq!(never.handle(&failure(0)).await, Outcome::Done);
+        assert!(
+            never.degraded().iter().flatten().all(|why| why.contains("has not ended")),
+            "{:?}",
+            never.degraded()
+        );
+        assert!((15_500..15_700).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn an_unreachable_history_is_tried_in_hand_and_then_given_back() {
+    on_paused_time(async {
+        let office = office(everything());
+        // Another message keeps the breaker's probe.
+        office.reader.set_broken(Some(ReadClass::Unreachable));
+        let other = failure(1);
+        let keeping = office.desk.handle(&other, Receipt { last: false, trial: true });
+        let outcome = tokio::select! {
+            biased;
+            _ = keeping => unreachable!("it stays in hand while the breaker is open"),
+            outcome = async {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                office.handle(&failure(0)).await
+            } => outcome,
+        };
+        assert!(matches!(outcome, Outcome::Retry { stage: "history", .. }), "{outcome:?}");
+        assert!(office.degraded().is_empty());
+    });
+}
+
+#[test]
+fn on_the_last_receive_an_unreachable_history_is_told_from_the_event_alone() {
+    on_paused_time(async {
+        for class in [ReadClass::Throttled, ReadClass::Unreachable, ReadClass::Credentials] {
+            let office = office(everything());
+            office.reader.set_broken(Some(class));
+            let last = Receipt { last: true, trial: false };
+            assert_eq!(office.desk.handle(&failure(0), last).await, Outcome::Done);
+            let degraded = office.degraded();
+            assert!(degraded.iter().flatten().count() == 2, "{degraded:?}");
+        }
+    });
+}
+
+#[test]
+fn a_refused_notification_goes_to_the_dead_letter_queue_with_the_reason() {
+    on_paused_time(async {
+        let office = office(everything());
+        office.api.set_mood(Mood::Refusing);
+        let Outcome::DeadLetter(reason) = office.handle(&failure(0)).await else {
+            panic!("not dead-lettered")
+        };
+        assert_eq!((reason.stage, reason.reason), ("notify", "rejected"));
+        assert!(reason.error.contains("answered 422"), "{}", reason.error);
+    });
+}
+
+#[test]
+fn the_same_failure_delivered_twice_at_once_is_told_once() {
+    on_paused_time(async {
+        let office = office(everything());
+        let body = failure(0);
+        let (first, second) = tokio::join!(office.handle(&body), office.handle(&body));
+        assert_eq!((first, second), (Outcome::Done, Outcome::Done));
+        assert_eq!(office.degraded().len(), 2);
+    });
+}
+
+#[test]
+fn a_batch_of_pipes_is_done_when_each_of_its_failures_is() {
+    on_paused_time(async {
+        let office = office(everything());
+        let batch = format!("[{},{}]", failure(0), failure(1));
+        assert_eq!(office.handle(&batch).await, Outcome::Done);
+        assert_eq!(office.degraded().len(), 4);
+        let with_other = format!("[{},{}]", failure(2), with(&[("status", json!("RUNNING"))]));
+        assert_eq!(office.handle(&with_other).await, Outcome::Done);
+        let with_poison = format!("[{},7]", failure(3));
+        assert!(matches!(office.handle(&with_poison).await, Outcome::DeadLetter(_)));
+    });
+}
+
+#[test]
+fn a_notification_is_never_larger_than_its_route_takes() {
+    on_paused_time(async {
+        let office = office(everything());
+        let small: Vec<Route> = routes(Arc::new(office.api.clone()))
+            .into_iter()
+            .map(|route| Route { max_bytes: 4_096, ..route })
+            .collect();
+        let desk = Desk::new(Arc::new(office.reader.clone()), None, small, everything());
+        office.reader.set_broken(Some(ReadClass::Gone));
+        let body = with(&[("input", json!("x".repeat(100_000))), ("cause", json!("y".repeat(32_000)))]);
+        assert_eq!(desk.handle(&body, Receipt::default()).await, Outcome::Done);
+        let largest = office.api.largest();
+        assert!((1_000..=4_096).contains(&largest), "{largest}");
+    });
+}
