@@ -110,20 +110,20 @@ pub fn analyse(history: &History, question: &Question) -> Analysis {
     let mut timeline = builder.timeline;
     let last = end.or_else(|| events.len().checked_sub(1));
     timeline.ended = last.map(|last| Moment::of(events, last));
-    outcome::settle(&mut timeline, matches!(status, Status::TimedOut | Status::Aborted | Status::Running));
+    let open = matches!(status, Status::TimedOut | Status::Aborted | Status::Running);
+    outcome::settle(&mut timeline, open);
 
     let failure = end.map(|end| failure_of(&events[end])).unwrap_or_default();
     let root = caught.last().copied().or(timeline.failed);
-    let cut_down = if status == Status::Failed { in_flight.as_slice() } else { &[] };
-    let shows_flight = matches!(status, Status::TimedOut | Status::Aborted | Status::Running);
+    let cut_down = if status == Status::Failed { outcome::cut_down(&timeline) } else { Vec::new() };
     Analysis {
         status,
         payload: payload(events),
         failed_state: verdict.map(|verdict| failed_state(&timeline, history, verdict)),
         root_cause: root.map(|root| root_cause(&timeline, events, root, &caught)),
         lead: root.and_then(|root| lead(&timeline, events, root)),
-        in_flight: if shows_flight { outcome::describe(&timeline, history, &in_flight) } else { Vec::new() },
-        also_failed: outcome::also_failed(&timeline, events, cut_down),
+        in_flight: if open { outcome::describe(&timeline, history, &in_flight) } else { Vec::new() },
+        also_failed: outcome::also_failed(&timeline, events, &cut_down),
         steps: outcome::steps(&timeline, history),
         busiest: if ran_out { busiest(&timeline) } else { Vec::new() },
         since: end.and_then(|end| since(&events[end + 1..])),
@@ -131,6 +131,13 @@ pub fn analyse(history: &History, question: &Question) -> Analysis {
         failure,
         timeline,
     }
+}
+
+/// The state that a cause of AWS's names, and the event that entered it, where it can be read in one
+/// way only and there is no history to check it against.
+pub fn named_state(cause: &str) -> Option<(&str, i64)> {
+    let mut readings = blame::named_in(cause);
+    readings.next().filter(|_| readings.next().is_none())
 }
 
 fn failure_of(event: &HistoryEvent) -> Failure {

@@ -3,13 +3,14 @@
 //! [`investigate`] asks Step Functions; [`Finding::of_file`] makes do with a history at hand, and
 //! names what it would have read.
 
+mod calls;
+mod descent;
+
 use crate::analysis::answer::RootCause;
 use crate::analysis::{Analysis, Lead, Question, analyse, find_end};
 use crate::arn::ExecutionArn;
-use crate::history::{ExecutionReader, History, PageRequest, ReadError, Status};
-
-/// The most events that Step Functions gives on a page.
-const PAGE: u32 = 1_000;
+use crate::history::{ExecutionReader, History, ReadError, Status};
+use calls::Calls;
 
 /// What is asked about an execution.
 #[derive(Debug, Clone)]
@@ -81,20 +82,22 @@ pub struct Unread {
 /// When its history cannot be read, or does not hold the end asked about. What lies below it and
 /// cannot be read is no error: the finding then says what is known without.
 pub async fn investigate(reader: &dyn ExecutionReader, asked: &Asked) -> Result<Finding, InvestigationError> {
-    let mut reading = Reading::default();
-    let history = read(reader, &asked.execution, &mut reading).await?;
+    let mut calls = Calls::of(reader);
     let question = Question { status: asked.status, redrive_count: asked.redrive_count };
+    let history = calls.history(&asked.execution).await?;
     if question != Question::default() && find_end(&history, &question).is_none() {
         return Err(not_ended(asked, &history));
     }
-    let analysis = analyse(&history, &question);
-    reading.events = history.events().len();
-    reading.complete = history.is_complete();
-    let root_cause = analysis
-        .root_cause
-        .clone()
-        .map(|root| RootCause { execution_arn: Some(asked.execution.to_string()), ..root });
-    Ok(Finding { analysis, root_cause, reading, unread: Vec::new() })
+    let mut analysis = analyse(&history, &question);
+    let deepest = descent::descend(&mut calls, &asked.execution, &analysis).await;
+    analysis.notes.extend(deepest.notes);
+    let reading = Reading {
+        calls: calls.made,
+        events: history.events().len(),
+        complete: history.is_complete(),
+        budget_hit: calls.budget_hit,
+    };
+    Ok(Finding { analysis, root_cause: deepest.root_cause, reading, unread: deepest.unread })
 }
 
 fn not_ended(asked: &Asked, history: &History) -> InvestigationError {
@@ -109,25 +112,6 @@ fn not_ended(asked: &Asked, history: &History) -> InvestigationError {
         execution: asked.execution.clone(),
         asked: text,
         events: history.events().len(),
-    }
-}
-
-async fn read(
-    reader: &dyn ExecutionReader,
-    execution: &ExecutionArn,
-    reading: &mut Reading,
-) -> Result<History, ReadError> {
-    let mut events = Vec::new();
-    let mut token = None;
-    loop {
-        let request = PageRequest { newest_first: false, max_results: PAGE, token };
-        reading.calls += 1;
-        let page = reader.history_page(execution, &request).await?;
-        events.extend(page.events);
-        token = page.next_token;
-        if token.is_none() {
-            return Ok(History::whole(events));
-        }
     }
 }
 

@@ -5,8 +5,11 @@ pub mod text;
 
 use serde::Serialize;
 
-use crate::analysis::answer::{AlsoFailed, Busy, FailedState, Failure, InFlight, RootCause, Step};
+use crate::analysis::answer::{
+    AlsoFailed, Busy, Confidence, FailedState, Failure, InFlight, RootCause, Step,
+};
 use crate::analysis::cause::{self, ParsedCause};
+use crate::analysis::named_state;
 use crate::analysis::timeline::Timeline;
 use crate::arn::ExecutionArn;
 use crate::history::Status;
@@ -152,6 +155,30 @@ impl Report {
     pub fn degraded(subject: &Subject, reason: &str) -> Self {
         let mut report = Self::about(subject);
         report.analysis.degraded = Some(reason.to_owned());
+        let cause = subject.cause.as_deref().filter(|_| subject.status == Some(Status::Failed));
+        let Some((name, entered)) = cause.and_then(named_state) else { return report };
+        let failure = Failure { error: subject.error.clone(), cause: subject.cause.clone() };
+        report.event_details.steps =
+            vec![Step { name: name.to_owned(), initial_input: None, latest_error: failure.clone() }];
+        report.analysis.root_cause = Some(RootCause {
+            execution_arn: report.event_info.execution_arn.clone(),
+            state: Some(name.to_owned()),
+            error: failure.error.clone(),
+            cause: failure.cause.clone(),
+            via: Vec::new(),
+        });
+        report.analysis.failed_state = Some(FailedState {
+            name: name.to_owned(),
+            r#type: None,
+            path: Vec::new(),
+            input: None,
+            error: failure.error,
+            cause: failure.cause,
+            entered_event_id: Some(entered),
+            attempts: Vec::new(),
+            confidence: Confidence::Inferred,
+            evidence: "The cause in the event names this state; the history was not read.".to_owned(),
+        });
         report
     }
 

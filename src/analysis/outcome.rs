@@ -11,37 +11,53 @@ use crate::history::{History, HistoryEvent, StateType};
 enum Fate {
     /// It may still run.
     Alive,
+    /// Its iteration or a container around it broke, and nothing came of that.
+    Broken,
     /// A container around it failed and was caught.
     Caught,
-    /// A container around it was tried again.
+    /// It or a container around it was tried again.
     Retried,
-    /// A container around it ended.
+    /// A container around it was exited as if nothing had happened.
     Over,
 }
 
 /// The innermost states that may still run, in the order of entry.
 pub(super) fn in_flight(timeline: &Timeline) -> Vec<InstanceId> {
+    // A Fail state has nothing left to do: what is in flight is the container that it broke.
+    innermost(timeline, |id, fate| {
+        let breaks = timeline.instance(id).state_type == StateType::Fail && timeline.container(id).is_some();
+        fate == Fate::Alive && !breaks
+    })
+}
+
+/// The innermost states that were cut down together with the one that failed.
+pub(super) fn cut_down(timeline: &Timeline) -> Vec<InstanceId> {
+    innermost(timeline, |id, fate| {
+        let instance = timeline.instance(id);
+        matches!(fate, Fate::Alive | Fate::Broken)
+            && instance.outcome != Outcome::Failed
+            && timeline.scopes[instance.scope.0].ended != Some(IterationEnd::Succeeded)
+    })
+}
+
+/// Those of the wanted instances that hold no other wanted one, in the order of entry.
+fn innermost(timeline: &Timeline, wanted: impl Fn(InstanceId, Fate) -> bool) -> Vec<InstanceId> {
     let fates = fates(timeline);
+    let wanted: Vec<bool> = fates
+        .iter()
+        .enumerate()
+        .map(|(index, fate)| fate.is_some_and(|fate| wanted(InstanceId(index), fate)))
+        .collect();
     let mut holds_another = vec![false; fates.len()];
-    // From the last to the first, since a container comes before what it contains. A Fail state
-    // has nothing left to do: what is in flight is the container that it broke.
-    for (index, fate) in fates.iter().enumerate().rev() {
-        let id = InstanceId(index);
-        let is_open = *fate == Some(Fate::Alive) && timeline.instance(id).state_type != StateType::Fail;
-        if is_open && let Some(container) = timeline.container(id) {
+    for index in (0..fates.len()).filter(|index| wanted[*index]) {
+        if let Some(container) = timeline.container(InstanceId(index)) {
             holds_another[container.0] = true;
         }
     }
-    (0..fates.len())
-        .filter(|index| fates[*index] == Some(Fate::Alive) && !holds_another[*index])
-        .map(InstanceId)
-        .filter(|id| {
-            timeline.instance(*id).state_type != StateType::Fail || timeline.container(*id).is_none()
-        })
-        .collect()
+    (0..fates.len()).filter(|index| wanted[*index] && !holds_another[*index]).map(InstanceId).collect()
 }
 
-/// The fate of each instance that was not exited.
+/// The fate of each instance that was not exited. A container comes before what it contains.
 fn fates(timeline: &Timeline) -> Vec<Option<Fate>> {
     let mut fates: Vec<Option<Fate>> = Vec::with_capacity(timeline.instances.len());
     for instance in &timeline.instances {
@@ -50,37 +66,31 @@ fn fates(timeline: &Timeline) -> Vec<Option<Fate>> {
             continue;
         }
         let scope = &timeline.scopes[instance.scope.0];
-        let around = scope.container.map(|container| {
-            let outer = timeline.instance(container);
-            match fates[container.0] {
-                _ if outer.superseded || scope.round < outer.rounds => Fate::Retried,
-                None if outer.outcome == Outcome::Caught => Fate::Caught,
-                None => Fate::Over,
-                Some(_) if outer.given_up || scope.ended.is_some() => Fate::Over,
-                Some(fate) => fate,
-            }
-        });
-        fates.push(Some(match around {
+        fates.push(Some(match scope.container.map(|container| (container, timeline.instance(container))) {
             _ if instance.superseded => Fate::Retried,
             None => Fate::Alive,
-            // An iteration that ended well has nothing left in it.
-            Some(Fate::Over) if scope.ended == Some(IterationEnd::Succeeded) => Fate::Over,
-            Some(fate) => fate,
+            Some((_, outer)) if outer.superseded || scope.round < outer.rounds => Fate::Retried,
+            Some((container, outer)) => match fates[container.0] {
+                None if outer.outcome == Outcome::Caught => Fate::Caught,
+                None => Fate::Over,
+                Some(Fate::Alive) if outer.given_up || scope.ended.is_some() => Fate::Broken,
+                Some(fate) => fate,
+            },
         }));
     }
     fates
 }
 
-/// Gives every instance its outcome. `running` are those in flight, if the execution was not ended
-/// by an error.
-pub(super) fn settle(timeline: &mut Timeline, in_flight: bool) {
+/// Gives every instance its outcome. `open` says that what is alive was in flight at the end, and
+/// did not fall with a state that failed.
+pub(super) fn settle(timeline: &mut Timeline, open: bool) {
     let fates = fates(timeline);
     for (index, fate) in fates.into_iter().enumerate() {
         let instance = &mut timeline.instances[index];
         let Some(fate) = fate else { continue };
         instance.outcome = match fate {
-            Fate::Alive if in_flight => Outcome::Open,
-            Fate::Alive | Fate::Over => Outcome::Aborted,
+            Fate::Alive if open => Outcome::Open,
+            Fate::Alive | Fate::Broken | Fate::Over => Outcome::Aborted,
             Fate::Retried => Outcome::Retried,
             Fate::Caught if instance.failing => Outcome::Caught,
             Fate::Caught => Outcome::Aborted,

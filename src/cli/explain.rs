@@ -44,6 +44,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     let on_terminal = output.is_none() && std::io::stdout().is_terminal();
     let format = match matches.get_one::<String>("format") {
         Some(name) => Format::parse(name).expect("the parser let through no other"),
+        None if on_terminal => Format::Text,
         None => Format::Json,
     };
     let explained = if target.starts_with("arn:") {

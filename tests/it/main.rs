@@ -5,12 +5,13 @@
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`desk`] | each row of what happens to a message, by its name |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
-//! | [`model`] | that model, and the checker |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
+//! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
+//! | [`text`] | the report in text |
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
@@ -25,3 +26,4 @@ mod receiver;
 mod recorded;
 mod supply_chain;
 mod synth;
+mod text;

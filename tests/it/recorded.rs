@@ -17,6 +17,12 @@ fn fixtures(kind: &str) -> Vec<PathBuf> {
     files
 }
 
+/// A recorded history by its name.
+pub(crate) fn recorded(kind: &str, name: &str) -> History {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/histories").join(kind);
+    history(&folder.join(format!("{name}.json")))
+}
+
 fn history(path: &Path) -> History {
     file::parse(&fs::read(path).unwrap()).unwrap()
 }

@@ -1,0 +1,234 @@
+//! From a failed state down into what it ran: nested executions and the children of a Map run.
+
+use std::collections::HashSet;
+
+use super::calls::{BUDGET, Calls};
+use super::{Question, Unread};
+use crate::analysis::answer::{Hop, HopKind, RootCause};
+use crate::analysis::{Analysis, Lead, analyse, named_state};
+use crate::arn::{ExecutionArn, MapRunArn, Workflow};
+use crate::history::{ReadClass, ReadError, Status};
+
+/// How many executions deep a cause is followed.
+const DEEPEST: usize = 5;
+
+/// How many failed children of a Map run are read.
+const CHILDREN: u32 = 3;
+
+/// The end of the way down.
+pub(super) struct Deepest {
+    pub(super) root_cause: Option<RootCause>,
+    pub(super) unread: Vec<Unread>,
+    pub(super) notes: Vec<String>,
+}
+
+/// What is known of a child: its root cause, and where that leads further.
+struct Child {
+    root_cause: RootCause,
+    lead: Option<Lead>,
+}
+
+/// Follows an execution's root cause down as far as it goes. What cannot be read is named, and the
+/// cause stays what the execution above said.
+pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, analysis: &Analysis) -> Deepest {
+    let mut down = Deepest { root_cause: None, unread: Vec::new(), notes: Vec::new() };
+    let Some(own) = &analysis.root_cause else { return down };
+    let mut here = Child { root_cause: within(own.clone(), execution), lead: analysis.lead.clone() };
+    let mut seen = HashSet::from([execution.to_string()]);
+    for depth in 0.. {
+        let Some(lead) = here.lead.take() else { break };
+        if depth == DEEPEST {
+            down.unread.push(unread(&lead, format!("it lies more than {DEEPEST} executions deep")));
+            break;
+        }
+        let (how, below) = match &lead {
+            Lead::Execution(child) => (HopKind::NestedExecution, nested(calls, child, &mut seen).await),
+            Lead::MapRun(map_run) => {
+                (HopKind::MapRun, map_run_child(calls, map_run, &mut seen, &mut down).await)
+            }
+        };
+        match below {
+            Ok(child) => here = here.into_below(how, &lead, child),
+            Err(why) => {
+                down.unread.push(unread(&lead, why));
+                break;
+            }
+        }
+    }
+    down.root_cause = Some(here.root_cause);
+    down
+}
+
+impl Child {
+    /// The child below, with the way from the first execution down to it.
+    fn into_below(self, how: HopKind, lead: &Lead, mut below: Self) -> Self {
+        let mut via = self.root_cause.via;
+        via.push(Hop {
+            how,
+            state: self.root_cause.state,
+            execution_arn: self.root_cause.execution_arn,
+            into: Some(arn(lead)),
+        });
+        via.append(&mut below.root_cause.via);
+        below.root_cause.via = via;
+        below
+    }
+}
+
+fn within(mut root: RootCause, execution: &ExecutionArn) -> RootCause {
+    root.execution_arn = Some(execution.to_string());
+    for hop in &mut root.via {
+        hop.execution_arn = Some(execution.to_string());
+    }
+    root
+}
+
+fn arn(lead: &Lead) -> String {
+    match lead {
+        Lead::Execution(execution) => execution.to_string(),
+        Lead::MapRun(map_run) => map_run.to_string(),
+    }
+}
+
+fn unread(lead: &Lead, why: String) -> Unread {
+    Unread { arn: arn(lead), why }
+}
+
+fn out_of_budget() -> String {
+    format!("{BUDGET} calls had been made for this execution")
+}
+
+fn refused(error: &ReadError) -> String {
+    match error.class() {
+        ReadClass::Gone => "it does not exist, or no longer",
+        ReadClass::Denied => "access to it was denied",
+        ReadClass::Kms => "the key that encrypts it refused",
+        ReadClass::Unsupported => "Step Functions keeps no history of it",
+        ReadClass::Throttled => "Step Functions throttled the call",
+        ReadClass::Unreachable => "Step Functions gave no usable answer",
+        ReadClass::Credentials => "the AWS credentials were refused",
+    }
+    .to_owned()
+}
+
+/// A child execution's own root cause.
+async fn nested(
+    calls: &mut Calls<'_>,
+    execution: &ExecutionArn,
+    seen: &mut HashSet<String>,
+) -> Result<Child, String> {
+    if !seen.insert(execution.to_string()) {
+        return Err("it was read already: the executions run in a circle".to_owned());
+    }
+    if !calls.may_go_on() {
+        return Err(out_of_budget());
+    }
+    if execution.workflow() == Workflow::Express {
+        return described(calls, execution).await;
+    }
+    let history = match calls.history(execution).await {
+        Ok(history) => history,
+        Err(error) if error.class() == ReadClass::Unsupported => return described(calls, execution).await,
+        Err(error) => return Err(refused(&error)),
+    };
+    let mut analysis = analyse(&history, &Question::default());
+    if analysis.status == Status::Succeeded {
+        // Redriven since: what the parent saw is its last failure.
+        analysis = analyse(&history, &Question { status: Some(Status::Failed), redrive_count: None });
+    }
+    if matches!(analysis.status, Status::Running | Status::Succeeded) {
+        return Err("its history holds no failure (yet)".to_owned());
+    }
+    let root_cause = analysis.root_cause.unwrap_or_else(|| RootCause {
+        execution_arn: None,
+        state: None,
+        error: analysis.failure.error,
+        cause: analysis.failure.cause,
+        via: Vec::new(),
+    });
+    Ok(Child { root_cause: within(root_cause, execution), lead: analysis.lead })
+}
+
+/// An execution without a history to read: the children of a Map run may be Express executions,
+/// and of those Step Functions still tells the error.
+async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Child, String> {
+    if !calls.may() {
+        return Err(out_of_budget());
+    }
+    let description = calls.reader.describe_execution(execution).await.map_err(|error| refused(&error))?;
+    if description.error.is_none() && description.cause.is_none() {
+        return Err("Step Functions keeps no history of it".to_owned());
+    }
+    let state = description.cause.as_deref().and_then(named_state).map(|(name, _)| name.to_owned());
+    let root_cause = RootCause {
+        execution_arn: Some(execution.to_string()),
+        state,
+        error: description.error,
+        cause: description.cause,
+        via: Vec::new(),
+    };
+    Ok(Child { root_cause, lead: None })
+}
+
+/// The newest of a Map run's failed children whose cause can be told. The run failed with it, or
+/// soon after. What the others that were read say goes into a note.
+async fn map_run_child(
+    calls: &mut Calls<'_>,
+    map_run: &MapRunArn,
+    seen: &mut HashSet<String>,
+    down: &mut Deepest,
+) -> Result<Child, String> {
+    if !calls.may() {
+        return Err(out_of_budget());
+    }
+    let run = calls.reader.describe_map_run(map_run).await.map_err(|error| refused(&error))?;
+    let (status, failed) = [
+        (Status::Failed, run.children.failed),
+        (Status::TimedOut, run.children.timed_out),
+        (Status::Aborted, run.children.aborted),
+    ]
+    .into_iter()
+    .find(|(_, count)| *count > 0)
+    .ok_or_else(|| format!("none of its {} children failed", run.children.total))?;
+    if !calls.may() {
+        return Err(out_of_budget());
+    }
+    let children = calls.reader.children(map_run, status, CHILDREN).await.map_err(|error| refused(&error))?;
+    let mut read = Vec::new();
+    for child in children.iter().take(CHILDREN as usize) {
+        match nested(calls, child, seen).await {
+            Ok(child) => read.push(child),
+            Err(why) => down.unread.push(Unread { arn: child.to_string(), why }),
+        }
+    }
+    down.notes.push(note(&read, status, failed, run.children.total));
+    if read.is_empty() {
+        return Err("none of its failed children could be read".to_owned());
+    }
+    Ok(read.swap_remove(0))
+}
+
+fn note(read: &[Child], status: Status, failed: i64, total: i64) -> String {
+    let mut kinds: Vec<(String, usize)> = Vec::new();
+    for child in read {
+        let root = &child.root_cause;
+        let kind = match (&root.state, &root.error) {
+            (Some(state), Some(error)) => format!("{error} in {state}"),
+            (Some(state), None) => format!("a failure of {state}"),
+            (None, Some(error)) => error.clone(),
+            (None, None) => "a failure without an error's name".to_owned(),
+        };
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} with {kind}")).collect();
+    let kinds = if kinds.is_empty() { String::new() } else { format!(": {}", kinds.join(", ")) };
+    let how = match status {
+        Status::TimedOut => "timed out",
+        Status::Aborted => "were aborted",
+        _ => "failed",
+    };
+    format!("Of the {total} children of the Map run {failed} {how}; {} were read{kinds}.", read.len())
+}

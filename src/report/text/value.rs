@@ -1,0 +1,114 @@
+//! Values made fit for a terminal: harmless, and no longer than people read.
+
+use std::fmt::Write as _;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// A text on one line. What would steer a terminal, or turn or hide the text around it, stands as
+/// its number: names and causes come from whoever wrote the state machine or caused the error.
+pub(super) fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if steers(char) => {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(char));
+            }
+            _ => out.push(char),
+        }
+    }
+    out
+}
+
+/// Control characters, marks that turn the direction of text, and characters without a width.
+fn steers(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A text on one line, cut where it is longer than `most` characters, with its length said.
+pub(super) fn short(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => harmless(text),
+        Some((end, _)) => {
+            format!("{}… ({} characters)", harmless(&text[..end]), grouped(text.chars().count()))
+        }
+    }
+}
+
+/// `25,000`.
+pub(super) fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `137 ms`, `4.2 s`, `3 min 5 s`, `2 h 7 min`, `4 d 3 h`. Clocks may have run backwards.
+pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
+    let span = to.duration_since(from);
+    let sign = if span.is_negative() { "-" } else { "" };
+    format!("{sign}{}", positive(span.abs()))
+}
+
+fn positive(span: SignedDuration) -> String {
+    let (seconds, millis) = (span.as_secs(), span.subsec_millis());
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..60 => format!("{seconds}.{} s", millis / 100),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+/// `2026-03-01 12:00:00.137 UTC`.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string()
+}
+
+/// `12:00:00.137`.
+pub(super) fn clock(at: Timestamp) -> String {
+    at.strftime("%H:%M:%S%.3f").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_written_as_its_number() {
+        assert_eq!(harmless("a\u{1b}[31mb\u{202e}c\nd\u{9b}"), "a\\u{1b}[31mb\\u{202e}c\\nd\\u{9b}");
+        assert_eq!(harmless("Zahlung prüfen 支払い 🙂"), "Zahlung prüfen 支払い 🙂");
+    }
+
+    #[test]
+    fn a_long_text_says_its_length() {
+        assert_eq!(short(&"ä".repeat(1_234), 3), "äää… (1,234 characters)");
+        assert_eq!(short("äää", 3), "äää");
+    }
+
+    #[test]
+    fn spans_are_told_in_the_units_that_matter() {
+        let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+        for (millis, text) in [
+            (137, "137 ms"),
+            (4_250, "4.2 s"),
+            (185_000, "3 min 5 s"),
+            (7_620_000, "2 h 7 min"),
+            (356_400_000, "4 d 3 h"),
+            (-1_500, "-1.5 s"),
+        ] {
+            assert_eq!(span(at(0), at(millis)), text);
+        }
+    }
+}
