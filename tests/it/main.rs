@@ -9,6 +9,7 @@
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
+//! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 //! | [`text`] | the report in text |
@@ -24,6 +25,7 @@ mod loopback;
 mod model;
 mod receiver;
 mod recorded;
+mod stub;
 mod supply_chain;
 mod synth;
 mod text;
