@@ -93,8 +93,10 @@ pub struct Explanation {
     pub in_flight: Vec<InFlight>,
     /// Other state instances with errors that did not end the execution.
     pub also_failed: Vec<AlsoFailed>,
-    /// The deepest cause understood.
+    /// The error's cause, understood.
     pub parsed_cause: Option<ParsedCause>,
+    /// The root cause's, where that is another one.
+    pub parsed_root_cause: Option<ParsedCause>,
     /// What was read.
     pub reading: Reading,
     /// Why the history could not be read.
@@ -120,14 +122,22 @@ pub struct Links {
     pub console: Option<String>,
 }
 
+impl Explanation {
+    /// The deepest cause, understood.
+    pub fn deepest_cause(&self) -> Option<&ParsedCause> {
+        self.parsed_root_cause.as_ref().or(self.parsed_cause.as_ref())
+    }
+}
+
 impl Report {
     /// A report on what was found.
     pub fn new(subject: &Subject, finding: &Finding) -> Self {
         let analysis = &finding.analysis;
-        let deepest = finding.root_cause.as_ref().map_or_else(
-            || analysis.failure.clone(),
-            |root| Failure { error: root.error.clone(), cause: root.cause.clone() },
-        );
+        let deeper = finding
+            .root_cause
+            .as_ref()
+            .map(|root| Failure { error: root.error.clone(), cause: root.cause.clone() })
+            .filter(|root| *root != analysis.failure);
         let mut report = Self::about(subject);
         report.event_details.payload = analysis.payload.clone().or_else(|| subject.input.clone());
         report.event_details.steps.clone_from(&analysis.steps);
@@ -140,7 +150,8 @@ impl Report {
             root_cause: finding.root_cause.clone(),
             in_flight: analysis.in_flight.clone(),
             also_failed: analysis.also_failed.clone(),
-            parsed_cause: understood(&deepest),
+            parsed_cause: understood(&analysis.failure),
+            parsed_root_cause: deeper.as_ref().and_then(understood),
             reading: finding.reading,
             busiest_states: analysis.busiest.clone(),
             since: analysis.since.clone(),
@@ -201,6 +212,7 @@ impl Report {
                 application: subject.application.clone(),
                 status: subject.status,
                 parsed_cause: understood(&failure),
+                parsed_root_cause: None,
                 error: failure.error,
                 cause: failure.cause,
                 failed_state: None,

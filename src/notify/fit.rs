@@ -19,6 +19,7 @@ const TEXTS: &[&[&str]] = &[
         "analysis.failed_state.attempts[].cause",
         "analysis.in_flight[].last_error.cause",
         "analysis.parsed_cause.stack",
+        "analysis.parsed_root_cause.stack",
         "analysis.root_cause.cause",
         "analysis.cause",
     ],
@@ -26,6 +27,7 @@ const TEXTS: &[&[&str]] = &[
         "event_details.steps[].latest_error.cause",
         "analysis.failed_state.cause",
         "analysis.parsed_cause.message",
+        "analysis.parsed_root_cause.message",
         "analysis.failed_state.evidence",
     ],
 ];

@@ -124,8 +124,7 @@ impl Page {
             .as_ref()
             .map_or((&analysis.error, &analysis.cause), |root| (&root.error, &root.cause));
         let message = analysis
-            .parsed_cause
-            .as_ref()
+            .deepest_cause()
             .and_then(|parsed| parsed.message.as_deref())
             .or(said.1.as_deref())
             .or(if analysis.failed_state.is_none() { said.0.as_deref() } else { None });
@@ -211,7 +210,7 @@ impl Page {
 
     fn cause(&mut self, report: &Report) {
         let analysis = &report.analysis;
-        let Some(parsed) = &analysis.parsed_cause else { return };
+        let Some(parsed) = analysis.deepest_cause() else { return };
         if let Some(stack) = &parsed.stack {
             self.section("Stack");
             let lines: Vec<&str> = stack.lines().collect();

@@ -5,6 +5,7 @@
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`desk`] | each row of what happens to a message, by its name |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
+//! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
@@ -21,6 +22,7 @@
 mod cli;
 mod desk;
 mod guarantee;
+mod localstack;
 mod loopback;
 mod model;
 mod receiver;
