@@ -91,15 +91,15 @@ fn timeouts(call: Duration) -> TimeoutConfig {
         .build()
 }
 
-/// Whether the receipt handle stopped being good is known by code, and for
-/// `InvalidParameterValue` only by its text ("… Message does not exist or is not available for
-/// visibility timeout change", "… has expired").
+/// What SQS and its stand-ins say of a receipt handle that is no longer good. `InvalidParameterValue`
+/// is also said of a message that "does not exist or is not available for visibility timeout
+/// change"; nothing else in our entries could be invalid.
+const LOST: [&str; 3] = ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"];
+
+/// The codes come with and without a prefix (`AWS.SimpleQueueService.`) and the ending `Exception`.
 fn entry_error(entry: BatchResultErrorEntry) -> EntryError {
-    let code = entry.code;
-    let lost = entry.sender_fault && code.ends_with("ReceiptHandleIsInvalid")
-        || code.ends_with("MessageNotInflight")
-        || code.ends_with("InvalidParameterValue");
-    EntryError { code, message: entry.message.unwrap_or_default(), lost }
+    let lost = LOST.iter().any(|known| entry.code.contains(known));
+    EntryError { code: entry.code, message: entry.message.unwrap_or_default(), lost }
 }
 
 fn whole_seconds(duration: Duration) -> i32 {

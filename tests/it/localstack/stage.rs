@@ -273,7 +273,8 @@ fn endpoint() -> String {
     std::env::var("MISSTEP_TEST_LOCALSTACK").expect("these tests need LocalStack: run `make test`")
 }
 
-async fn aws() -> SdkConfig {
+/// Leads to LocalStack.
+pub async fn aws() -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest()).endpoint_url(endpoint()).load().await
 }
 
