@@ -69,7 +69,7 @@ class Clients:
             aws_secret_access_key="test",
             region_name=os.environ.get("AWS_REGION", "us-east-1"),
         )
-        config = Config(proxies={}, retries={"mode": "standard"})
+        config = Config(proxies={}, connect_timeout=5, read_timeout=30)
         for service in ("stepfunctions", "cloudformation", "iam", "sqs"):
             setattr(self, service, session.client(service, endpoint_url=endpoint, config=config))
 
