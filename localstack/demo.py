@@ -235,7 +235,7 @@ def count(aws: scenarios.Clients, queue_url: str) -> int:
 
 def main() -> int:
     try:
-        Demo(Interrupts()).run()
+        Demo(Interrupts().install()).run()
         return 0
     except Interrupted as interrupted:
         return 128 + interrupted.signal

@@ -33,7 +33,7 @@ COMMAND_GRACE_SECONDS = 10
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
-    interrupts = Interrupts()
+    interrupts = Interrupts().install()
     try:
         if options.action == "run":
             return run(options.command, options.port, interrupts)

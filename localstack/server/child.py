@@ -41,9 +41,9 @@ class Child:
 
     def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
         """Ends the process and everything it started; does nothing if all of it has ended."""
-        stop_group(self.pid, self._group_alive, grace)
+        stop_group(self.pid, self.anything_alive, grace)
 
-    def _group_alive(self) -> bool:
+    def anything_alive(self) -> bool:
         if self.alive():
             return True
         try:

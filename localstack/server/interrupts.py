@@ -22,12 +22,15 @@ class Interrupted(Exception):
 class Interrupts:
     def __init__(self) -> None:
         self._noted: int | None = None
+
+    def install(self) -> Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # Under nohup, SIGHUP is ignored on purpose.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._note)
+                signal.signal(number, self.note)
+        return self
 
-    def _note(self, number: int, _frame: object) -> None:
+    def note(self, number: int, _frame: object = None) -> None:
         if self._noted is None:
             self._noted = number
 

@@ -1,0 +1,36 @@
+# Everything here needs Rust, Python 3.10 to 3.12 and make, and nothing else.
+
+PYTHON ?= python3
+LOCALSTACK = $(PYTHON) localstack/localstack.py run --
+
+.PHONY: help demo test check build clean python
+
+help: ## lists these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build python ## shows misstep at work: state machines fail on LocalStack, people are told
+	$(LOCALSTACK) sh -c '"$$MISSTEP_TEST_PYTHON" localstack/demo.py'
+
+test: python ## runs all tests, those against LocalStack included
+	$(LOCALSTACK) sh -c '"$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
+	$(LOCALSTACK) cargo test --locked --all-targets
+	cargo test --locked --doc
+
+check: ## formatting, lints and documentation
+	cargo fmt --all --check
+	cargo clippy --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+build: ## builds target/debug/misstep
+	cargo build --locked
+
+clean: python ## removes what was built and installed here, LocalStack included
+	$(PYTHON) localstack/localstack.py down
+	rm -rf localstack/.venv localstack/.run
+	find localstack -name __pycache__ -prune -exec rm -rf {} +
+	cargo clean
+
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo 'make: there is no $(PYTHON): install Python 3.10, 3.11 or 3.12, or name it: make PYTHON=…' >&2; \
+	    exit 1; }
