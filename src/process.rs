@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use lru::LruCache;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 use tracing::{Span, debug, info, warn};
 
 use crate::arn::{Workflow, base_state_machine, is_map_run_child};
@@ -54,8 +55,10 @@ pub struct Scope {
 }
 
 /// How a message came to be in hand.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Receipt {
+    /// No further attempt is made after this.
+    pub until: Instant,
     /// Given back once more, the queue moves it to the dead-letter queue.
     pub last: bool,
     /// It was taken in to try whether what was broken works again.
@@ -241,7 +244,7 @@ impl Desk {
         notification: &Notification,
         receipt: Receipt,
     ) -> Result<(), NotifyError> {
-        let mut pauses = Policy::IN_HAND.start();
+        let mut pauses = Policy::IN_HAND.start().until(receipt.until);
         let mut probing = None;
         loop {
             let error = match route.notifier.notify(notification).await {
@@ -286,7 +289,9 @@ async fn stays(breaker: &Arc<Breaker>, receipt: Receipt, probing: &mut Option<(P
         return false;
     }
     if probing.is_none() {
-        *probing = breaker.probe(receipt.last || receipt.trial).map(|probe| (probe, Policy::PROBE.start()));
+        *probing = breaker
+            .probe(receipt.last || receipt.trial)
+            .map(|probe| (probe, Policy::PROBE.start().until(receipt.until)));
     }
     match probing {
         Some((_, pauses)) => pauses.wait(None).await,

@@ -24,6 +24,10 @@ pub const MOST_ENTRIES: usize = 10;
 /// The longest that SQS keeps a received message invisible, counted from its receipt.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// How long after its receipt a message is given back at the latest, while its lease can still be
+/// trusted: SQS counts by its own clock.
+pub const LONGEST_WORK: Duration = Duration::from_secs(12 * 60 * 60 - 300);
+
 /// Stands for one receipt of one message; SQS changes and deletes messages by it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReceiptHandle(pub String);

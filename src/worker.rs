@@ -23,7 +23,7 @@ use crate::process::{Desk, Receipt};
 use crate::queue::dead_letter::Reason;
 use crate::queue::leases::{Lease, Leases};
 use crate::queue::settle::{SettleError, Settler};
-use crate::queue::{DeadLetter, Message, Queue, QueueAttributes};
+use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes};
 use crate::retry::{Policy, give_back_delay};
 use crate::telemetry::chain;
 
@@ -133,7 +133,8 @@ impl Worker {
     async fn work_on(&self, message: Message, lease: Lease, trial: bool) {
         let began = Instant::now();
         let last = self.settings.max_receive_count.is_some_and(|most| message.receives >= most);
-        let work = AssertUnwindSafe(self.desk.handle(&message.body, Receipt { last, trial })).catch_unwind();
+        let receipt = Receipt { until: message.received_at + LONGEST_WORK, last, trial };
+        let work = AssertUnwindSafe(self.desk.handle(&message.body, receipt)).catch_unwind();
         let worked = tokio::select! {
             biased;
             () = lease.lost().cancelled() => None,

@@ -118,6 +118,9 @@ impl Worker {
                     _ => intake.wanted,
                 };
                 let empty = messages.is_empty();
+                // A poll that was under way when a breaker opened brings messages on trial as well:
+                // giving them back would use up one more of their receives.
+                let trial = trial || self.desk.breakers().admission() != Admission::All;
                 for (message, place) in messages.into_iter().zip(places) {
                     self.begin(message, place, trial);
                 }

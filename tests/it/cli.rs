@@ -4,7 +4,11 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use tokio::process::Child;
 use tokio::time::Instant;
+
+use crate::receiver::{Answer, Receiver};
+use crate::stub::{self, sqs::Sqs};
 
 /// Settings that are enough for the worker to begin looking for AWS.
 const ENOUGH: &[(&str, &str)] = &[
@@ -96,4 +100,55 @@ fn every_setting_is_in_the_readme() {
             );
         }
     }
+}
+
+/// A worker on a stub of SQS, with one failure in hand whose notification is never answered.
+async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> Child {
+    receiver.answer([Answer::Silence, Answer::Silence]);
+    let url = sqs.queue("failures", Duration::from_secs(30));
+    sqs.send("failures", &crate::guarantee::failure(0));
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
+    command.arg("work").env_clear().kill_on_drop(true).stderr(std::process::Stdio::null());
+    // Step Functions is not there: the failure is told from its event, at once.
+    command.envs(stub::environment("AWS_ENDPOINT_URL", sqs.url()));
+    command.envs([
+        ("MISSTEP_QUEUE_URL", url.as_str()),
+        ("MISSTEP_NOTIFICATION_API", receiver.url.as_str()),
+        ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
+        ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+        ("MISSTEP_POLL_WAIT_SECS", "1"),
+        ("MISSTEP_NOTIFY_TIMEOUT_SECS", "60"),
+        ("MISSTEP_SHUTDOWN_GRACE_SECS", grace),
+    ]);
+    let child = command.spawn().unwrap();
+    receiver.wait_for(2).await;
+    child
+}
+
+async fn signal(child: &Child, name: &str) {
+    let pid = child.id().unwrap().to_string();
+    assert!(tokio::process::Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_worker_at_once_with_130() {
+    let (receiver, sqs) = (Receiver::start().await, Sqs::start().await);
+    let mut worker = busy_worker(&receiver, &sqs, "60").await;
+    signal(&worker, "-TERM").await;
+    let still_works = tokio::time::timeout(Duration::from_millis(300), worker.wait()).await;
+    assert!(still_works.is_err(), "it drains");
+    signal(&worker, "-INT").await;
+    assert_eq!(worker.wait().await.unwrap().code(), Some(130));
+}
+
+#[tokio::test]
+async fn a_stop_gives_back_what_is_in_hand_when_the_grace_period_ends() {
+    let (receiver, sqs) = (Receiver::start().await, Sqs::start().await);
+    let mut worker = busy_worker(&receiver, &sqs, "1").await;
+    let began = Instant::now();
+    signal(&worker, "-INT").await;
+    assert_eq!(worker.wait().await.unwrap().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let counts = sqs.counts("failures");
+    assert_eq!((counts.visible, counts.in_flight), (1, 0));
 }

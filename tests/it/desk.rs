@@ -8,6 +8,7 @@ use misstep::history::ReadClass;
 use misstep::notify::Route;
 use misstep::outcome::{Ignored, Outcome};
 use misstep::process::{Desk, Receipt, Scope};
+use misstep::queue::LONGEST_WORK;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -43,9 +44,14 @@ fn everything() -> Scope {
     }
 }
 
+/// A first receipt, with time to spare.
+fn receipt() -> Receipt {
+    Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: false }
+}
+
 impl Office {
     async fn handle(&self, body: &str) -> Outcome {
-        self.desk.handle(body, Receipt::default()).await
+        self.desk.handle(body, receipt()).await
     }
 
     /// Why each notification that was taken was degraded.
@@ -162,7 +168,7 @@ fn an_unreachable_history_is_tried_in_hand_and_then_given_back() {
         // Another message keeps the breaker's probe.
         office.reader.set_broken(Some(ReadClass::Unreachable));
         let other = failure(1);
-        let keeping = office.desk.handle(&other, Receipt { last: false, trial: true });
+        let keeping = office.desk.handle(&other, Receipt { trial: true, ..receipt() });
         let outcome = tokio::select! {
             biased;
             _ = keeping => unreachable!("it stays in hand while the breaker is open"),
@@ -182,7 +188,7 @@ fn on_the_last_receive_an_unreachable_history_is_told_from_the_event_alone() {
         for class in [ReadClass::Throttled, ReadClass::Unreachable, ReadClass::Credentials] {
             let office = office(everything());
             office.reader.set_broken(Some(class));
-            let last = Receipt { last: true, trial: false };
+            let last = Receipt { last: true, ..receipt() };
             assert_eq!(office.desk.handle(&failure(0), last).await, Outcome::Done);
             let degraded = office.degraded();
             assert!(degraded.iter().flatten().count() == 2, "{degraded:?}");
@@ -239,7 +245,7 @@ fn a_notification_is_never_larger_than_its_route_takes() {
         let desk = Desk::new(Arc::new(office.reader.clone()), None, small, everything());
         office.reader.set_broken(Some(ReadClass::Gone));
         let body = with(&[("input", json!("x".repeat(100_000))), ("cause", json!("y".repeat(32_000)))]);
-        assert_eq!(desk.handle(&body, Receipt::default()).await, Outcome::Done);
+        assert_eq!(desk.handle(&body, receipt()).await, Outcome::Done);
         let largest = office.api.largest();
         assert!((1_000..=4_096).contains(&largest), "{largest}");
     });

@@ -226,3 +226,77 @@ fn only_the_audience_that_was_not_told_is_told_when_a_message_comes_back() {
         assert_eq!(run.notified(), 8);
     });
 }
+
+#[test]
+fn an_outage_longer_than_the_longest_lease_brings_nothing_to_the_dead_letter_queue() {
+    on_paused_time(async {
+        let run = Run::start(&Plan { max_receive_count: 3, ..Plan::default() });
+        outage(run, 3, break_api, 13 * 60).await;
+    });
+}
+
+#[test]
+fn a_panic_gives_its_message_back_and_the_worker_lives() {
+    on_paused_time(async {
+        let mut run = Run::start(&Plan::default());
+        run.api.panic_at("run-1");
+        run.send_failures(3);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let others_deleted = run.queue.stored().iter().filter(|stored| stored.deleted).count();
+        assert_eq!(others_deleted, 2);
+        run.api.panic_at("nothing");
+        run.settled().await;
+        run.stop().await;
+        run.check();
+        assert_eq!(run.dead(), 0);
+    });
+}
+
+/// How many polls began so far.
+fn polls(run: &Run) -> usize {
+    run.record.count(|event| *event == Event::PollBegan)
+}
+
+#[test]
+fn an_idle_queue_is_polled_once_at_a_time_and_a_busy_one_several_times() {
+    on_paused_time(async {
+        let run = Run::start(&Plan { concurrency: 50, ..Plan::default() });
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        // One poll of ten seconds after the other.
+        assert!((5..=7).contains(&polls(&run)), "{} polls", polls(&run));
+        run.api.set_mood(Mood::Up(Duration::from_secs(20)));
+        run.send_failures(200);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let in_hand = run.record.count(|event| matches!(event, Event::Received { .. }));
+        assert_eq!(in_hand, 50, "as many as there are places");
+    });
+}
+
+#[test]
+fn polls_that_fail_are_tried_again_with_growing_pauses() {
+    on_paused_time(async {
+        let mut run = Run::start(&Plan::default());
+        run.queue.set_faults(Faults { refused: 1.0, ..Faults::default() });
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        // Half a minute at most between two, half of that on average.
+        assert!((20..=80).contains(&polls(&run)), "{} polls", polls(&run));
+        run.queue.set_faults(Faults::default());
+        run.send_failures(1);
+        run.settled().await;
+        run.stop().await;
+        run.check();
+    });
+}
+
+#[test]
+fn settling_goes_out_in_batches() {
+    on_paused_time(async {
+        let mut run = Run::start(&Plan { concurrency: 50, ..Plan::default() });
+        run.send_failures(50);
+        run.settled().await;
+        run.stop().await;
+        run.check();
+        let batches = run.queue.delete_calls();
+        assert!(batches <= 15, "{batches} calls for 50 deletes");
+    });
+}

@@ -28,6 +28,7 @@ pub enum Mood {
 pub struct ModelApi {
     mood: Arc<Mutex<Mood>>,
     refused: Arc<Mutex<Option<String>>>,
+    panics: Arc<Mutex<Option<String>>>,
     slow: Arc<Mutex<Option<(usize, Duration)>>>,
     largest: Arc<AtomicUsize>,
     faults: Faults,
@@ -42,6 +43,7 @@ impl ModelApi {
         Self {
             mood,
             refused: Arc::default(),
+            panics: Arc::default(),
             slow: Arc::default(),
             largest: Arc::default(),
             faults,
@@ -58,6 +60,11 @@ impl ModelApi {
     /// Answers 503 to every notification whose body holds this text.
     pub fn refuse(&self, text: &str) {
         *self.refused.lock().unwrap() = Some(text.to_owned());
+    }
+
+    /// Panics, as a defect would, at every notification whose body holds this text.
+    pub fn panic_at(&self, text: &str) {
+        *self.panics.lock().unwrap() = Some(text.to_owned());
     }
 
     /// Takes so long for the developers' notification of every `every`-th execution.
@@ -109,6 +116,8 @@ impl Notifier for ModelApi {
             _ => delay,
         };
         tokio::time::sleep(delay).await;
+        let panics = self.panics.lock().unwrap().clone();
+        assert!(!panics.is_some_and(|text| body.to_string().contains(&text)), "as the test wants it");
         let refused = self.refused.lock().unwrap().clone();
         if refused.is_some_and(|text| body.to_string().contains(&text)) {
             return transient("answered 503");

@@ -1,6 +1,6 @@
 //! The model of a standard queue.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub struct ModelQueue {
     attributes: QueueAttributes,
     faults: Arc<Mutex<Faults>>,
     slowest_ms: Arc<AtomicU64>,
+    deletes: Arc<AtomicUsize>,
     chance: Chance,
     record: Record,
 }
@@ -66,6 +67,7 @@ impl ModelQueue {
             },
             faults: Arc::new(Mutex::new(faults)),
             slowest_ms: Arc::new(AtomicU64::new(20)),
+            deletes: Arc::default(),
             chance,
             record,
         }
@@ -93,6 +95,11 @@ impl ModelQueue {
     /// All messages as they are now.
     pub fn stored(&self) -> Vec<Stored> {
         self.messages().clone()
+    }
+
+    /// How many calls of DeleteMessageBatch came.
+    pub fn delete_calls(&self) -> usize {
+        self.deletes.load(Ordering::Relaxed)
     }
 
     /// Changes how long a call takes at most, in milliseconds.
@@ -286,6 +293,7 @@ impl Queue for ModelQueue {
     }
 
     async fn delete(&self, receipts: &[ReceiptHandle]) -> Result<EntryResults, QueueError> {
+        self.deletes.fetch_add(1, Ordering::Relaxed);
         self.before("DeleteMessageBatch", receipts.len()).await?;
         let results = self.entries(receipts, |ReceiptHandle(receipt)| {
             let message = number(receipt);
