@@ -99,6 +99,11 @@ impl Desk {
         Self { reader, history, routes, breakers, scope, answered, under_way: Mutex::default() }
     }
 
+    /// How long calls to Step Functions have waited for their turn, all together.
+    pub fn waited(&self) -> Duration {
+        self.reader.waited()
+    }
+
     /// What the intake must heed.
     pub fn breakers(&self) -> &Breakers {
         &self.breakers

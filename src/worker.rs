@@ -6,6 +6,7 @@
 //! wait, and what it brings is given back at once.
 
 mod intake;
+mod tally;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::queue::settle::{SettleError, Settler};
 use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes};
 use crate::retry::{Policy, give_back_delay};
 use crate::telemetry::chain;
+use tally::Tally;
 
 /// How long giving back what is unfinished may take after the grace period.
 const LAST_CALLS: Duration = Duration::from_secs(5);
@@ -56,6 +58,7 @@ pub struct Worker {
     settler: Settler,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
+    tally: Tally,
     /// Cancelled when the grace period has ended: what is still in hand is given back.
     hurry: CancellationToken,
 }
@@ -73,6 +76,7 @@ impl Worker {
             settler: Settler::start(queue.clone()),
             places: Arc::new(Semaphore::new(settings.concurrency)),
             tasks: TaskTracker::new(),
+            tally: Tally::default(),
             hurry: CancellationToken::new(),
             queue,
             desk,
@@ -81,7 +85,7 @@ impl Worker {
     }
 
     /// Works until `stop`, or until the queue is empty where the settings say so, and drains.
-    /// When it returns, nothing is in hand.
+    /// When it returns, nothing is in hand, and what became of the messages was logged.
     pub async fn run(self: &Arc<Self>, stop: CancellationToken) {
         let leases_end = CancellationToken::new();
         let keeping = tokio::spawn(self.leases.clone().keep(leases_end.clone()));
@@ -91,6 +95,9 @@ impl Worker {
         if let Err(panic) = keeping.await {
             error!(%panic, "the renewal of leases had ended early");
         }
+        let (renewals, leases_lost) = self.leases.renewed_and_lost();
+        let waited_ms = self.desk.waited().as_millis();
+        info!(messages = %self.tally, renewals, leases_lost, history_waited_ms = waited_ms, "stopped");
     }
 
     /// Waits for what is in hand, and for polls that were under way, until the grace period ends;
@@ -143,14 +150,18 @@ impl Worker {
         };
         let outcome = match worked {
             // Whoever receives it next works on it; the loss itself was logged.
-            None => return,
+            None => return self.tally.add("lease-lost"),
             Some(Ok(outcome)) => outcome,
-            Some(Err(panic)) => panicked(panic.as_ref()),
+            Some(Err(panic)) => {
+                self.tally.add("panicked");
+                panicked(panic.as_ref())
+            }
         };
         if !lease.release().await {
-            return;
+            return self.tally.add("lease-lost");
         }
         let name = outcome.name();
+        self.tally.add(name);
         let settled = self.settle(&message, outcome).await;
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         match settled {

@@ -59,7 +59,6 @@ async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
     };
     info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "working");
     worker.run(stop).await;
-    info!("stopped; nothing is in hand");
     Ok(())
 }
 

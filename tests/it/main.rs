@@ -8,6 +8,7 @@
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
+//! | [`patience`] | asking Step Functions in turn, and again |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
@@ -26,6 +27,7 @@ mod guarantee;
 mod localstack;
 mod loopback;
 mod model;
+mod patience;
 mod queue_contract;
 mod receiver;
 mod recorded;

@@ -1,5 +1,6 @@
 //! The model of Step Functions: every execution failed in the same short way.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -18,12 +19,19 @@ pub struct ModelReader {
     chance: Chance,
     broken: Arc<Mutex<Option<ReadClass>>>,
     reads_before_end: Arc<Mutex<u32>>,
+    calls: Arc<AtomicU32>,
 }
 
 impl ModelReader {
     /// A reader of executions that all failed in the state `Charge`.
     pub fn new(faults: Faults, chance: Chance) -> Self {
-        Self { faults, chance, broken: Arc::default(), reads_before_end: Arc::default() }
+        Self {
+            faults,
+            chance,
+            broken: Arc::default(),
+            reads_before_end: Arc::default(),
+            calls: Arc::default(),
+        }
     }
 
     /// Fails every call in this way from now on, or none.
@@ -36,6 +44,11 @@ impl ModelReader {
         *self.reads_before_end.lock().unwrap() = reads;
     }
 
+    /// How many calls came.
+    pub fn calls(&self) -> u32 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     fn has_ended(&self) -> bool {
         let mut left = self.reads_before_end.lock().unwrap();
         let ended = *left == 0;
@@ -44,6 +57,7 @@ impl ModelReader {
     }
 
     fn refuse(&self, operation: &'static str, target: &str) -> Result<(), ReadError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
         let throttled = self.chance.of(self.faults.throttled).then_some(ReadClass::Throttled);
         match self.broken.lock().unwrap().or(throttled) {
             None => Ok(()),
