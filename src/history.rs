@@ -85,7 +85,8 @@ pub struct Details {
     pub index: Option<i64>,
     /// The input of the execution or of the state, as JSON text.
     pub input: Option<String>,
-    /// What a submitted task answered, as JSON text: it names a nested execution.
+    /// What a submitted task answered, as JSON text: it names a nested execution. Or the error
+    /// that a Map or Parallel handed on to its Catch.
     pub output: Option<String>,
     /// The error's name.
     pub error: Option<String>,
@@ -97,6 +98,8 @@ pub struct Details {
     pub location: Option<String>,
     /// What a task calls.
     pub resource: Option<String>,
+    /// A fingerprint of what a task is called with: the same for the same text.
+    pub called_with: Option<u64>,
     /// The service that a task calls.
     pub resource_type: Option<String>,
     /// A scheduled task's timeout, in seconds.
@@ -107,6 +110,32 @@ pub struct Details {
     pub map_run_arn: Option<String>,
     /// How often the execution or the Map run was redriven.
     pub redrive_count: Option<i64>,
+}
+
+impl Details {
+    /// Drops the payloads that no analysis asks for: they are most of a history's bytes.
+    fn keep_needed(&mut self, event_type: &EventType) {
+        if !matches!(event_type, EventType::ExecutionStarted | EventType::StateEntered(_)) {
+            self.input = None;
+        }
+        let hands_on_an_error =
+            || self.output.as_deref().is_some_and(|output| output.starts_with("{\"Error\""));
+        self.output = match event_type {
+            EventType::TaskSubmitted => self.output.take(),
+            EventType::StateExited(StateType::Map | StateType::Parallel) if hands_on_an_error() => {
+                self.output.take()
+            }
+            _ => None,
+        };
+    }
+}
+
+/// A fingerprint of a text, to tell whether it is the same as another.
+fn fingerprint(text: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The events of one execution, in the order of their ids, each id once.

@@ -88,22 +88,24 @@ pub(super) fn by_cause(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
     })
 }
 
-/// By the chain of events: from the last one over the containers that failed to the leaf.
-pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
+/// Where the chain from the last event leads.
+struct Leaf {
+    index: usize,
+    /// The events passed on the way.
+    over: Vec<i64>,
+    /// How many of them were containers failing.
+    containers: usize,
+}
+
+/// The first event behind the end that is not one of a container failing with what is inside it.
+fn leaf(builder: &Builder<'_>, end: usize) -> Option<Leaf> {
     let events = builder.events;
-    let (mut index, mut over, mut containers) = (end, Vec::new(), 0_usize);
-    loop {
-        if over.len() > MOST_CONTAINERS {
-            return None;
-        }
-        let before = events[index].previous_event_id;
-        index = builder.index_of(before).filter(|before| *before < index)?;
-        let event = &events[index];
-        match &event.event_type {
-            EventType::MapStateFailed | EventType::ParallelStateFailed => {
-                containers += 1;
-                over.push(event.id);
-            }
+    let mut leaf = Leaf { index: end, over: Vec::new(), containers: 0 };
+    while leaf.over.len() <= MOST_CONTAINERS {
+        let before = events[leaf.index].previous_event_id;
+        leaf.index = builder.index_of(before).filter(|before| *before < leaf.index)?;
+        match &events[leaf.index].event_type {
+            EventType::MapStateFailed | EventType::ParallelStateFailed => leaf.containers += 1,
             EventType::MapIterationFailed
             | EventType::MapIterationAborted
             | EventType::MapStateAborted
@@ -111,12 +113,22 @@ pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
             | EventType::TaskStateAborted
             | EventType::WaitStateAborted
             | EventType::MapRunAborted
-            | EventType::Unknown(_) => over.push(event.id),
-            EventType::StateExited(_) => return None,
-            _ => break,
+            | EventType::Unknown(_) => {}
+            _ => return Some(leaf),
         }
+        leaf.over.push(events[leaf.index].id);
     }
+    None
+}
+
+/// By the chain of events: from the last one over the containers that failed to the leaf.
+pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
+    let events = builder.events;
+    let Leaf { index, over, containers } = leaf(builder, end)?;
     let event = &events[index];
+    if matches!(event.event_type, EventType::StateExited(_)) {
+        return None;
+    }
     let instance = builder.places[index].inside?;
     if builder.timeline.instance(instance).exited.is_some() {
         return None;
@@ -197,12 +209,32 @@ fn why_timed_out(builder: &Builder<'_>, instance: InstanceId, failed: usize) -> 
     }
 }
 
-/// By what is left: the one state in flight, or the one of them whose last event is a failure.
+/// By what is left: the one state in flight, or the one of them whose last event is a failure. If
+/// the end follows a failure of which it is not known whose it was, nobody else is blamed for it.
 pub(super) fn by_what_is_left(
     builder: &Builder<'_>,
     end: usize,
     in_flight: &[InstanceId],
 ) -> Option<Verdict> {
+    if let Some(leaf) = leaf(builder, end).filter(|leaf| builder.events[leaf.index].event_type.is_failure()) {
+        let &[only] = in_flight else { return None };
+        let is_work = builder.events[leaf.index].event_type.work().is_some();
+        if is_work && builder.timeline.instance(only).is_container() {
+            return None;
+        }
+        let event = &builder.events[leaf.index];
+        return Some(Verdict {
+            instance: only,
+            failed_at: None,
+            said_by: leaf.index,
+            depth: None,
+            confidence: Confidence::Inferred,
+            evidence: format!(
+                "The last event follows event {}, {}, which follows nothing of any state; this was the only one left in flight.",
+                event.id, event.event_type
+            ),
+        });
+    }
     let failing = |id: &&InstanceId| builder.timeline.instance(**id).failing;
     let mut failed = in_flight.iter().filter(failing);
     let (instance, evidence) = match (in_flight, failed.next(), failed.next()) {

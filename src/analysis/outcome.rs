@@ -13,10 +13,12 @@ enum Fate {
     Alive,
     /// Its iteration or a container around it broke, and nothing came of that.
     Broken,
-    /// A container around it failed and was caught.
+    /// Its failure went out to a container that was caught.
     Caught,
-    /// It or a container around it was tried again.
+    /// It was tried again, or its failure went out to a container that was.
     Retried,
+    /// It was cut down by a sibling's failure that was caught or tried again.
+    Fell,
     /// A container around it was exited as if nothing had happened.
     Over,
 }
@@ -36,7 +38,7 @@ pub(super) fn cut_down(timeline: &Timeline) -> Vec<InstanceId> {
         let instance = timeline.instance(id);
         matches!(fate, Fate::Alive | Fate::Broken)
             && instance.outcome != Outcome::Failed
-            && timeline.scopes[instance.scope.0].ended != Some(IterationEnd::Succeeded)
+            && timeline.ended(instance.scope) != Some(IterationEnd::Succeeded)
     })
 }
 
@@ -66,14 +68,20 @@ fn fates(timeline: &Timeline) -> Vec<Option<Fate>> {
             continue;
         }
         let scope = &timeline.scopes[instance.scope.0];
+        let decisive = |fate| if instance.decided { fate } else { Fate::Fell };
         fates.push(Some(match scope.container.map(|container| (container, timeline.instance(container))) {
             _ if instance.superseded => Fate::Retried,
             None => Fate::Alive,
-            Some((_, outer)) if outer.superseded || scope.round < outer.rounds => Fate::Retried,
+            Some((_, outer)) if outer.superseded || scope.round < outer.rounds => decisive(Fate::Retried),
             Some((container, outer)) => match fates[container.0] {
-                None if outer.outcome == Outcome::Caught => Fate::Caught,
+                None if outer.outcome == Outcome::Caught => decisive(Fate::Caught),
                 None => Fate::Over,
-                Some(Fate::Alive) if outer.given_up || scope.ended.is_some() => Fate::Broken,
+                Some(Fate::Alive)
+                    if timeline.has_given_up(container) || timeline.ended(instance.scope).is_some() =>
+                {
+                    Fate::Broken
+                }
+                Some(fate @ (Fate::Caught | Fate::Retried)) => decisive(fate),
                 Some(fate) => fate,
             },
         }));
@@ -90,10 +98,9 @@ pub(super) fn settle(timeline: &mut Timeline, open: bool) {
         let Some(fate) = fate else { continue };
         instance.outcome = match fate {
             Fate::Alive if open => Outcome::Open,
-            Fate::Alive | Fate::Broken | Fate::Over => Outcome::Aborted,
+            Fate::Alive | Fate::Broken | Fate::Fell | Fate::Over => Outcome::Aborted,
             Fate::Retried => Outcome::Retried,
-            Fate::Caught if instance.failing => Outcome::Caught,
-            Fate::Caught => Outcome::Aborted,
+            Fate::Caught => Outcome::Caught,
         };
     }
     let mut failed = timeline.failed;
@@ -115,7 +122,9 @@ pub(super) fn also_failed(
         let id = InstanceId(index);
         let fell = cut_down.next_if_eq(&id).is_some();
         let last = instance.last_failed();
-        if Some(id) == timeline.failed || (last.is_none() && !fell) {
+        // What waits for its next attempt is in flight, with its last error.
+        let waits = instance.outcome == Outcome::Open && instance.failing;
+        if Some(id) == timeline.failed || waits || (last.is_none() && !fell) {
             continue;
         }
         let Failure { error, cause } = last.and_then(|attempt| attempt.failure(events)).unwrap_or_default();

@@ -32,6 +32,8 @@ pub struct Timeline {
     pub ended: Option<Moment>,
     /// The state whose failure ended the execution.
     pub failed: Option<InstanceId>,
+    /// The last redrive. What had failed before may have gone on since.
+    pub(super) seam: Option<usize>,
 }
 
 /// An index into [`Timeline::instances`].
@@ -62,6 +64,8 @@ pub struct Scope {
     pub round: u32,
     /// How the Map said that this iteration ended.
     pub ended: Option<IterationEnd>,
+    /// The event that said so.
+    pub(super) ended_at: usize,
 }
 
 /// Which kind of place a scope is.
@@ -113,10 +117,12 @@ pub struct Instance {
     pub(super) branches: usize,
     /// The last that happened to it was an error.
     pub(super) failing: bool,
-    /// It said that it failed for good in this round.
-    pub(super) given_up: bool,
+    /// The event in which it said that it failed for good in this round.
+    pub(super) given_up: Option<usize>,
     /// It ran on anew in another instance, after a redrive.
     pub(super) superseded: bool,
+    /// Its failure decided what became of the container around it.
+    pub(super) decided: bool,
     /// The instance inside it whose failure broke its last round.
     pub(super) broken_by: Option<InstanceId>,
 }
@@ -237,6 +243,19 @@ impl Timeline {
             ScopeKind::Iteration(index) => format!("{name}[{index}]"),
             _ => name.to_string(),
         }
+    }
+
+    /// Whether a container has failed for good, and was not redriven since.
+    pub(super) fn has_given_up(&self, id: InstanceId) -> bool {
+        let given_up = self.instances[id.0].given_up;
+        given_up.is_some() && given_up > self.seam
+    }
+
+    /// How an iteration ended, if it was not redriven since.
+    pub(super) fn ended(&self, scope: ScopeId) -> Option<IterationEnd> {
+        let scope = &self.scopes[scope.0];
+        let holds = |end: &IterationEnd| *end == IterationEnd::Succeeded || Some(scope.ended_at) > self.seam;
+        scope.ended.filter(holds)
     }
 
     /// Whether what is around an instance is known up to the body of the state machine.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`generated`] | generated histories, each against the truth that it was made from |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
@@ -23,6 +24,7 @@
 
 mod cli;
 mod desk;
+mod generated;
 mod guarantee;
 mod localstack;
 mod loopback;

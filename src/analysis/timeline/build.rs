@@ -9,13 +9,16 @@
 //! failed, not their own state. `EvaluationFailed` follows what came before its state. After a
 //! redrive the chain may be torn.
 
+mod containers;
+mod work;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
     Attempt, Instance, InstanceId, IterationEnd, Moment, Outcome, Said, Scope, ScopeId, ScopeKind, Timeline,
 };
-use crate::analysis::answer::{Failure, Phase};
+use crate::analysis::answer::Phase;
 use crate::analysis::blame::{self, Verdict};
 use crate::history::{EventType, HistoryEvent, StateType, Work};
 
@@ -63,19 +66,22 @@ pub(in crate::analysis) struct Builder<'a> {
     /// The entry into a state after an event.
     entered_after: HashMap<(i64, &'a str), InstanceId>,
     iterations: HashMap<(InstanceId, i64), ScopeId>,
+    /// The instances that made a call.
+    calling: HashMap<(&'a str, Option<u64>), Vec<InstanceId>>,
     /// The state that ended the execution before it was redriven.
     fell: Option<InstanceId>,
 }
 
 impl<'a> Builder<'a> {
     pub(in crate::analysis) fn new(events: &'a [HistoryEvent]) -> Self {
-        let scope = |kind| Scope { kind, container: None, depth: 0, round: 0, ended: None };
+        let scope = |kind| Scope { kind, container: None, depth: 0, round: 0, ended: None, ended_at: 0 };
         let timeline = Timeline {
             instances: Vec::new(),
             scopes: vec![scope(ScopeKind::Body), scope(ScopeKind::Unread)],
             began: (!events.is_empty()).then(|| Moment::of(events, 0)),
             ended: None,
             failed: None,
+            seam: None,
         };
         Self {
             events,
@@ -85,6 +91,7 @@ impl<'a> Builder<'a> {
             latest: HashMap::new(),
             entered_after: HashMap::new(),
             iterations: HashMap::new(),
+            calling: HashMap::new(),
             fell: None,
         }
     }
@@ -105,12 +112,12 @@ impl<'a> Builder<'a> {
             EventType::StateExited(state_type) => self.exited(now, state_type, origin, here),
             EventType::MapStateStarted => self.contents_began(now, &StateType::Map, here),
             EventType::ParallelStateStarted => self.contents_began(now, &StateType::Parallel, here),
-            EventType::MapIterationStarted => self.iteration_began(now, origin, here),
+            EventType::MapIterationStarted => self.iteration_began(now, here),
             EventType::MapIterationSucceeded => self.iteration_ended(now, IterationEnd::Succeeded, here),
             EventType::MapIterationFailed => self.iteration_ended(now, IterationEnd::Failed, here),
             EventType::MapIterationAborted => self.iteration_ended(now, IterationEnd::Aborted, here),
-            EventType::MapStateFailed => self.container_failed(&StateType::Map, here),
-            EventType::ParallelStateFailed => self.container_failed(&StateType::Parallel, here),
+            EventType::MapStateFailed => self.container_failed(now, &StateType::Map, here),
+            EventType::ParallelStateFailed => self.container_failed(now, &StateType::Parallel, here),
             EventType::MapStateSucceeded | EventType::MapRunSucceeded => self.at(&StateType::Map, here),
             EventType::ParallelStateSucceeded => self.at(&StateType::Parallel, here),
             EventType::MapRunStarted | EventType::MapRunRedriven => self.map_run_began(now, here),
@@ -118,7 +125,11 @@ impl<'a> Builder<'a> {
             EventType::EvaluationFailed => self.evaluation_failed(now, here),
             EventType::ExecutionFailed => self.execution_failed(now),
             ended if ended.end().is_some() => Place::BODY,
-            EventType::ExecutionStarted | EventType::ExecutionRedriven => Place::BODY,
+            EventType::ExecutionStarted => Place::BODY,
+            EventType::ExecutionRedriven => {
+                self.timeline.seam = Some(index);
+                Place::BODY
+            }
             other => match other.work() {
                 Some(work) => self.work(now, work, here),
                 None => here,
@@ -199,8 +210,9 @@ impl<'a> Builder<'a> {
             rounds: 0,
             branches: 0,
             failing: false,
-            given_up: false,
+            given_up: None,
             superseded: false,
+            decided: false,
             broken_by: None,
         });
         self.latest.insert(name, id);
@@ -211,7 +223,14 @@ impl<'a> Builder<'a> {
         let depth = self.timeline.scopes[self.timeline.instance(container).scope.0].depth + 1;
         let round = self.timeline.instance(container).rounds;
         let id = ScopeId(self.timeline.scopes.len());
-        self.timeline.scopes.push(Scope { kind, container: Some(container), depth, round, ended: None });
+        self.timeline.scopes.push(Scope {
+            kind,
+            container: Some(container),
+            depth,
+            round,
+            ended: None,
+            ended_at: 0,
+        });
         id
     }
 
@@ -259,150 +278,28 @@ impl<'a> Builder<'a> {
             .outwards(here.inside, open)
             .or_else(|| {
                 let latest = *self.latest.get(name)?;
-                let torn = !matches!(origin, Origin::After(_));
-                (torn && open(self.timeline.instance(latest))).then_some(latest)
+                (here.inside.is_none() && open(self.timeline.instance(latest))).then_some(latest)
             })
             .unwrap_or_else(|| self.add(name, state_type, here.scope, None));
-        let after_failure = match origin {
-            Origin::After(before) => {
-                let before = &self.events[before].event_type;
-                before.is_failure()
-                    || matches!(before, EventType::MapStateFailed | EventType::ParallelStateFailed)
-            }
-            _ => false,
+        // A redriven state may have failed in events that could not be told to be its own.
+        let follows = match origin {
+            Origin::After(before) => Some(&self.events[before].event_type),
+            Origin::Start | Origin::Lost => None,
+        };
+        let caught = match follows {
+            Some(EventType::MapStateFailed | EventType::ParallelStateFailed) => true,
+            Some(before) if before.is_failure() => true,
+            Some(before) if before.work() == Some(Work::Succeeded) => false,
+            _ => self.timeline.instance(id).failing,
         };
         let instance = self.instance_mut(id);
         instance.exited = Some(now);
-        let caught = instance.failing || after_failure;
         instance.outcome = if caught { Outcome::Caught } else { Outcome::Succeeded };
         if caught {
             self.hand_on(id, event);
         }
         let scope = self.timeline.instance(id).scope;
         Place { inside: self.timeline.container(id), scope, exited: Some(id), opens_branch: false }
-    }
-
-    /// What a Catch gives to the next state is the only place where the error of a Fail state
-    /// inside a Map or Parallel is written.
-    fn hand_on(&mut self, container: InstanceId, exited: &HistoryEvent) {
-        let mut id = container;
-        while let Some(inner) = self.timeline.instance(id).broken_by.filter(|inner| *inner > id) {
-            id = inner;
-        }
-        if let Some(attempt) = self.instance_mut(id).attempts.last_mut()
-            && matches!(attempt.failed, Some(Said::Nowhere))
-            && let Some(failure) = exited.details.output.as_deref().and_then(handed_on)
-        {
-            attempt.error.clone_from(&failure.error);
-            attempt.failed = Some(Said::HandedOn(failure));
-        }
-    }
-
-    fn contents_began(&mut self, now: Moment, state_type: &StateType, here: Place) -> Place {
-        let again = |instance: &Instance| instance.state_type == *state_type && instance.exited.is_none();
-        let id = self
-            .outwards(here.inside, |instance| again(instance) && !instance.given_up)
-            .or_else(|| self.outwards(self.fell, again));
-        let Some(id) = id else { return here };
-        if let Some(inner) = here.inside.filter(|inner| *inner != id) {
-            self.broken(id, inner, now);
-        }
-        let instance = self.instance_mut(id);
-        instance.rounds += 1;
-        instance.branches = 0;
-        instance.failing = false;
-        instance.given_up = false;
-        instance.begin(now);
-        Place { opens_branch: *state_type == StateType::Parallel, ..self.inside(id) }
-    }
-
-    fn iteration_began(&mut self, now: Moment, origin: Origin, here: Place) -> Place {
-        let details = &self.events[now.index].details;
-        let name = details.name.as_deref().unwrap_or_default();
-        let open = |instance: &Instance| instance.exited.is_none() && *instance.name == *name;
-        let map = self.outwards(here.inside, open).or_else(|| {
-            let latest = *self.latest.get(name)?;
-            let torn = !matches!(origin, Origin::After(_));
-            (torn && open(self.timeline.instance(latest))).then_some(latest)
-        });
-        // A Map entered before what was read is known by its iterations.
-        let map = map.unwrap_or_else(|| self.add(name, &StateType::Map, here.scope, None));
-        let index = details.index.unwrap_or_default();
-        let scope = self.add_scope(ScopeKind::Iteration(index), map);
-        if let Some(before) = self.iterations.insert((map, index), scope) {
-            self.timeline.scopes[before.0].ended.get_or_insert(IterationEnd::Failed);
-        }
-        Place { scope, ..self.inside(map) }
-    }
-
-    fn iteration_ended(&mut self, now: Moment, how: IterationEnd, here: Place) -> Place {
-        let details = &self.events[now.index].details;
-        let name = details.name.as_deref().unwrap_or_default();
-        let Some(map) = self.outwards(here.inside, |instance| *instance.name == *name) else { return here };
-        if let Some(scope) = self.iterations.get(&(map, details.index.unwrap_or_default())) {
-            self.timeline.scopes[scope.0].ended = Some(how);
-        }
-        if how == IterationEnd::Failed
-            && let Some(inner) = here.inside.filter(|inner| *inner != map)
-        {
-            self.broken(map, inner, now);
-        }
-        self.inside(map)
-    }
-
-    fn broken(&mut self, container: InstanceId, by: InstanceId, now: Moment) {
-        let instance = self.instance_mut(container);
-        instance.broken_by = Some(by);
-        instance.phase = (Phase::Backoff, Some(now));
-    }
-
-    fn container_failed(&mut self, state_type: &StateType, here: Place) -> Place {
-        let Some(id) = self.outwards(here.inside, |instance| {
-            instance.state_type == *state_type && instance.exited.is_none() && !instance.given_up
-        }) else {
-            return here;
-        };
-        let instance = self.instance_mut(id);
-        instance.given_up = true;
-        instance.failing = true;
-        if let Some(inner) = here.inside.filter(|inner| *inner != id) {
-            instance.broken_by = Some(inner);
-        }
-        self.inside(id)
-    }
-
-    /// The nearest open container of a type.
-    fn at(&self, state_type: &StateType, here: Place) -> Place {
-        let open = |instance: &Instance| instance.state_type == *state_type && instance.exited.is_none();
-        self.outwards(here.inside, open).map_or(here, |id| self.inside(id))
-    }
-
-    fn map_run_began(&mut self, now: Moment, here: Place) -> Place {
-        let open = |instance: &Instance| instance.state_type == StateType::Map && instance.exited.is_none();
-        let Some(id) = self.outwards(here.inside, open).or_else(|| self.outwards(self.fell, open)) else {
-            return here;
-        };
-        let details = &self.events[now.index].details;
-        let redriven = self.events[now.index].event_type == EventType::MapRunRedriven;
-        let instance = self.instance_mut(id);
-        if let Some(arn) = &details.map_run_arn {
-            instance.map_run = Some(arn.clone());
-        }
-        if redriven {
-            instance.failing = false;
-            instance.given_up = false;
-            instance.begin(now);
-        }
-        instance.phase = (Phase::Started, Some(now));
-        self.inside(id)
-    }
-
-    fn map_run_failed(&mut self, now: Moment, here: Place) -> Place {
-        let place = self.at(&StateType::Map, here);
-        if let Some(id) = place.inside {
-            self.fail(id, now, Said::InEvent(now.index));
-        }
-        place
     }
 
     /// The event names its state. Of several instances of it, the cause may name the one by the
@@ -437,6 +334,7 @@ impl<'a> Builder<'a> {
         self.fell =
             blame::by_cause(self, now.index).or_else(|| blame::by_chain(self, now.index)).map(|verdict| {
                 self.ended_by(&verdict, now);
+                self.decided(verdict.instance, None);
                 verdict.instance
             });
         Place::BODY
@@ -453,53 +351,11 @@ impl<'a> Builder<'a> {
                     attempt.failed = Some(Said::InEvent(verdict.said_by));
                 }
             }
-            None => self.fail(verdict.instance, end, Said::InEvent(verdict.said_by)),
+            None => {
+                let failed = Moment::of(self.events, verdict.said_by);
+                self.fail(verdict.instance, failed, Said::InEvent(verdict.said_by));
+            }
         }
-    }
-
-    fn work(&mut self, now: Moment, work: Work, here: Place) -> Place {
-        let open = |id: &InstanceId| {
-            let instance = self.timeline.instance(*id);
-            instance.exited.is_none() && !instance.is_container()
-        };
-        let Some(id) = here.inside.filter(open).or_else(|| self.taken_up(now, work, here).filter(open))
-        else {
-            return here;
-        };
-        match work {
-            Work::Scheduled => {
-                let instance = self.instance_mut(id);
-                instance.begin(now);
-                instance.failing = false;
-                instance.phase = (Phase::Scheduled, Some(now));
-            }
-            Work::Started => self.instance_mut(id).phase = (Phase::Started, Some(now)),
-            Work::Submitted => {
-                let instance = self.instance_mut(id);
-                instance.phase = (Phase::Submitted, Some(now));
-                if let Some(attempt) = instance.attempts.last_mut() {
-                    attempt.submitted = Some(now);
-                }
-            }
-            Work::Succeeded => {
-                let instance = self.instance_mut(id);
-                instance.failing = false;
-                if let Some(attempt) = instance.attempts.last_mut() {
-                    attempt.ended = Some(now);
-                }
-            }
-            Work::Failed | Work::TimedOut => self.fail(id, now, Said::InEvent(now.index)),
-        }
-        self.inside(id)
-    }
-
-    /// After a redrive, the state that failed is scheduled again without being entered.
-    fn taken_up(&self, now: Moment, work: Work, here: Place) -> Option<InstanceId> {
-        let id = self.fell.filter(|_| work == Work::Scheduled && here.inside.is_none())?;
-        let last = self.timeline.instance(id).attempts.last()?;
-        let before = &self.events[last.began?.index].details.resource;
-        let now = &self.events[now.index].details.resource;
-        (last.ended.is_some() && (before.is_none() || before == now)).then_some(id)
     }
 
     /// Ends the running attempt of an instance, or adds one that ran since the last, as failed.
@@ -541,16 +397,4 @@ impl Instance {
         });
         self.phase = (Phase::Started, Some(now));
     }
-}
-
-/// The error in what a Catch hands on: an object with nothing but `Error` and `Cause` in it.
-fn handed_on(output: &str) -> Option<Failure> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields, rename_all = "PascalCase")]
-    struct HandedOn {
-        error: String,
-        cause: Option<String>,
-    }
-    let HandedOn { error, cause } = serde_json::from_str(output).ok()?;
-    Some(Failure { error: Some(error), cause })
 }

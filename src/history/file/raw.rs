@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::history::{Details, EventType, HistoryEvent};
+use crate::history::{Details, EventType, HistoryEvent, fingerprint};
 
 /// What was found so far.
 #[derive(Default)]
@@ -186,12 +186,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
         }
         let (Some(id), Some(event_type)) = (id, event_type) else { return Ok(Entry::WithoutId) };
         let event_type = EventType::parse(&event_type);
-        if !matches!(event_type, EventType::ExecutionStarted | EventType::StateEntered(_)) {
-            details.input = None;
-        }
-        if event_type != EventType::TaskSubmitted {
-            details.output = None;
-        }
+        details.keep_needed(&event_type);
         let previous_event_id = previous.unwrap_or(0);
         Ok(Entry::Event(Box::new(HistoryEvent { id, previous_event_id, timestamp, event_type, details })))
     }
@@ -247,11 +242,13 @@ impl<'de> Visitor<'de> for DetailsOf<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let details = self.0;
+        let mut parameters = None;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match key.as_ref() {
                 "name" => details.name = map.next_value::<Text>()?.0,
                 "index" => details.index = map.next_value::<Number>()?.0,
                 "input" => details.input = map.next_value::<Text>()?.0,
+                "parameters" => parameters = map.next_value::<Text>()?.0,
                 "output" => details.output = map.next_value::<Text>()?.0,
                 "error" => details.error = map.next_value::<Text>()?.0,
                 "cause" => details.cause = map.next_value::<Text>()?.0,
@@ -268,6 +265,11 @@ impl<'de> Visitor<'de> for DetailsOf<'_> {
                 }
             }
         }
+        // A task is called with parameters, a function or an activity with an input.
+        details.called_with = parameters
+            .or_else(|| details.resource.as_ref().and(details.input.clone()))
+            .as_deref()
+            .map(fingerprint);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use aws_sdk_sfn::types::HistoryEvent as SdkEvent;
 use jiff::Timestamp;
 
-use crate::history::{Details, EventType, HistoryEvent};
+use crate::history::{Details, EventType, HistoryEvent, fingerprint};
 
 /// Error and cause of whichever of these details the event has.
 macro_rules! failure {
@@ -29,7 +29,9 @@ pub(super) fn event(event: SdkEvent) -> HistoryEvent {
     let timestamp = Timestamp::new(event.timestamp.secs(), event.timestamp.subsec_nanos().cast_signed()).ok();
     let event_type = EventType::parse(event.r#type.as_str());
     let (id, previous_event_id) = (event.id, event.previous_event_id);
-    HistoryEvent { id, previous_event_id, timestamp, event_type, details: details(event) }
+    let mut details = details(event);
+    details.keep_needed(&event_type);
+    HistoryEvent { id, previous_event_id, timestamp, event_type, details }
 }
 
 fn details(event: SdkEvent) -> Details {
@@ -75,10 +77,12 @@ fn details(event: SdkEvent) -> Details {
     }
     if let Some(of) = event.state_exited_event_details {
         details.name = Some(of.name);
+        details.output = of.output;
     }
     if let Some(of) = event.task_scheduled_event_details {
         details.resource = Some(of.resource);
         details.resource_type = Some(of.resource_type);
+        details.called_with = Some(fingerprint(&of.parameters));
         details.timeout_seconds = of.timeout_in_seconds;
         details.heartbeat_seconds = of.heartbeat_in_seconds;
     }
@@ -89,10 +93,12 @@ fn details(event: SdkEvent) -> Details {
     }
     if let Some(of) = event.lambda_function_scheduled_event_details {
         details.resource = Some(of.resource);
+        details.called_with = of.input.as_deref().map(fingerprint);
         details.timeout_seconds = of.timeout_in_seconds;
     }
     if let Some(of) = event.activity_scheduled_event_details {
         details.resource = Some(of.resource);
+        details.called_with = of.input.as_deref().map(fingerprint);
         details.timeout_seconds = of.timeout_in_seconds;
         details.heartbeat_seconds = of.heartbeat_in_seconds;
     }
