@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`desk`] | each row of what happens to a message, by its name |
-//! | [`generated`] | generated histories, each against the truth that it was made from |
+//! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
