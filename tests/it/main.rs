@@ -13,6 +13,7 @@
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
+//! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
@@ -33,6 +34,7 @@ mod patience;
 mod queue_contract;
 mod receiver;
 mod recorded;
+mod speed;
 mod stub;
 mod supply_chain;
 mod synth;
