@@ -9,10 +9,10 @@ help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build python ## shows misstep at work: state machines fail on LocalStack, people are told
-	$(LOCALSTACK) sh -c '"$$MISSTEP_TEST_PYTHON" localstack/demo.py'
+	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" localstack/demo.py'
 
 test: python ## runs all tests, those against LocalStack included
-	$(LOCALSTACK) sh -c '"$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
+	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
 	$(LOCALSTACK) cargo test --locked --all-targets
 	cargo test --locked --doc
 

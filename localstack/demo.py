@@ -8,9 +8,11 @@ the queues are empty. Exits 0 only if everything held.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,12 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+if __name__ == "__main__":
+    # What follows takes a while to import; a Ctrl-C in it needs no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 import scenarios
 from narrator import Narrator
@@ -98,7 +106,7 @@ class Worker:
             raise Broken(f"`misstep work` ended by itself with {self._process.returncode}")
 
     def stop(self, seconds: float) -> int:
-        """Asks it to end with SIGTERM; its exit code, -9 if it had to be killed."""
+        """Asks it to end with SIGTERM, if it has not ended; its exit code, -9 if it had to be killed."""
         self._process.terminate()
         try:
             return self._process.wait(seconds)
@@ -124,27 +132,19 @@ class Demo:
         self._tell.step(f"{len(machines)} state machines that fail, each in its own way")
         outputs = self._step("deploy", "--stack", STACK, "--arns", ",".join(machines.values()))
         self._tell.step("infra/ deployed: a rule, its queue, two dead-letter queues, the worker's policy")
-        receiver = Receiver()
-        try:
+        with contextlib.closing(Receiver()) as receiver:
             worker = Worker(outputs["QueueUrl"], receiver.url)
             try:
                 self._tell.step(f"`misstep work` is on the queue, and notifies {receiver.url}")
                 self._watch(worker, receiver, machines)
                 self._look_into_queues(outputs)
-            except Broken:
+                if (code := worker.stop(STOP_SECONDS)) != 0:
+                    raise Broken(f"on SIGTERM, `misstep work` ended with {code}")
+                self._tell.step("on SIGTERM, `misstep work` drained and exited 0")
+            except Broken as broken:
+                raise Broken(f"{broken}\n\nthe worker's log ends:\n{worker.last_lines()}") from broken
+            finally:
                 worker.stop(INTERRUPTED_STOP_SECONDS)
-                self._tell.log(worker.last_lines())
-                raise
-            except BaseException:
-                worker.stop(INTERRUPTED_STOP_SECONDS)
-                raise
-            code = worker.stop(STOP_SECONDS)
-            if code != 0:
-                self._tell.log(worker.last_lines())
-                raise Broken(f"on SIGTERM, `misstep work` ended with {code}")
-            self._tell.step("on SIGTERM, `misstep work` drained and exited 0")
-        finally:
-            receiver.close()
         self._tell.title("everything held")
 
     def _watch(self, worker: Worker, receiver: Receiver, machines: dict[str, str]) -> None:
@@ -234,14 +234,17 @@ def count(aws: scenarios.Clients, queue_url: str) -> int:
 
 
 def main() -> int:
+    interrupts = Interrupts().install()
     try:
-        Demo(Interrupts().install()).run()
-        return 0
+        try:
+            Demo(interrupts).run()
+        except (Broken, scenarios.Refused, BotoCoreError, ClientError) as broken:
+            interrupts.check()  # a Ctrl-C reaches the worker and the scenarios as well, and ends them
+            print(f"\ndemo: {broken}", file=sys.stderr)
+            return 1
     except Interrupted as interrupted:
         return 128 + interrupted.signal
-    except (Broken, scenarios.Refused) as broken:
-        print(f"\ndemo: {broken}", file=sys.stderr)
-        return 1
+    return 0
 
 
 if __name__ == "__main__":

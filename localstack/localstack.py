@@ -100,7 +100,7 @@ def run(command: list[str], port: int | None, interrupts: Interrupts) -> int:
         try:
             return child.wait(interrupts)
         except Interrupted as interrupted:
-            child.ask_to_end(interrupted.signal, COMMAND_GRACE_SECONDS)
+            child.pass_on(interrupted.signal, COMMAND_GRACE_SECONDS)
             raise
         finally:
             child.stop()

@@ -35,9 +35,6 @@ class Narrator:
         listed = ", ".join(f"{name} {count}" for name, count in counted.items())
         self.step(f"messages visible, in flight or delayed: {listed}")
 
-    def log(self, lines: str) -> None:
-        self._print(f"\nthe worker's log ends:\n{textwrap.indent(lines, '  ')}")
-
     def notification(self, name: str, request: dict, again: bool) -> None:
         """The failure in full for the first audience, a line for the second."""
         told = f"{request['emailType']} to {request['group_email']}{', once more' if again else ''}"

@@ -29,10 +29,15 @@ import fcntl
 import ipaddress
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
+
+if __name__ == "__main__":
+    # What follows takes a while to import; a Ctrl-C in it needs no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import boto3
 from botocore.config import Config

@@ -33,10 +33,10 @@ class Child:
         interrupts.wait_until(lambda: not self.alive())
         return self.code()
 
-    def ask_to_end(self, number: int, seconds: float) -> None:
-        """Passes a signal on to the process alone, and gives it time to end what it started."""
+    def pass_on(self, number: int, seconds: float) -> None:
+        """Gives it a signal, and to what it started too, as a terminal would; then time to end."""
         if self.alive():
-            self._process.send_signal(number)
+            os.killpg(self.pid, number)
             wait_while(self.alive, seconds)
 
     def stop(self, grace: float = STOP_GRACE_SECONDS) -> None:
