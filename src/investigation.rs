@@ -106,7 +106,7 @@ fn not_ended(asked: &Asked, history: &History) -> InvestigationError {
         text.push_str(&format!(" as {}", status.as_str()));
     }
     if let Some(count) = asked.redrive_count.filter(|count| *count > 0) {
-        text.push_str(&format!(" after {count} redrives"));
+        text.push_str(&format!(" after redrive {count}"));
     }
     InvestigationError::NotEnded {
         execution: asked.execution.clone(),

@@ -102,8 +102,7 @@ fn leaf(builder: &Builder<'_>, end: usize) -> Option<Leaf> {
     let events = builder.events;
     let mut leaf = Leaf { index: end, over: Vec::new(), containers: 0 };
     while leaf.over.len() <= MOST_CONTAINERS {
-        let before = events[leaf.index].previous_event_id;
-        leaf.index = builder.index_of(before).filter(|before| *before < leaf.index)?;
+        leaf.index = builder.before(leaf.index)?;
         match &events[leaf.index].event_type {
             EventType::MapStateFailed | EventType::ParallelStateFailed => leaf.containers += 1,
             EventType::MapIterationFailed
@@ -112,8 +111,7 @@ fn leaf(builder: &Builder<'_>, end: usize) -> Option<Leaf> {
             | EventType::ParallelStateAborted
             | EventType::TaskStateAborted
             | EventType::WaitStateAborted
-            | EventType::MapRunAborted
-            | EventType::Unknown(_) => {}
+            | EventType::MapRunAborted => {}
             _ => return Some(leaf),
         }
         leaf.over.push(events[leaf.index].id);
@@ -262,8 +260,8 @@ pub(super) fn by_what_is_left(
 pub(super) fn caught_behind(builder: &Builder<'_>, fail: InstanceId) -> Option<InstanceId> {
     let mut at = builder.timeline.instance(fail).entered?;
     loop {
-        let before = builder.index_of(builder.events[at.index].previous_event_id)?;
-        let exited = builder.places[before].exited.filter(|_| before < at.index)?;
+        let before = builder.before(at.index)?;
+        let exited = builder.places[before].exited?;
         let instance = builder.timeline.instance(exited);
         if instance.outcome == super::timeline::Outcome::Caught {
             let mut leaf = exited;

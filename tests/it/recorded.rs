@@ -23,6 +23,17 @@ pub(crate) fn recorded(kind: &str, name: &str) -> History {
     history(&folder.join(format!("{name}.json")))
 }
 
+/// All recorded histories, as files.
+pub(crate) fn files() -> Vec<Vec<u8>> {
+    let paths = fixtures("failed").into_iter().chain(fixtures("succeeded"));
+    paths.map(|path| fs::read(path).unwrap()).collect()
+}
+
+/// All recorded histories.
+pub(crate) fn all() -> Vec<History> {
+    files().iter().map(|bytes| file::parse(bytes).unwrap()).collect()
+}
+
 fn history(path: &Path) -> History {
     file::parse(&fs::read(path).unwrap()).unwrap()
 }

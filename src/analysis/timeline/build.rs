@@ -68,6 +68,8 @@ pub(in crate::analysis) struct Builder<'a> {
     iterations: HashMap<(InstanceId, i64), ScopeId>,
     /// The instances that made a call.
     calling: HashMap<(&'a str, Option<u64>), Vec<InstanceId>>,
+    /// What events of unknown types follow.
+    passed_over: HashMap<usize, Origin>,
     /// The state that ended the execution before it was redriven.
     fell: Option<InstanceId>,
 }
@@ -92,6 +94,7 @@ impl<'a> Builder<'a> {
             entered_after: HashMap::new(),
             iterations: HashMap::new(),
             calling: HashMap::new(),
+            passed_over: HashMap::new(),
             fell: None,
         }
     }
@@ -130,6 +133,10 @@ impl<'a> Builder<'a> {
                 self.timeline.seam = Some(index);
                 Place::BODY
             }
+            EventType::Unknown(_) => {
+                self.passed_over.insert(index, origin);
+                here
+            }
             other => match other.work() {
                 Some(work) => self.work(now, work, here),
                 None => here,
@@ -149,12 +156,21 @@ impl<'a> Builder<'a> {
         taken.binary_search_by_key(&id, |event| event.id).ok()
     }
 
+    /// The index of the event that one follows, as if those of unknown types were not there.
+    pub(in crate::analysis) fn before(&self, index: usize) -> Option<usize> {
+        match self.origin(&self.events[index]) {
+            Origin::After(before) => Some(before).filter(|before| *before < index),
+            Origin::Start | Origin::Lost => None,
+        }
+    }
+
     fn origin(&self, event: &HistoryEvent) -> Origin {
         if event.previous_event_id <= 0 {
             return Origin::Start;
         }
         match self.index_of(event.previous_event_id) {
             Some(index) => match &self.events[index].event_type {
+                EventType::Unknown(_) => self.passed_over.get(&index).copied().unwrap_or(Origin::Lost),
                 EventType::ExecutionStarted | EventType::ExecutionRedriven => Origin::Start,
                 ended if ended.end().is_some() => Origin::Start,
                 _ => Origin::After(index),

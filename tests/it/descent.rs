@@ -1,0 +1,322 @@
+//! Down from a failed state into what it ran, against a stand-in for Step Functions.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sfn::config::{Credentials, SharedCredentialsProvider};
+use misstep::analysis::answer::HopKind;
+use misstep::arn::ExecutionArn;
+use misstep::history::sfn::SfnReader;
+use misstep::history::{ReadClass, Status};
+use misstep::investigation::{Asked, Finding, InvestigationError, investigate};
+use serde_json::json;
+
+use crate::stub::Fault;
+use crate::stub::sfn::StepFunctions;
+use crate::synth::steps::{Failure, Phase, child, fail, map_run, pass, task};
+use crate::synth::{Machine, execution_arn, map_run_arn};
+
+fn reader(stub: &StepFunctions) -> SfnReader {
+    let credentials = Credentials::new("test", "test", None, None, "stub");
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(stub.url())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    SfnReader::new(&config)
+}
+
+fn asked(arn: &str) -> Asked {
+    Asked { execution: ExecutionArn::parse(arn).unwrap(), status: None, redrive_count: None }
+}
+
+async fn investigated(stub: &StepFunctions, arn: &str) -> Finding {
+    investigate(&reader(stub), &asked(arn)).await.unwrap()
+}
+
+/// The cause that a task has whose child execution failed.
+fn of_child(arn: &str, error: &str, cause: &str) -> String {
+    json!({"Cause": cause, "Error": error, "ExecutionArn": arn, "Input": "{}", "Name": "x", "Status": "FAILED"})
+        .to_string()
+}
+
+fn add(stub: &StepFunctions, arn: &str, machine: &Machine) {
+    stub.add(arn, &machine.history(1).events);
+}
+
+/// A chain of so many executions, each the child of the one before; the last one's task fails.
+fn chain(stub: &StepFunctions, length: usize) -> Vec<String> {
+    let arns: Vec<String> = (0..length).map(|at| execution_arn("shop", &format!("run-{at}"))).collect();
+    for (at, arn) in arns.iter().enumerate() {
+        let step = match arns.get(at + 1) {
+            Some(below) => child("Nest", below)
+                .fails(("States.TaskFailed", of_child(below, "Declined", "card expired").as_str())),
+            None => task("Charge").fails(("Declined", "card expired")),
+        };
+        add(stub, arn, &Machine::new(vec![pass("Prepare"), step]));
+    }
+    arns
+}
+
+#[tokio::test]
+async fn a_nested_execution_is_followed_to_the_state_that_failed_in_it() {
+    let stub = StepFunctions::start().await;
+    let arns = chain(&stub, 3);
+    let finding = investigated(&stub, &arns[0]).await;
+    assert_eq!(finding.analysis.failed_state.unwrap().name, "Nest");
+    let root = finding.root_cause.unwrap();
+    assert_eq!(root.state.as_deref(), Some("Charge"));
+    assert_eq!(root.error.as_deref(), Some("Declined"));
+    assert_eq!(root.cause.as_deref(), Some("card expired"));
+    assert_eq!(root.execution_arn.as_ref(), Some(&arns[2]));
+    let way: Vec<_> = root
+        .via
+        .iter()
+        .map(|hop| (hop.how, hop.state.as_deref().unwrap(), hop.execution_arn.as_ref(), hop.into.as_ref()))
+        .collect();
+    assert_eq!(
+        way,
+        [
+            (HopKind::NestedExecution, "Nest", Some(&arns[0]), Some(&arns[1])),
+            (HopKind::NestedExecution, "Nest", Some(&arns[1]), Some(&arns[2])),
+        ]
+    );
+    assert_eq!(finding.reading.calls, 3);
+    assert!(finding.unread.is_empty());
+}
+
+#[tokio::test]
+async fn a_child_is_found_by_what_its_task_submitted_where_the_cause_is_cut_off_or_missing() {
+    let stub = StepFunctions::start().await;
+    let below = execution_arn("shop", "below");
+    add(&stub, &below, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
+    let whole = of_child(&below, "Declined", "no");
+    let cut = Failure::from(("States.TaskFailed", &whole[..whole.len() - 40]));
+    for (name, failure) in [("cut", cut), ("missing", Failure::silent())] {
+        let arn = execution_arn("shop", name);
+        add(&stub, &arn, &Machine::new(vec![child("Nest", &below).fails(failure)]));
+        let root = investigated(&stub, &arn).await.root_cause.unwrap();
+        assert_eq!(root.state.as_deref(), Some("Charge"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_may_not_be_read_stays_what_the_parent_said() {
+    let stub = StepFunctions::start().await;
+    let above = execution_arn("shop", "above");
+    let below = execution_arn("shop", "below");
+    let cause = of_child(&below, "Declined", "no");
+    add(
+        &stub,
+        &above,
+        &Machine::new(vec![child("Nest", &below).fails(("States.TaskFailed", cause.as_str()))]),
+    );
+    // The child is not known: its history is gone. Then it is there, but denied.
+    let finding = investigated(&stub, &above).await;
+    assert_eq!(finding.unread[0].arn, below);
+    assert_eq!(finding.unread[0].why, "it does not exist, or no longer");
+    add(&stub, &below, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
+    stub.plan("GetExecutionHistory", [None, Some(Fault::denied())]);
+    let finding = investigated(&stub, &above).await;
+    assert_eq!(finding.unread[0].why, "access to it was denied");
+    let root = finding.root_cause.unwrap();
+    assert_eq!(root.state.as_deref(), Some("Nest"));
+    assert_eq!(root.cause, Some(cause));
+    assert!(root.via.is_empty());
+}
+
+#[tokio::test]
+async fn a_chain_is_followed_five_executions_deep_and_no_further() {
+    let stub = StepFunctions::start().await;
+    let arns = chain(&stub, 8);
+    let finding = investigated(&stub, &arns[0]).await;
+    let root = finding.root_cause.unwrap();
+    assert_eq!(root.execution_arn.as_ref(), Some(&arns[5]));
+    assert_eq!(root.via.len(), 5);
+    assert_eq!(finding.unread[0].arn, arns[6]);
+    assert_eq!(finding.unread[0].why, "it lies more than 5 executions deep");
+}
+
+#[tokio::test]
+async fn executions_that_name_each_other_end_the_way_down() {
+    let stub = StepFunctions::start().await;
+    let (one, two) = (execution_arn("shop", "one"), execution_arn("shop", "two"));
+    for (arn, below) in [(&one, &two), (&two, &one)] {
+        let cause = of_child(below, "E", "c");
+        add(
+            &stub,
+            arn,
+            &Machine::new(vec![child("Nest", below).fails(("States.TaskFailed", cause.as_str()))]),
+        );
+    }
+    let finding = investigated(&stub, &one).await;
+    assert_eq!(finding.root_cause.unwrap().execution_arn, Some(two));
+    assert_eq!(finding.unread[0].arn, one);
+    assert_eq!(finding.reading.calls, 2);
+}
+
+#[tokio::test]
+async fn a_child_that_timed_out_is_the_root_cause_without_a_state() {
+    let stub = StepFunctions::start().await;
+    let (above, below) = (execution_arn("shop", "above"), execution_arn("shop", "below"));
+    let cause = of_child(&below, "States.Timeout", "");
+    add(
+        &stub,
+        &above,
+        &Machine::new(vec![child("Nest", &below).fails(("States.TaskFailed", cause.as_str()))]),
+    );
+    add(&stub, &below, &Machine::new(vec![task("Poll").stops(Phase::Started)]).times_out());
+    let root = investigated(&stub, &above).await.root_cause.unwrap();
+    assert_eq!(root.execution_arn, Some(below));
+    assert_eq!((root.state, root.error.as_deref()), (None, Some("States.Timeout")));
+}
+
+#[tokio::test]
+async fn a_failed_map_run_is_followed_into_three_of_its_failed_children() {
+    let stub = StepFunctions::start().await;
+    let arn = execution_arn("shop", "map");
+    let failure =
+        ("States.ExceedToleratedFailureThreshold", "The specified tolerated failure threshold was exceeded");
+    add(&stub, &arn, &Machine::new(vec![map_run("Orders").fails(failure)]));
+    let children: Vec<String> =
+        (0..7).map(|at| execution_arn("shop/Orders", &format!("child-{at}"))).collect();
+    for (at, child) in children.iter().enumerate() {
+        let machine = match at {
+            0..3 => Machine::new(vec![task("Charge")]),
+            5 => Machine::new(vec![task("Pack").fails(("OutOfStock", "none left"))]),
+            _ => Machine::new(vec![task("Charge").fails(("Declined", "card expired"))]),
+        };
+        add(&stub, child, &machine);
+    }
+    let children: Vec<&str> = children.iter().map(String::as_str).collect();
+    stub.add_map_run(&map_run_arn("shop", "Orders"), &arn, &children);
+    let finding = investigated(&stub, &arn).await;
+    assert_eq!(finding.analysis.failed_state.unwrap().name, "Orders");
+    let root = finding.root_cause.unwrap();
+    assert_eq!(root.state.as_deref(), Some("Charge"));
+    assert_eq!(root.error.as_deref(), Some("Declined"));
+    assert!(children[3..].contains(&root.execution_arn.as_deref().unwrap()));
+    assert_eq!(root.via.len(), 1);
+    assert_eq!(root.via[0].how, HopKind::MapRun);
+    assert_eq!(root.via[0].into, Some(map_run_arn("shop", "Orders")));
+    // The history, the Map run, its children, and three of their histories.
+    assert_eq!(finding.reading.calls, 6);
+    assert_eq!(
+        finding.analysis.notes,
+        [
+            "Of the 7 children of the Map run 4 failed; 3 were read: 2 with Declined in Charge, 1 with OutOfStock in Pack."
+        ]
+    );
+}
+
+#[tokio::test]
+async fn express_children_of_a_map_run_are_asked_for_their_error() {
+    let stub = StepFunctions::start().await;
+    let arn = execution_arn("shop", "map");
+    add(
+        &stub,
+        &arn,
+        &Machine::new(vec![map_run("Orders").fails(("States.ExceedToleratedFailureThreshold", "x"))]),
+    );
+    let child = "arn:aws:states:eu-west-1:123456789012:express:shop/Orders:child:0a1b";
+    let cause =
+        "An error occurred while executing the state 'Choose' (entered at the event id #3). Invalid path.";
+    stub.add_without_history(child, json!({"status": "FAILED", "error": "States.Runtime", "cause": cause}));
+    stub.add_map_run(&map_run_arn("shop", "Orders"), &arn, &[child]);
+    let root = investigated(&stub, &arn).await.root_cause.unwrap();
+    assert_eq!(root.execution_arn.as_deref(), Some(child));
+    assert_eq!(root.state.as_deref(), Some("Choose"));
+    assert_eq!(root.error.as_deref(), Some("States.Runtime"));
+    assert_eq!(stub.calls_of("GetExecutionHistory").len(), 1);
+}
+
+#[tokio::test]
+async fn a_map_run_whose_reader_failed_has_no_children_to_ask() {
+    let stub = StepFunctions::start().await;
+    let arn = execution_arn("shop", "map");
+    add(
+        &stub,
+        &arn,
+        &Machine::new(vec![map_run("Orders").fails(("States.ItemReaderFailed", "no such key"))]),
+    );
+    let finding = investigated(&stub, &arn).await;
+    assert_eq!(finding.root_cause.unwrap().state.as_deref(), Some("Orders"));
+    assert_eq!(finding.reading.calls, 1);
+}
+
+#[tokio::test]
+async fn a_fail_state_that_reports_a_nested_failure_leads_into_the_child() {
+    let stub = StepFunctions::start().await;
+    let (above, below) = (execution_arn("shop", "above"), execution_arn("shop", "below"));
+    let cause = of_child(&below, "Declined", "no");
+    let flow = vec![
+        child("Nest", &below).catches(("States.TaskFailed", cause.as_str())),
+        pass("Note"),
+        fail("Report", ("OrderFailed", "see above")),
+    ];
+    add(&stub, &above, &Machine::new(flow));
+    add(&stub, &below, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
+    let finding = investigated(&stub, &above).await;
+    assert_eq!(finding.analysis.failed_state.unwrap().name, "Report");
+    let root = finding.root_cause.unwrap();
+    assert_eq!(root.state.as_deref(), Some("Charge"));
+    let way: Vec<_> = root.via.iter().map(|hop| (hop.how, hop.state.as_deref().unwrap())).collect();
+    assert_eq!(way, [(HopKind::Caught, "Report"), (HopKind::NestedExecution, "Nest")]);
+}
+
+#[tokio::test]
+async fn an_end_that_is_not_there_yet_is_said_so() {
+    let stub = StepFunctions::start().await;
+    let arn = execution_arn("shop", "late");
+    add(&stub, &arn, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
+    let asked = Asked { status: Some(Status::Failed), redrive_count: Some(1), ..asked(&arn) };
+    let error = investigate(&reader(&stub), &asked).await.unwrap_err();
+    assert!(matches!(error, InvestigationError::NotEnded { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!("{arn} has not ended as FAILED after redrive 1 according to its history of 6 events")
+    );
+}
+
+#[tokio::test]
+async fn every_refusal_of_step_functions_is_told_apart() {
+    let stub = StepFunctions::start().await;
+    let arn = execution_arn("shop", "run");
+    add(&stub, &arn, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
+    for (fault, class) in [
+        (Fault::throttled(), ReadClass::Throttled),
+        (Fault::denied(), ReadClass::Denied),
+        (Fault::kms_denied(), ReadClass::Kms),
+        (Fault::expired_token(), ReadClass::Credentials),
+        (Fault::internal(), ReadClass::Unreachable),
+        (Fault::Bare(503), ReadClass::Unreachable),
+        (Fault::Bare(429), ReadClass::Throttled),
+        (Fault::Reset, ReadClass::Unreachable),
+        (Fault::Half, ReadClass::Unreachable),
+        (Fault::Garbage, ReadClass::Unreachable),
+    ] {
+        let what = format!("{fault:?}");
+        stub.plan("GetExecutionHistory", [Some(fault)]);
+        match investigate(&reader(&stub), &asked(&arn)).await.unwrap_err() {
+            InvestigationError::Read(error) => assert_eq!(error.class(), class, "{what}: {error:?}"),
+            other => panic!("{what}: {other}"),
+        }
+    }
+    let gone = investigate(&reader(&stub), &asked(&execution_arn("shop", "other"))).await.unwrap_err();
+    assert!(matches!(gone, InvestigationError::Read(error) if error.class() == ReadClass::Gone));
+}
+
+#[tokio::test]
+async fn missing_credentials_are_told_apart() {
+    let stub = StepFunctions::start().await;
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(stub.url())
+        .region(Region::new("us-east-1"))
+        .build();
+    let error =
+        investigate(&SfnReader::new(&config), &asked(&execution_arn("shop", "run"))).await.unwrap_err();
+    match error {
+        InvestigationError::Read(error) => assert_eq!(error.class(), ReadClass::Credentials, "{error:?}"),
+        InvestigationError::NotEnded { .. } => panic!("{error}"),
+    }
+}
