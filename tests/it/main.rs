@@ -3,11 +3,10 @@
 //! | suite | what it holds |
 //! |---|---|
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
-//! | [`descent`] | down from a failed state into what it ran |
 //! | [`desk`] | each row of what happens to a message, by its name |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
-//! | [`hostile`] | histories that are cut, mangled or forged |
+//! | [`hostile`] | histories that are broken, cut off, or not histories at all |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
@@ -26,7 +25,6 @@
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
 mod cli;
-mod descent;
 mod desk;
 mod generated;
 mod guarantee;
