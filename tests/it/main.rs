@@ -3,6 +3,8 @@
 //! | suite | what it holds |
 //! |---|---|
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
+//! | [`clients`] | the AWS clients as they are set up |
+//! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
@@ -25,6 +27,8 @@
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
 mod cli;
+mod clients;
+mod descent;
 mod desk;
 mod generated;
 mod guarantee;

@@ -6,11 +6,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
-use aws_sdk_sqs::config::Credentials;
 use misstep::queue::sqs::SqsQueue;
 use misstep::queue::{Message, Queue, ReceiptHandle};
 
+use crate::clients::leading_to;
 use crate::guarantee::on_paused_time;
 use crate::localstack::stage::Stage;
 use crate::model::queue::ModelQueue;
@@ -134,13 +133,7 @@ async fn the_stub_keeps_the_contract() {
     stub.queue("dead", Duration::from_secs(30));
     let url = stub.queue("failures", VISIBILITY_TIMEOUT);
     stub.dead_letters("failures", "dead", MAX_RECEIVE_COUNT.into());
-    let aws = aws_config::defaults(BehaviorVersion::latest())
-        .endpoint_url(stub.url())
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .load()
-        .await;
-    let queue = SqsQueue::new(&aws, &url);
+    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
     let send: Box<dyn Fn(String) -> Sent> = Box::new(move |body| {
         stub.send("failures", &body);
         Box::pin(std::future::ready(()))

@@ -1,0 +1,78 @@
+//! The AWS clients as they are set up: no retries of their own, and no call that hangs for ever.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::Credentials;
+use misstep::arn::ExecutionArn;
+use misstep::history::sfn::SfnReader;
+use misstep::history::{ExecutionReader, PageRequest, ReadClass};
+use misstep::queue::sqs::SqsQueue;
+use misstep::queue::{Queue, ReceiptHandle};
+use tokio::time::Instant;
+
+use crate::stub::sfn::StepFunctions;
+use crate::stub::sqs::Sqs;
+use crate::stub::{Fault, Refusal};
+
+/// Leads to a stand-in at `url`.
+pub async fn leading_to(url: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::new("eu-west-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .load()
+        .await
+}
+
+#[tokio::test]
+async fn a_failed_call_of_the_queue_is_one_call() {
+    let stub = Sqs::start().await;
+    let url = stub.queue("failures", Duration::from_secs(30));
+    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
+    let receipts = [ReceiptHandle("r".to_owned())];
+    for operation in
+        ["ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "GetQueueAttributes"]
+    {
+        stub.refuse(operation, Refusal::new(500, "InternalFailure", "try again"));
+    }
+    queue.receive(1, Duration::ZERO).await.unwrap_err();
+    queue.delete(&receipts).await.unwrap_err();
+    queue.change_visibility(&[(receipts[0].clone(), Duration::ZERO)]).await.unwrap_err();
+    queue.attributes().await.unwrap_err();
+    assert_eq!(stub.calls().len(), 4);
+}
+
+#[tokio::test]
+async fn a_failed_reading_is_one_call() {
+    let stub = StepFunctions::start().await;
+    stub.refuse("GetExecutionHistory", Refusal::new(400, "ThrottlingException", "Rate exceeded"));
+    let reader = SfnReader::new(&leading_to(stub.url()).await);
+    let execution =
+        ExecutionArn::parse("arn:aws:states:eu-west-1:123456789012:execution:orders:run").unwrap();
+    let page = PageRequest { newest_first: true, max_results: 1_000, token: None };
+    let error = reader.history_page(&execution, &page).await.unwrap_err();
+    assert_eq!(error.class(), ReadClass::Throttled);
+    assert_eq!(stub.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_poll_that_nobody_answers_ends_soon_after_its_wait() {
+    let stub = Sqs::start().await;
+    let url = stub.queue("failures", Duration::from_secs(30));
+    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
+    stub.plan("ReceiveMessage", [Some(Fault::Silence)]);
+    let began = Instant::now();
+    queue.receive(1, Duration::from_secs(1)).await.unwrap_err();
+    assert!((10..=13).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_long_poll_is_not_cut_short() {
+    let stub = Sqs::start().await;
+    let url = stub.queue("failures", Duration::from_secs(30));
+    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
+    let began = Instant::now();
+    assert!(queue.receive(1, Duration::from_secs(12)).await.unwrap().is_empty());
+    assert!(began.elapsed() >= Duration::from_secs(12), "{:?}", began.elapsed());
+}
