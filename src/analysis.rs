@@ -6,6 +6,7 @@
 pub mod answer;
 mod blame;
 pub mod cause;
+pub mod enough;
 mod outcome;
 pub mod timeline;
 
@@ -88,8 +89,13 @@ pub fn find_end(history: &History, question: &Question) -> Option<usize> {
 
 /// Analyses a history.
 pub fn analyse(history: &History, question: &Question) -> Analysis {
+    analyse_to(history, find_end(history, question))
+}
+
+/// Analyses a history up to the event of this index, which ended the execution; up to its last
+/// event if there is none.
+pub fn analyse_to(history: &History, end: Option<usize>) -> Analysis {
     let events = history.events();
-    let end = find_end(history, question);
     let mut builder = Builder::new(events);
     for index in 0..end.unwrap_or(events.len()) {
         builder.push(index);
@@ -115,6 +121,10 @@ pub fn analyse(history: &History, question: &Question) -> Analysis {
 
     let failure = end.map(|end| failure_of(&events[end])).unwrap_or_default();
     let root = caught.last().copied().or(timeline.failed);
+    let mut notes = history.notes().to_vec();
+    if ran_out && !history.is_complete() {
+        notes.push(format!("The states were counted in the newest {} events.", events.len()));
+    }
     let cut_down = if status == Status::Failed { outcome::cut_down(&timeline) } else { Vec::new() };
     Analysis {
         status,
@@ -127,7 +137,7 @@ pub fn analyse(history: &History, question: &Question) -> Analysis {
         steps: outcome::steps(&timeline, history),
         busiest: if ran_out { busiest(&timeline) } else { Vec::new() },
         since: end.and_then(|end| since(&events[end + 1..])),
-        notes: history.notes().to_vec(),
+        notes,
         failure,
         timeline,
     }

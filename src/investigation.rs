@@ -5,12 +5,14 @@
 
 mod calls;
 mod descent;
+mod newest;
 
 use crate::analysis::answer::RootCause;
-use crate::analysis::{Analysis, Lead, Question, analyse, find_end};
+use crate::analysis::{Analysis, Lead, Question, analyse, analyse_to, find_end};
 use crate::arn::ExecutionArn;
 use crate::history::{ExecutionReader, History, ReadError, Status};
 use calls::Calls;
+use newest::{Read, Wanted};
 
 /// What is asked about an execution.
 #[derive(Debug, Clone)]
@@ -84,11 +86,13 @@ pub struct Unread {
 pub async fn investigate(reader: &dyn ExecutionReader, asked: &Asked) -> Result<Finding, InvestigationError> {
     let mut calls = Calls::of(reader);
     let question = Question { status: asked.status, redrive_count: asked.redrive_count };
-    let history = calls.history(&asked.execution).await?;
-    if question != Question::default() && find_end(&history, &question).is_none() {
+    let Read { history, end, input } =
+        newest::read(&mut calls, &asked.execution, Wanted::Asked(question)).await?;
+    if question != Question::default() && end.is_none() {
         return Err(not_ended(asked, &history));
     }
-    let mut analysis = analyse(&history, &question);
+    let mut analysis = analyse_to(&history, end);
+    analysis.payload = analysis.payload.or(input);
     let deepest = descent::descend(&mut calls, &asked.execution, &analysis).await;
     analysis.notes.extend(deepest.notes);
     let reading = Reading {

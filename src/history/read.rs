@@ -65,6 +65,8 @@ pub struct ExecutionDescription {
     pub error: Option<String>,
     /// That error's cause.
     pub cause: Option<String>,
+    /// How often it was redriven.
+    pub redrive_count: Option<u32>,
 }
 
 /// What Step Functions says about a Map run.

@@ -107,6 +107,7 @@ impl ExecutionReader for SfnReader {
             input: answer.input,
             error: answer.error,
             cause: answer.cause,
+            redrive_count: answer.redrive_count.and_then(|count| u32::try_from(count).ok()),
         })
     }
 

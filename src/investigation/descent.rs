@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 
+use super::Unread;
 use super::calls::{BUDGET, Calls};
-use super::{Question, Unread};
+use super::newest::{self, Read, Wanted};
 use crate::analysis::answer::{Hop, HopKind, RootCause};
-use crate::analysis::{Analysis, Lead, analyse, named_state};
+use crate::analysis::{Analysis, Lead, analyse_to, named_state};
 use crate::arn::{ExecutionArn, MapRunArn, Workflow};
 use crate::history::{ReadClass, ReadError, Status};
 
@@ -126,19 +127,16 @@ async fn nested(
     if execution.workflow() == Workflow::Express {
         return described(calls, execution).await;
     }
-    let history = match calls.history(execution).await {
-        Ok(history) => history,
+    // Redriven since, it may have succeeded: what the parent saw is its last failure.
+    let Read { history, end, .. } = match newest::read(calls, execution, Wanted::LastFailure).await {
+        Ok(read) => read,
         Err(error) if error.class() == ReadClass::Unsupported => return described(calls, execution).await,
         Err(error) => return Err(refused(&error)),
     };
-    let mut analysis = analyse(&history, &Question::default());
-    if analysis.status == Status::Succeeded {
-        // Redriven since: what the parent saw is its last failure.
-        analysis = analyse(&history, &Question { status: Some(Status::Failed), redrive_count: None });
-    }
-    if matches!(analysis.status, Status::Running | Status::Succeeded) {
+    if end.is_none() {
         return Err("its history holds no failure (yet)".to_owned());
     }
+    let analysis = analyse_to(&history, end);
     let root_cause = analysis.root_cause.unwrap_or_else(|| RootCause {
         execution_arn: None,
         state: None,

@@ -12,6 +12,7 @@
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
+//! | [`newest`] | reading from the newest event back finds what a whole reading finds |
 //! | [`patience`] | asking Step Functions in turn, and again |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
@@ -36,6 +37,7 @@ mod hostile;
 mod localstack;
 mod loopback;
 mod model;
+mod newest;
 mod patience;
 mod queue_contract;
 mod receiver;
