@@ -12,6 +12,7 @@
 //! [`TRIAL_AFTER`] without any change, one more message is taken in and stays as a further probe;
 //! it is not given back either. The same happens sooner when no probe is left.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use tracing::{info, warn};
 
 /// Failed attempts in a row that open a breaker.
 pub const FAILURES: u32 = 5;
+
+/// How often an open breaker is logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// How long an open breaker keeps the intake resting while it has probes.
 pub const TRIAL_AFTER: Duration = Duration::from_secs(300);
@@ -43,6 +47,7 @@ struct State {
     /// When something last changed: it opened, or a message was taken in on trial.
     since: Option<Instant>,
     probes: usize,
+    logged_at: Option<Instant>,
 }
 
 /// Held by a message that stays in hand while a breaker is open.
@@ -119,18 +124,19 @@ impl Breaker {
 
     /// An attempt failed in a way that other messages would meet as well. `for_certain` says that
     /// they all would.
-    pub fn failed(&self, for_certain: bool) {
+    pub fn failed(&self, for_certain: bool, error: &dyn fmt::Display) {
+        let now = Instant::now();
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
         if state.opened_at.is_none() && (for_certain || state.failures >= FAILURES) {
-            warn!(
-                breaker = self.name,
-                failures = state.failures,
-                "keeps failing; taking in no more messages until it works"
-            );
-            state.opened_at = Some(Instant::now());
-            state.since = state.opened_at;
+            warn!(breaker = self.name, failures = state.failures, %error, "keeps failing; taking in no more messages until it works");
+            state.opened_at = Some(now);
+            state.since = Some(now);
+            state.logged_at = Some(now);
             self.changed.notify_one();
+        } else if state.opened_at.is_some() && state.logged_at.is_none_or(|at| now - at >= LOG_EVERY) {
+            warn!(breaker = self.name, failures = state.failures, %error, "still fails; taking in no messages");
+            state.logged_at = Some(now);
         }
     }
 
@@ -178,7 +184,7 @@ mod tests {
     fn open() -> (Breakers, Arc<Breaker>) {
         let mut breakers = Breakers::default();
         let breaker = breakers.add("api");
-        breaker.failed(true);
+        breaker.failed(true, &"403");
         (breakers, breaker)
     }
 
@@ -188,13 +194,13 @@ mod tests {
         let breaker = breakers.add("api");
         for _ in 0..10 {
             for _ in 1..FAILURES {
-                breaker.failed(false);
+                breaker.failed(false, &"503");
             }
             breaker.passed();
         }
         assert_eq!(breakers.admission(), Admission::All);
         for _ in 0..FAILURES {
-            breaker.failed(false);
+            breaker.failed(false, &"503");
         }
         assert!(breaker.is_open());
         assert!(matches!(breakers.admission(), Admission::NotBefore(_)));

@@ -251,6 +251,7 @@ impl Desk {
     ) -> Result<(), NotifyError> {
         let mut pauses = Policy::IN_HAND.start().until(receipt.until);
         let mut probing = None;
+        let mut attempt = 0_u32;
         loop {
             let error = match route.notifier.notify(notification).await {
                 Ok(()) => {
@@ -261,7 +262,12 @@ impl Desk {
                 }
                 Err(error) => error,
             };
-            warn!(audience = route.audience.name(), attempt = pauses.attempts(), %error, "a notification was not taken");
+            attempt += 1;
+            if attempt == 1 {
+                warn!(audience = route.audience.name(), %error, "a notification was not taken; trying again");
+            } else {
+                debug!(audience = route.audience.name(), attempt, %error, "a notification was not taken");
+            }
             let retry_after = match &error {
                 NotifyError::Rejected { .. } => {
                     // It was read and judged: the route works.
@@ -269,11 +275,11 @@ impl Desk {
                     return Err(error);
                 }
                 NotifyError::Transient { retry_after, .. } => {
-                    breaker.failed(false);
+                    breaker.failed(false, &error);
                     *retry_after
                 }
                 NotifyError::Misconfigured { .. } => {
-                    breaker.failed(true);
+                    breaker.failed(true, &error);
                     None
                 }
             };

@@ -42,7 +42,9 @@ pub fn start(filter: &str, format: LogFormat) {
     // A subscriber that is already there (in tests) stays.
     let _already_set = match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        }
     };
 }
 

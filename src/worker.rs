@@ -186,7 +186,7 @@ impl Worker {
                 } else {
                     give_back_delay(message.receives)
                 };
-                info!(stage, error, delay_ms = delay.as_millis(), "giving the message back");
+                warn!(stage, error, delay_ms = delay.as_millis(), "giving the message back");
                 self.settler.give_back(message.receipt.clone(), delay).await
             }
             Outcome::DeadLetter(reason) => self.bury(message, &reason).await,

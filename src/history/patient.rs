@@ -82,12 +82,12 @@ impl PatientReader {
                     if let Some(limiter) = limiter {
                         limiter.recover().await;
                     }
-                    self.answered(true);
+                    self.answered(None);
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
-            self.answered(!error.class().is_passing());
+            self.answered(Some(&error).filter(|error| error.class().is_passing()));
             if let (ReadClass::Throttled, Some(limiter)) = (error.class(), limiter) {
                 limiter.slow_down().await;
             }
@@ -99,11 +99,11 @@ impl PatientReader {
         }
     }
 
-    fn answered(&self, works: bool) {
-        match &self.breaker {
-            Some(breaker) if works => breaker.passed(),
-            Some(breaker) => breaker.failed(false),
-            None => {}
+    fn answered(&self, trouble: Option<&ReadError>) {
+        match (&self.breaker, trouble) {
+            (Some(breaker), None) => breaker.passed(),
+            (Some(breaker), Some(error)) => breaker.failed(false, &chain(error)),
+            (None, _) => {}
         }
     }
 
