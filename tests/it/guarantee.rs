@@ -171,6 +171,7 @@ pub fn on_paused_time<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
+mod bodies;
 mod faults;
 mod mutants;
 mod promises;

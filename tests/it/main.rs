@@ -2,6 +2,7 @@
 //!
 //! | suite | what it holds |
 //! |---|---|
+//! | [`channel`] | the notification API over real sockets |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
@@ -27,6 +28,7 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
+mod channel;
 mod cli;
 mod clients;
 mod descent;

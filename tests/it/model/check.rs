@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use misstep::event;
+use misstep::history::Status;
 use tokio::time::Instant;
 
 use super::queue::Stored;
@@ -60,7 +61,8 @@ fn deletes_follow_notifications(events: &[(Instant, Event)], stored: &[Stored], 
                 dead.insert(*message);
             }
             Event::Deleted { message, effective: true, .. } => {
-                let all_told = event::parse(&stored[*message].body).is_ok_and(|changes| {
+                let all_told = event::parse(&stored[*message].body).is_ok_and(|mut changes| {
+                    changes.retain(|change| !matches!(change.status, Status::Running | Status::Succeeded));
                     changes
                         .iter()
                         .all(|change| told.get(change.execution.as_str()).is_some_and(|told| told.len() == 2))

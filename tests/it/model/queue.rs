@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use misstep::queue::{
-    DeadLetter, EntryError, EntryResults, LONGEST_LEASE, Message, Queue, QueueAttributes, QueueCounts,
-    QueueError, ReceiptHandle,
+    AttributeValue, DeadLetter, EntryError, EntryResults, LONGEST_LEASE, Message, Queue, QueueAttributes,
+    QueueCounts, QueueError, ReceiptHandle,
 };
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -349,7 +349,14 @@ impl Queue for ModelQueue {
     async fn dead_letter(&self, url: &str, letter: &DeadLetter) -> Result<(), QueueError> {
         assert_eq!(url, "model-dlq");
         self.before("SendMessage", 1).await?;
-        let message = self.messages().iter().position(|stored| stored.body == letter.body).unwrap();
+        // The largest bodies leave no room for the attribute.
+        let id = letter.attributes.iter().find(|(name, _)| name == "misstep.message_id");
+        let by_id = id.and_then(|(_, id)| match id {
+            AttributeValue::Text { value, .. } => value.strip_prefix("m-")?.parse().ok(),
+            AttributeValue::Bytes { .. } => None,
+        });
+        let by_body = || self.messages().iter().position(|stored| stored.body == letter.body);
+        let message = by_id.or_else(by_body).unwrap();
         self.record.add(Event::DeadLettered { message });
         self.after("SendMessage", 1, ())
     }
