@@ -1,7 +1,12 @@
 //! The finding as people and programs get it: the `data` of a notification.
 
 pub mod format;
+pub mod markdown;
+mod outline;
+mod payload;
 pub mod text;
+mod value;
+mod wording;
 
 use serde::Serialize;
 

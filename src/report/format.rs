@@ -1,6 +1,6 @@
 //! The forms that a report can be asked for in.
 
-use super::{Report, text};
+use super::{Report, markdown, text};
 
 /// A form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,17 +9,20 @@ pub enum Format {
     Text,
     /// What a notification carries under `data`.
     Json,
+    /// For a ticket or a chat.
+    Markdown,
 }
 
 impl Format {
     /// The names that [`Format::parse`] takes.
-    pub const NAMES: [&str; 2] = ["text", "json"];
+    pub const NAMES: [&str; 3] = ["text", "json", "markdown"];
 
     /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "text" => Some(Self::Text),
             "json" => Some(Self::Json),
+            "markdown" => Some(Self::Markdown),
             _ => None,
         }
     }
@@ -28,6 +31,7 @@ impl Format {
     pub fn render(self, report: &Report, colour: bool) -> String {
         match self {
             Self::Text => text::render(report, colour),
+            Self::Markdown => markdown::render(report),
             Self::Json => {
                 let mut json = serde_json::to_string_pretty(report).expect("a report has only text keys");
                 json.push('\n');

@@ -79,6 +79,28 @@ fn what_is_missing_of_aws_is_told_within_ten_seconds() {
 }
 
 #[test]
+fn a_report_that_cannot_be_written_is_a_clear_error_and_none_is_lost_elsewhere() {
+    let history =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/histories/failed/retry-interval-features.json");
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing/report");
+    for format in misstep::report::format::Format::NAMES {
+        for place in [&missing, folder.path()] {
+            let place = place.to_str().unwrap();
+            let output = misstep(&["explain", history, "--format", format, "--output", place], &[]);
+            assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+            assert!(stderr(&output).contains(&format!("{place} cannot be written: ")), "{}", stderr(&output));
+            assert!(output.stdout.is_empty());
+        }
+        let place = folder.path().join(format);
+        let output =
+            misstep(&["explain", history, "--format", format, "--output", place.to_str().unwrap()], &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(std::fs::read_to_string(&place).unwrap().contains("LambdaTask"));
+    }
+}
+
+#[test]
 fn the_code_of_every_exit_is_the_documented_one() {
     use misstep::cli::Exit;
     let codes =

@@ -12,9 +12,11 @@
 //! | [`hostile`] | histories that are broken, cut off, or not histories at all |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
+//! | [`markdown`] | the report in Markdown |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`newest`] | reading from the newest event back finds what a whole reading finds |
 //! | [`patience`] | asking Step Functions in turn, and again |
+//! | [`planted`] | reports with something planted in every string |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
@@ -38,9 +40,11 @@ mod guarantee;
 mod hostile;
 mod localstack;
 mod loopback;
+mod markdown;
 mod model;
 mod newest;
 mod patience;
+mod planted;
 mod queue_contract;
 mod receiver;
 mod recorded;

@@ -4,6 +4,8 @@ use std::fmt::Display;
 
 use owo_colors::{OwoColorize, Style};
 
+use crate::report::wording::Tone;
+
 /// Paints, or leaves plain.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {
@@ -11,6 +13,15 @@ pub(super) struct Paint {
 }
 
 impl Paint {
+    pub(super) fn toned(self, tone: Tone, text: impl Display) -> String {
+        match tone {
+            Tone::Good => self.good(text),
+            Tone::Odd => self.odd(text),
+            Tone::Bad => self.bad(text),
+            Tone::Faint => self.faint(text),
+        }
+    }
+
     pub(super) fn bad(self, text: impl Display) -> String {
         self.with(text, Style::new().red().bold())
     }

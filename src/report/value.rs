@@ -1,4 +1,4 @@
-//! Values made fit for a terminal: harmless, and no longer than people read.
+//! Values made fit to be read: harmless on a terminal and on a page, and no longer than people read.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub(super) fn harmless(text: &str) -> String {
 }
 
 /// Control characters, marks that turn the direction of text, and characters without a width.
-fn steers(char: char) -> bool {
+pub(super) fn steers(char: char) -> bool {
     char.is_control()
         || matches!(char,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -1,0 +1,160 @@
+//! The report in Markdown, for a ticket or a chat: the answer first, then the way down to it, what
+//! was tried and what it ran on, no longer than people scroll.
+//!
+//! Every name stands in a code span and every payload in a fenced block, so that nothing in them
+//! can become a link, a mention or HTML, whatever renders it.
+
+mod escape;
+
+use super::Report;
+use super::payload::{self, Payload};
+use super::value::{grouped, short};
+use super::wording::{self, MESSAGE, Part, Sentence};
+use super::{text, value};
+use escape::{address, cell, code, fenced, prose};
+
+/// Characters of an input or a cause.
+const PAYLOAD: usize = 1_500;
+
+/// Lines of an input, a cause or a stack trace.
+const PAYLOAD_LINES: usize = 40;
+
+/// Entries of a list before the rest is counted.
+const LISTED: usize = 12;
+
+/// Lines of the timeline.
+const TIMELINE: usize = 60;
+
+/// Renders a report.
+pub fn render(report: &Report) -> String {
+    let mut blocks = head(report);
+    blocks.extend(way_down(report));
+    blocks.extend(attempts(report));
+    blocks.extend(cause(report));
+    for (title, input) in wording::inputs(report) {
+        blocks.push(format!("### {}", marked(&title)));
+        blocks.push(block(payload::readable(input)));
+    }
+    blocks.extend(in_flight(report));
+    blocks.extend(also_failed(report));
+    let timeline = text::timeline(report, TIMELINE);
+    if !timeline.is_empty() {
+        blocks.push("### Timeline".to_owned());
+        blocks.push(fenced(&timeline.join("\n"), "text"));
+    }
+    blocks.extend(foot(report));
+    let mut page = blocks.join("\n\n");
+    page.push('\n');
+    page
+}
+
+/// The answer, and where it is from.
+fn head(report: &Report) -> Vec<String> {
+    let (mark, status, _) = wording::status(report);
+    let answer = wording::answer(report);
+    let mut title = format!("## {mark} {status}");
+    if let [first, ..] = &answer[..] {
+        title.push_str(&format!(": {}", marked(first)));
+    }
+    let mut blocks = vec![title];
+    blocks.extend(answer.iter().skip(1).map(marked));
+    blocks.extend(wording::message(report).map(|message| format!("> {}", prose(&message))));
+    let ended = wording::ended(report);
+    let facts = [report.event_info.execution_arn.as_deref().map(|arn| code(&value::harmless(arn))), ended];
+    let facts: Vec<String> = facts.into_iter().flatten().collect();
+    if !facts.is_empty() {
+        blocks.push(facts.join(" "));
+    }
+    blocks.extend(wording::console(report).map(|page| format!("[AWS console](<{}>)", address(page))));
+    blocks.extend(wording::grounds(report).iter().map(|(_, ground)| format!("_{}_", marked(ground))));
+    blocks
+}
+
+fn way_down(report: &Report) -> Vec<String> {
+    let Some(way) = wording::way_down(report) else { return Vec::new() };
+    let mut steps = way.hops;
+    steps.push(way.root);
+    let mut list = list(steps.iter().map(marked), 0);
+    if let Some(elsewhere) = way.elsewhere {
+        list.push_str(&format!(" {}", marked(&elsewhere)));
+    }
+    vec!["### Root cause".to_owned(), list]
+}
+
+fn attempts(report: &Report) -> Vec<String> {
+    let Some((hidden, tries)) = wording::tries(report, LISTED) else { return Vec::new() };
+    let mut table = "| # | began | took | after | error |\n|--:|---|--:|--:|---|".to_owned();
+    if hidden > 0 {
+        table.push_str(&format!("\n| | … {} earlier ones | | | |", grouped(hidden)));
+    }
+    for one in tries {
+        let [began, took, pause] = [one.began, one.took, one.pause].map(Option::unwrap_or_default);
+        let error = written(&one.error, cell);
+        table.push_str(&format!("\n| {} | {began} | {took} | {pause} | {error} |", one.number));
+    }
+    vec!["### Failed attempts".to_owned(), table]
+}
+
+fn cause(report: &Report) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let stack = report.analysis.deepest_cause().and_then(|parsed| parsed.stack.as_deref());
+    for (title, said) in [("### Stack", stack), ("### Cause", wording::raw_cause(report))] {
+        if let Some(said) = said {
+            blocks.push(title.to_owned());
+            blocks.push(block(payload::readable(said)));
+        }
+    }
+    blocks
+}
+
+fn in_flight(report: &Report) -> Vec<String> {
+    let states = &report.analysis.in_flight;
+    if states.is_empty() {
+        return Vec::new();
+    }
+    let told = states.iter().take(LISTED).map(|state| {
+        let input = state.input.as_deref().map(|input| format!(", input {}", code(&short(input, MESSAGE))));
+        format!("{}{}", marked(&wording::in_flight(state, report)), input.unwrap_or_default())
+    });
+    vec!["### In flight".to_owned(), list(told, states.len().saturating_sub(LISTED))]
+}
+
+fn also_failed(report: &Report) -> Vec<String> {
+    let also = &report.analysis.also_failed;
+    if also.is_empty() {
+        return Vec::new();
+    }
+    let told = also.iter().take(LISTED).map(|one| marked(&wording::also_failed(one)));
+    vec!["### Also failed".to_owned(), list(told, also.len().saturating_sub(LISTED))]
+}
+
+fn foot(report: &Report) -> Option<String> {
+    let notes = wording::notes(report);
+    let lines: Vec<String> =
+        notes.iter().map(marked).chain(wording::reading(report).map(|reading| prose(&reading))).collect();
+    (!lines.is_empty()).then(|| format!("---\n\n{}", list(lines.into_iter(), 0)))
+}
+
+fn list(items: impl Iterator<Item = String>, hidden: usize) -> String {
+    let more = (hidden > 0).then(|| format!("… {} more", grouped(hidden)));
+    let lines: Vec<String> = items.chain(more).map(|item| format!("- {item}")).collect();
+    lines.join("\n")
+}
+
+fn block(payload: Payload) -> String {
+    let payload = payload.cut(PAYLOAD, PAYLOAD_LINES);
+    fenced(&payload.text, if payload.is_json { "json" } else { "text" })
+}
+
+/// A sentence with its names in code.
+fn marked(sentence: &Sentence) -> String {
+    written(sentence, code)
+}
+
+fn written(sentence: &Sentence, name: fn(&str) -> String) -> String {
+    let text = sentence.written(|part| match part {
+        Part::Words(words) => prose(words),
+        Part::Place(_) | Part::Arn(_) | Part::Error(_) => name(&part.plain()),
+    });
+    text.trim_start().to_owned()
+}

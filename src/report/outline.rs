@@ -1,0 +1,158 @@
+//! The timeline in rows: states in their Map iterations and Parallel branches.
+//!
+//! What went wrong is shown, and what is around it; the rest is folded into a count, so that a
+//! history of 25,000 events fits on a few screens.
+
+mod shape;
+
+use jiff::Timestamp;
+
+use super::value::grouped;
+use crate::analysis::timeline::{InstanceId, Outcome, ScopeId, ScopeKind, Timeline};
+use shape::Shape;
+
+/// A row of the timeline.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// How many rows it lies in.
+    pub(super) depth: usize,
+    /// What it shows.
+    pub(super) what: What,
+}
+
+/// What a row shows.
+#[derive(Debug)]
+pub(super) enum What {
+    /// A state.
+    State(InstanceId),
+    /// Where the next rows lie: `[3]`, `branch 1`, `branch 1 of run 2`.
+    Lane(String),
+    /// What is not shown.
+    Folded(Fold),
+}
+
+/// Some states, or some lanes, in a count.
+#[derive(Debug, Clone)]
+pub(super) struct Fold {
+    /// `… 97 more: 90 succeeded, 7 aborted`.
+    pub(super) said: String,
+}
+
+enum Item {
+    State(InstanceId),
+    Scope(ScopeId),
+    Folded(Fold),
+}
+
+/// The rows, at most so many and one that says that there are more.
+pub(super) fn rows(timeline: &Timeline, most: usize) -> Vec<Row> {
+    let shape = Shape::of(timeline);
+    let mut rows = Vec::new();
+    let mut left: Vec<(usize, Item)> = Vec::new();
+    for scope in [ScopeId::UNREAD, ScopeId::BODY] {
+        left.extend(shape.states(timeline, scope).into_iter().rev().map(|item| (0, item)));
+    }
+    while let Some((depth, item)) = left.pop() {
+        if rows.len() == most {
+            let rest = Fold { said: "… and more".to_owned() };
+            rows.push(Row { depth: 0, what: What::Folded(rest) });
+            break;
+        }
+        let inside: Vec<Item> = match &item {
+            Item::Folded(_) => Vec::new(),
+            Item::Scope(scope) => shape.states(timeline, *scope),
+            Item::State(id) => shape.scopes(timeline, *id),
+        };
+        left.extend(inside.into_iter().rev().map(|item| (depth + 1, item)));
+        let what = match item {
+            Item::Folded(fold) => What::Folded(fold),
+            Item::Scope(scope) => What::Lane(lane(timeline, scope)),
+            Item::State(id) => What::State(id),
+        };
+        rows.push(Row { depth, what });
+    }
+    rows
+}
+
+fn lane(timeline: &Timeline, scope: ScopeId) -> String {
+    let of = &timeline.scopes[scope.0];
+    let label = match of.kind {
+        ScopeKind::Iteration(index) => format!("[{index}]"),
+        ScopeKind::Branch(branch) => format!("branch {}", branch + 1),
+        ScopeKind::Body | ScopeKind::Unread => String::new(),
+    };
+    match of.container.map(|container| timeline.instance(container).attempts.len()) {
+        Some(runs) if runs > 1 => format!("{label} of run {}", of.round),
+        _ => label,
+    }
+}
+
+/// When a state was entered, and when it ended in whichever way: for one in flight, the end of the
+/// execution. A state that failed or was cut down is never exited, but ended all the same.
+pub(super) fn span(timeline: &Timeline, id: InstanceId) -> (Option<Timestamp>, Option<Timestamp>) {
+    let instance = timeline.instance(id);
+    let began = instance.entered.and_then(|entered| entered.at);
+    let last = instance.attempts.last().and_then(|attempt| attempt.ended);
+    let around = || {
+        let scope = &timeline.scopes[instance.scope.0];
+        let container = timeline.instance(scope.container?);
+        let run = usize::try_from(scope.round).ok().and_then(|round| round.checked_sub(1));
+        let run = run.and_then(|run| container.attempts.get(run));
+        run.and_then(|run| run.ended).or(container.exited)
+    };
+    let ended = match instance.outcome {
+        Outcome::Open => None,
+        Outcome::Succeeded | Outcome::Aborted => instance.exited.or_else(around),
+        Outcome::Caught | Outcome::Failed | Outcome::Retried => instance.exited.or(last).or_else(around),
+    };
+    (began, ended.or(timeline.ended).and_then(|ended| ended.at))
+}
+
+/// The sign of an outcome.
+pub(super) fn mark(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "✓",
+        Outcome::Failed => "✗",
+        Outcome::Caught => "↷",
+        Outcome::Retried => "↻",
+        Outcome::Aborted => "⊘",
+        Outcome::Open => "…",
+    }
+}
+
+/// The word for an outcome.
+pub(super) fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed => "failed",
+        Outcome::Caught => "caught",
+        Outcome::Retried => "retried",
+        Outcome::Aborted => "aborted",
+        Outcome::Open => "in flight",
+    }
+}
+
+/// `: 90 succeeded, 7 aborted`, of the last state of each.
+fn outcomes(timeline: &Timeline, ids: impl Iterator<Item = InstanceId>) -> String {
+    let mut counts = [
+        Outcome::Succeeded,
+        Outcome::Failed,
+        Outcome::Caught,
+        Outcome::Retried,
+        Outcome::Aborted,
+        Outcome::Open,
+    ]
+    .map(|outcome| (outcome, 0_usize));
+    for id in ids {
+        let outcome = timeline.instance(id).outcome;
+        for (counted, count) in &mut counts {
+            *count += usize::from(*counted == outcome);
+        }
+    }
+    let parts: Vec<String> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(outcome, count)| format!("{} {}", grouped(*count), word(*outcome)))
+        .collect();
+    if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) }
+}

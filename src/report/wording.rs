@@ -1,0 +1,358 @@
+//! The report's sentences, worded once for all forms.
+//!
+//! A sentence comes in parts, each on one line and harmless, so that a form can mark up what is a
+//! name and what is an error. Escaping is the form's business, of every part, words included: some
+//! words quote a state's name.
+
+use super::Report;
+use super::value::{clock, grouped, harmless, moment, short, span};
+use crate::analysis::answer::{
+    AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Phase,
+};
+use crate::history::Status;
+
+/// Characters of a message or an error's name.
+pub(super) const MESSAGE: usize = 300;
+
+/// Characters of a state's name. AWS takes no more than 80.
+pub(super) const NAME: usize = 200;
+
+/// A part of a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Our own words, punctuation included.
+    Words(String),
+    /// A state, after the containers around it from the outside in.
+    Place(Vec<String>),
+    /// An ARN.
+    Arn(String),
+    /// An error's name.
+    Error(String),
+}
+
+/// A sentence, or a line that reads like one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sentence(Vec<Part>);
+
+impl Sentence {
+    fn words(mut self, text: impl Into<String>) -> Self {
+        self.0.push(Part::Words(text.into()));
+        self
+    }
+
+    fn place(mut self, name: &str, path: &[String]) -> Self {
+        let names = path.iter().map(String::as_str).chain([name]);
+        self.0.push(Part::Place(names.map(|name| short(name, NAME)).collect()));
+        self
+    }
+
+    fn arn(mut self, arn: &str) -> Self {
+        self.0.push(Part::Arn(harmless(arn)));
+        self
+    }
+
+    fn error(mut self, error: &str) -> Self {
+        self.0.push(Part::Error(short(error, MESSAGE)));
+        self
+    }
+
+    fn error_or_none(self, error: Option<&str>) -> Self {
+        match error {
+            Some(error) => self.error(error),
+            None => self.words("no error name"),
+        }
+    }
+
+    /// The sentence, each part written by the form.
+    pub(super) fn written(&self, part: impl FnMut(&Part) -> String) -> String {
+        self.0.iter().map(part).collect()
+    }
+
+    /// The sentence without marks.
+    pub(super) fn plain(&self) -> String {
+        self.written(Part::plain)
+    }
+}
+
+impl Part {
+    /// The part without marks: a place as `Orders[3] > Charge`.
+    pub(super) fn plain(&self) -> String {
+        match self {
+            Self::Words(text) | Self::Arn(text) | Self::Error(text) => text.clone(),
+            Self::Place(names) => names.join(" > "),
+        }
+    }
+}
+
+/// Our own words alone.
+fn words(text: impl Into<String>) -> Sentence {
+    Sentence::default().words(text)
+}
+
+/// How good or bad a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Odd,
+    Bad,
+    Faint,
+}
+
+/// How the execution ended.
+pub(super) fn status(report: &Report) -> (&'static str, &'static str, Tone) {
+    let word = report.analysis.status.map_or("ended", Status::as_str);
+    match report.analysis.status {
+        Some(Status::Succeeded) => ("✓", word, Tone::Good),
+        Some(Status::Running) => ("…", word, Tone::Odd),
+        _ => ("✗", word, Tone::Bad),
+    }
+}
+
+/// `2026-03-01 12:00:00.137 UTC after 4.2 s`.
+pub(super) fn ended(report: &Report) -> Option<String> {
+    let timeline = report.timeline.as_ref()?;
+    let (began, ended) = (timeline.began?.at?, timeline.ended?.at?);
+    Some(format!("{} after {}", moment(ended), span(began, ended)))
+}
+
+/// Which state failed, or what is known instead.
+pub(super) fn answer(report: &Report) -> Vec<Sentence> {
+    let analysis = &report.analysis;
+    if let Some(failed) = &analysis.failed_state {
+        let kind = failed.r#type.as_ref().map(|kind| format!(" ({})", harmless(kind.as_str())));
+        let tries = match failed.attempts.len() {
+            0 | 1 => String::new(),
+            tries => format!(", {} failed attempts", grouped(tries)),
+        };
+        let kind = kind.unwrap_or_default();
+        let sentence = Sentence::default().place(&failed.name, &failed.path);
+        let sentence = sentence.words(format!("{kind} failed{tries}: "));
+        return vec![sentence.error_or_none(failed.error.as_deref())];
+    }
+    if !analysis.busiest_states.is_empty() {
+        let mut list = words("  ");
+        for (at, state) in analysis.busiest_states.iter().enumerate() {
+            let comma = if at > 0 { ", " } else { "" };
+            list = list.words(comma).place(&state.name, &[]);
+            list = list.words(format!(" ({} times)", grouped(state.entered)));
+        }
+        let why = "No state failed: the execution ran out of events. States entered most often:";
+        return vec![words(why), list];
+    }
+    if let Some(first) = analysis.in_flight.first() {
+        let mut sentence = words("In flight: ");
+        sentence.0.extend(in_flight(first, report).0);
+        let more = analysis.in_flight.len() - 1;
+        return vec![if more > 0 {
+            sentence.words(format!(" and {} more", grouped(more)))
+        } else {
+            sentence
+        }];
+    }
+    match analysis.status {
+        Some(Status::Succeeded) if !analysis.also_failed.is_empty() => {
+            let count = grouped(analysis.also_failed.len());
+            vec![words(format!("Nothing failed in the end; errors that were caught or retried: {count}"))]
+        }
+        Some(Status::Failed) if analysis.degraded.is_none() => {
+            vec![words("Which state failed cannot be told from the history.")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What the deepest cause says to people.
+pub(super) fn message(report: &Report) -> Option<String> {
+    let analysis = &report.analysis;
+    if analysis.failed_state.is_none() && !analysis.busiest_states.is_empty() {
+        return None;
+    }
+    let (error, cause) = analysis
+        .root_cause
+        .as_ref()
+        .map_or((&analysis.error, &analysis.cause), |root| (&root.error, &root.cause));
+    analysis
+        .deepest_cause()
+        .and_then(|parsed| parsed.message.as_deref())
+        .or(cause.as_deref())
+        .or(if analysis.failed_state.is_none() { error.as_deref() } else { None })
+        .map(|message| short(message.trim(), MESSAGE))
+}
+
+/// What the answer rests on.
+pub(super) fn grounds(report: &Report) -> Vec<(Tone, Sentence)> {
+    let analysis = &report.analysis;
+    let mut grounds = Vec::new();
+    if let Some(why) = &analysis.degraded {
+        grounds.push((Tone::Odd, words(format!("From the event alone: {}", harmless(why)))));
+    }
+    if let Some(since) = &analysis.since {
+        grounds.push((Tone::Odd, words(harmless(since))));
+    }
+    if let Some(failed) = &analysis.failed_state {
+        let sure = match failed.confidence {
+            Confidence::Exact => "Certain",
+            Confidence::Inferred => "Inferred",
+        };
+        grounds.push((Tone::Faint, words(format!("{sure}: {}", harmless(&failed.evidence)))));
+    }
+    grounds
+}
+
+/// The way down from the failed state to the root cause.
+#[derive(Debug)]
+pub(super) struct WayDown {
+    /// One entry a hop.
+    pub(super) hops: Vec<Sentence>,
+    /// Where the way ends.
+    pub(super) root: Sentence,
+    /// The execution it ends in, if that is another one.
+    pub(super) elsewhere: Option<Sentence>,
+}
+
+/// The way down, if there is one to go.
+pub(super) fn way_down(report: &Report) -> Option<WayDown> {
+    let root = report.analysis.root_cause.as_ref().filter(|root| !root.via.is_empty())?;
+    let mut last = match &root.state {
+        Some(state) => Sentence::default().place(state, &[]),
+        None => words("No state to name"),
+    };
+    if let Some(error) = &root.error {
+        last = last.words(": ").error(error);
+    }
+    let elsewhere = root.execution_arn.as_ref();
+    let elsewhere = elsewhere.filter(|arn| Some(*arn) != report.event_info.execution_arn.as_ref());
+    Some(WayDown {
+        hops: root.via.iter().map(hop).collect(),
+        root: last,
+        elsewhere: elsewhere.map(|arn| words("in ").arn(arn)),
+    })
+}
+
+fn hop(hop: &Hop) -> Sentence {
+    let state = match &hop.state {
+        Some(state) => Sentence::default().place(state, &[]),
+        None => words("it"),
+    };
+    let into = hop.into.as_deref().unwrap_or_default();
+    match hop.how {
+        HopKind::Caught => state.words(" reports what was caught from"),
+        HopKind::NestedExecution => state.words(" ran the execution ").arn(into).words(", where failed"),
+        HopKind::MapRun => state.words(" ran the Map run ").arn(into).words(", in a child of which failed"),
+    }
+}
+
+/// One failed attempt, each of its values as text.
+#[derive(Debug)]
+pub(super) struct Try {
+    /// Counted from 1.
+    pub(super) number: usize,
+    /// The time of day at which it began.
+    pub(super) began: Option<String>,
+    /// How long it took.
+    pub(super) took: Option<String>,
+    /// How long after the end of the one before it began.
+    pub(super) pause: Option<String>,
+    /// Its error.
+    pub(super) error: Sentence,
+}
+
+/// The last `most` failed attempts, and how many came before them. A single attempt is no list.
+pub(super) fn tries(report: &Report, most: usize) -> Option<(usize, Vec<Try>)> {
+    let failed = report.analysis.failed_state.as_ref().filter(|failed| failed.attempts.len() > 1)?;
+    let hidden = failed.attempts.len().saturating_sub(most);
+    let tried = |(at, attempt): (usize, &FailedAttempt)| {
+        let before = at.checked_sub(1).and_then(|before| failed.attempts[before].ended_at);
+        let took = attempt.started_at.zip(attempt.ended_at);
+        Try {
+            number: at + 1,
+            began: attempt.started_at.map(clock),
+            took: took.map(|(began, ended)| span(began, ended)),
+            pause: before.zip(attempt.started_at).map(|(before, began)| span(before, began)),
+            error: Sentence::default().error_or_none(attempt.error.as_deref()),
+        }
+    };
+    Some((hidden, failed.attempts.iter().enumerate().skip(hidden).map(tried).collect()))
+}
+
+/// The root cause as it was written, unless the message already says it all.
+pub(super) fn raw_cause(report: &Report) -> Option<&str> {
+    let analysis = &report.analysis;
+    let parsed = analysis.deepest_cause()?;
+    let cause = analysis.root_cause.as_ref().map_or(&analysis.cause, |root| &root.cause);
+    cause.as_deref().filter(|cause| parsed.message.as_deref().map(str::trim) != Some(cause.trim()))
+}
+
+/// The inputs of the failed state and of the execution, each once, as JSON text.
+pub(super) fn inputs(report: &Report) -> Vec<(Sentence, &str)> {
+    let failed = report.analysis.failed_state.as_ref();
+    let own = failed.and_then(|failed| Some((failed, failed.input.as_deref()?)));
+    let payload = report.event_details.payload.as_deref();
+    let whole = payload.filter(|payload| own.is_none_or(|(_, own)| own != *payload));
+    let own = own.map(|(failed, input)| (words("Input of ").place(&failed.name, &[]), input));
+    own.into_iter().chain(whole.map(|payload| (words("Input of the execution"), payload))).collect()
+}
+
+/// A state in flight: what it was doing, and since when.
+pub(super) fn in_flight(state: &InFlight, report: &Report) -> Sentence {
+    let phase = match state.phase {
+        Phase::Entered => "entered",
+        Phase::Scheduled => "scheduled, not started",
+        Phase::Started => "running",
+        Phase::Submitted => "submitted, waiting for its end",
+        Phase::Waiting => "waiting",
+        Phase::Backoff => "failed, waiting for its next attempt",
+    };
+    let mut doing = format!(" ({}) {phase}", harmless(state.r#type.as_str()));
+    if let Some(since) = state.since {
+        let ended = report.timeline.as_ref().and_then(|timeline| timeline.ended).and_then(|ended| ended.at);
+        let age = ended.map(|ended| format!(" for {}", span(since, ended))).unwrap_or_default();
+        doing.push_str(&format!("{age} since {}", clock(since)));
+    }
+    let sentence = Sentence::default().place(&state.name, &state.path).words(doing);
+    match state.last_error.as_ref().and_then(|last| last.error.as_deref()) {
+        Some(error) => sentence.words(", last error ").error(error),
+        None => sentence,
+    }
+}
+
+/// Another state with an error, and what became of it.
+pub(super) fn also_failed(one: &AlsoFailed) -> Sentence {
+    let outcome = match one.outcome {
+        LesserOutcome::Caught => "caught",
+        LesserOutcome::Retried => "retried",
+        LesserOutcome::Aborted => "aborted with it",
+    };
+    let mut sentence = Sentence::default().place(&one.name, &one.path);
+    if let Some(error) = &one.error {
+        sentence = sentence.words(": ").error(error);
+    }
+    sentence.words(format!(" ({outcome})"))
+}
+
+/// What a reader should know about the grounds of the report.
+pub(super) fn notes(report: &Report) -> Vec<Sentence> {
+    let analysis = &report.analysis;
+    let notes = analysis.notes.iter().map(|note| words(format!("note: {}", harmless(note))));
+    let unread = analysis
+        .unread
+        .iter()
+        .map(|unread| words("not read: ").arn(&unread.arn).words(format!(" ({})", harmless(&unread.why))));
+    notes.chain(unread).collect()
+}
+
+/// The execution's page. Anything else than an address on the web is no page.
+pub(super) fn console(report: &Report) -> Option<&str> {
+    report.analysis.links.console.as_deref().filter(|address| address.starts_with("https://"))
+}
+
+/// What was read for it; nothing, where the history could not be read.
+pub(super) fn reading(report: &Report) -> Option<String> {
+    if report.analysis.degraded.is_some() {
+        return None;
+    }
+    let reading = &report.analysis.reading;
+    let whole = if reading.complete { "the whole history" } else { "not the whole history" };
+    let budget = if reading.budget_hit { ", then the budget of calls was used up" } else { "" };
+    Some(format!("read: {} events, {whole}, in {} calls{budget}", grouped(reading.events), reading.calls))
+}
