@@ -95,16 +95,21 @@ struct Leaf {
     over: Vec<i64>,
     /// How many of them were containers failing.
     containers: usize,
+    /// The innermost of these.
+    failing: Option<usize>,
 }
 
 /// The first event behind the end that is not one of a container failing with what is inside it.
 fn leaf(builder: &Builder<'_>, end: usize) -> Option<Leaf> {
     let events = builder.events;
-    let mut leaf = Leaf { index: end, over: Vec::new(), containers: 0 };
+    let mut leaf = Leaf { index: end, over: Vec::new(), containers: 0, failing: None };
     while leaf.over.len() <= MOST_CONTAINERS {
         leaf.index = builder.before(leaf.index)?;
         match &events[leaf.index].event_type {
-            EventType::MapStateFailed | EventType::ParallelStateFailed => leaf.containers += 1,
+            EventType::MapStateFailed | EventType::ParallelStateFailed => {
+                leaf.containers += 1;
+                leaf.failing = Some(leaf.index);
+            }
             EventType::MapIterationFailed
             | EventType::MapIterationAborted
             | EventType::MapStateAborted
@@ -122,21 +127,17 @@ fn leaf(builder: &Builder<'_>, end: usize) -> Option<Leaf> {
 /// By the chain of events: from the last one over the containers that failed to the leaf.
 pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
     let events = builder.events;
-    let Leaf { index, over, containers } = leaf(builder, end)?;
+    let Leaf { index, over, containers, failing } = leaf(builder, end)?;
     let event = &events[index];
-    if matches!(event.event_type, EventType::StateExited(_)) {
-        return None;
+    let is_fail = event.event_type == EventType::StateEntered(StateType::Fail);
+    if !is_fail && !event.event_type.is_failure() {
+        return broken(builder, end, failing).or_else(|| hanging(builder, end, index));
     }
     let instance = builder.places[index].inside?;
     if builder.timeline.instance(instance).exited.is_some() {
         return None;
     }
     let is_container = builder.timeline.instance(instance).is_container();
-    let is_failure =
-        event.event_type.is_failure() || event.event_type == EventType::StateEntered(StateType::Fail);
-    if !is_failure {
-        return Some(hanging(builder, end, index, instance));
-    }
     let said = &event.details;
     let says_nothing = said.error.is_none() && said.cause.is_none();
     let over = match over.as_slice() {
@@ -163,23 +164,45 @@ pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
     })
 }
 
-/// The last event follows one of a state that was never exited, but that does not say it failed.
-fn hanging(builder: &Builder<'_>, end: usize, index: usize, instance: InstanceId) -> Verdict {
-    let (end_event, event) = (&builder.events[end], &builder.events[index]);
-    let name = &builder.timeline.instance(instance).name;
-    let named = end_event.details.cause.as_deref().is_some_and(|cause| cause.contains(&format!("'{name}'")));
-    let also = if named { ", and its cause names the state" } else { "; no event says that it failed" };
-    Verdict {
+/// A container failed, but what that follows is no failure: LocalStack lets it follow whatever came
+/// before. Then it is the failure inside that last broke it.
+fn broken(builder: &Builder<'_>, end: usize, failing: Option<usize>) -> Option<Verdict> {
+    let failing = failing?;
+    let container = builder.places[failing].inside?;
+    let instance = builder.timeline.innermost_broken(container);
+    let failed_at = builder.timeline.instance(instance).last_failed()?.ended?.index;
+    let said = &builder.events[failed_at].details;
+    let event = &builder.events[failing];
+    Some(Verdict {
         instance,
+        failed_at: Some(failed_at),
+        said_by: if said.error.is_none() && said.cause.is_none() { end } else { failed_at },
+        depth: None,
+        confidence: Confidence::Inferred,
+        evidence: format!(
+            "The last event leads to event {}, {}, which follows no failure; this state was the last to fail inside.",
+            event.id, event.event_type
+        ),
+    })
+}
+
+/// The last event follows one of a state that was not exited, and its cause names the state.
+fn hanging(builder: &Builder<'_>, end: usize, index: usize) -> Option<Verdict> {
+    let (end_event, event) = (&builder.events[end], &builder.events[index]);
+    let id = builder.places[index].inside?;
+    let instance = builder.timeline.instance(id);
+    let named = end_event.details.cause.as_deref()?.contains(&format!("'{}'", instance.name));
+    (named && instance.exited.is_none()).then(|| Verdict {
+        instance: id,
         failed_at: None,
         said_by: end,
         depth: None,
-        confidence: if named { Confidence::Exact } else { Confidence::Inferred },
+        confidence: Confidence::Exact,
         evidence: format!(
-            "The last event, {}, follows event {}, {}, of this state, which was not exited{also}.",
+            "The last event, {}, follows event {}, {}, of this state, which was not exited, and its cause names the state.",
             end_event.id, event.id, event.event_type
         ),
-    }
+    })
 }
 
 /// A missing heartbeat is recorded as a timeout of the task. The schedule tells them apart: with a
@@ -264,11 +287,7 @@ pub(super) fn caught_behind(builder: &Builder<'_>, fail: InstanceId) -> Option<I
         let exited = builder.places[before].exited?;
         let instance = builder.timeline.instance(exited);
         if instance.outcome == super::timeline::Outcome::Caught {
-            let mut leaf = exited;
-            while let Some(inner) = builder.timeline.instance(leaf).broken_by.filter(|inner| *inner > leaf) {
-                leaf = inner;
-            }
-            return Some(leaf);
+            return Some(builder.timeline.innermost_broken(exited));
         }
         if !matches!(instance.state_type, StateType::Pass | StateType::Choice) {
             return None;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::answer::{AlsoFailed, Failure, InFlight, LesserOutcome, Phase, Step};
-use super::timeline::{InstanceId, IterationEnd, Outcome, Timeline};
+use super::timeline::{InstanceId, Outcome, Timeline};
 use crate::history::{History, HistoryEvent, StateType};
 
 /// What became of what was entered and never exited.
@@ -36,9 +36,7 @@ pub(super) fn in_flight(timeline: &Timeline) -> Vec<InstanceId> {
 pub(super) fn cut_down(timeline: &Timeline) -> Vec<InstanceId> {
     innermost(timeline, |id, fate| {
         let instance = timeline.instance(id);
-        matches!(fate, Fate::Alive | Fate::Broken)
-            && instance.outcome != Outcome::Failed
-            && timeline.ended(instance.scope) != Some(IterationEnd::Succeeded)
+        matches!(fate, Fate::Alive | Fate::Broken) && instance.outcome != Outcome::Failed
     })
 }
 
@@ -77,7 +75,7 @@ fn fates(timeline: &Timeline) -> Vec<Option<Fate>> {
                 None if outer.outcome == Outcome::Caught => decisive(Fate::Caught),
                 None => Fate::Over,
                 Some(Fate::Alive)
-                    if timeline.has_given_up(container) || timeline.ended(instance.scope).is_some() =>
+                    if timeline.has_given_up(container) || timeline.is_broken(instance.scope) =>
                 {
                     Fate::Broken
                 }
@@ -189,11 +187,7 @@ pub(super) fn describe(timeline: &Timeline, history: &History, in_flight: &[Inst
         .iter()
         .map(|id| {
             let instance = timeline.instance(*id);
-            let mut broken_by = *id;
-            while let Some(inner) = timeline.instance(broken_by).broken_by.filter(|inner| *inner > broken_by)
-            {
-                broken_by = inner;
-            }
+            let broken_by = timeline.innermost_broken(*id);
             let (phase, since) = instance.phase;
             let failed = match phase {
                 Phase::Backoff => timeline.instance(broken_by).last_failed(),

@@ -251,11 +251,21 @@ impl Timeline {
         given_up.is_some() && given_up > self.seam
     }
 
-    /// How an iteration ended, if it was not redriven since.
-    pub(super) fn ended(&self, scope: ScopeId) -> Option<IterationEnd> {
+    /// Whether an iteration broke, and was not redriven since. One that succeeded has nothing left
+    /// open, except on LocalStack, which says that of iterations that a timeout cut down.
+    pub(super) fn is_broken(&self, scope: ScopeId) -> bool {
         let scope = &self.scopes[scope.0];
-        let holds = |end: &IterationEnd| *end == IterationEnd::Succeeded || Some(scope.ended_at) > self.seam;
-        scope.ended.filter(holds)
+        matches!(scope.ended, Some(IterationEnd::Failed | IterationEnd::Aborted))
+            && Some(scope.ended_at) > self.seam
+    }
+
+    /// From a container inwards to the state whose failure broke it.
+    pub(super) fn innermost_broken(&self, container: InstanceId) -> InstanceId {
+        let mut id = container;
+        while let Some(inner) = self.instances[id.0].broken_by.filter(|inner| *inner > id) {
+            id = inner;
+        }
+        id
     }
 
     /// Whether what is around an instance is known up to the body of the state machine.

@@ -25,7 +25,7 @@ pub(crate) fn recorded(kind: &str, name: &str) -> History {
 
 /// All recorded histories, as files.
 pub(crate) fn files() -> Vec<Vec<u8>> {
-    let paths = fixtures("failed").into_iter().chain(fixtures("succeeded"));
+    let paths = ["failed", "succeeded", "localstack"].into_iter().flat_map(fixtures);
     paths.map(|path| fs::read(path).unwrap()).collect()
 }
 
@@ -112,4 +112,43 @@ fn succeeded_executions_have_no_failed_state_and_list_what_was_caught() {
         caught += also.len();
     }
     println!("{caught} caught errors listed");
+}
+
+/// Recorded on LocalStack 4.9.2, whose histories differ from AWS's: an execution's timeout lets
+/// iterations and Parallels "succeed" while their states are open, a container's failure may follow
+/// an event of a sibling, and siblings go on after the end.
+#[test]
+fn what_localstack_writes_differently_gives_the_right_answer_too() {
+    // The file, the path of the failed state, the root cause's state, the states in flight.
+    let naps = ["Each[0] > Nap", "Each[1] > Nap", "Each[2] > Nap"];
+    for (name, failed, root, in_flight) in [
+        ("abort-in-parallel", None, None, &["Both > A", "Both > B"][..]),
+        ("timeout-in-parallel", None, None, &["Both > A", "Both > B"]),
+        ("timeout-in-map", None, None, &naps),
+        ("timeout-in-nested-parallels", None, None, &["Outer > Inner > X"]),
+        ("timeout-in-wait", None, None, &["Sleep"]),
+        ("choice-without-match", Some("C"), Some("C"), &[]),
+        ("map-fail-caught-then-fail", Some("Rep"), Some("Boom"), &[]),
+        ("map-fail-without-chain", Some("M[1] > Boom"), Some("Boom"), &[]),
+        ("map-task-events-after-the-end", Some("M[1] > Call"), Some("Call"), &[]),
+        ("map-of-parallels", Some("M[1] > P > Call"), Some("Call"), &[]),
+        ("parallel-task", Some("P > Call"), Some("Call"), &[]),
+        ("parallel-retried", Some("P > Call"), Some("Call"), &[]),
+        ("task-retried-caught-then-fail", Some("Rep"), Some("Call"), &[]),
+        ("nested-execution", Some("Nest"), Some("Nest"), &[]),
+        // The end follows a state of another branch: which one failed, nothing tells.
+        ("runtime-in-parallel-without-chain", None, None, &[]),
+    ] {
+        let report = report(&recorded("localstack", name));
+        let analysis = &report["analysis"];
+        let place = |state: &Value| {
+            let path = state["path"].as_array().unwrap().iter().chain([&state["name"]]);
+            path.map(|part| part.as_str().unwrap()).collect::<Vec<_>>().join(" > ")
+        };
+        let found = analysis["failed_state"].as_object().map(|_| place(&analysis["failed_state"]));
+        assert_eq!(found.as_deref(), failed, "{name}");
+        assert_eq!(analysis["root_cause"]["state"].as_str(), root, "{name}");
+        let flight: Vec<_> = analysis["in_flight"].as_array().unwrap().iter().map(place).collect();
+        assert_eq!(flight, in_flight, "{name}");
+    }
 }

@@ -398,6 +398,7 @@ impl<'a> Builder<'a> {
             attempt.failed = Some(said);
         }
         instance.failing = true;
+        instance.broken_by = None;
         instance.phase = (Phase::Backoff, Some(now));
     }
 }

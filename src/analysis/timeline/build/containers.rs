@@ -9,10 +9,7 @@ impl Builder<'_> {
     /// What a Catch gives to the next state is the only place where the error of a Fail state
     /// inside a Map or Parallel is written.
     pub(super) fn hand_on(&mut self, container: InstanceId, exited: &HistoryEvent) {
-        let mut id = container;
-        while let Some(inner) = self.timeline.instance(id).broken_by.filter(|inner| *inner > id) {
-            id = inner;
-        }
+        let id = self.timeline.innermost_broken(container);
         if let Some(attempt) = self.instance_mut(id).attempts.last_mut()
             && matches!(attempt.failed, Some(Said::Nowhere))
             && let Some(failure) = exited.details.output.as_deref().and_then(handed_on)
@@ -29,10 +26,10 @@ impl Builder<'_> {
             .or_else(|| self.outwards(self.fell, again));
         let Some(id) = id else { return here };
         if let Some(inner) = here.inside.filter(|inner| *inner != id) {
-            self.instance_mut(id).broken_by = Some(inner);
             self.decided(inner, Some(id));
         }
         let instance = self.instance_mut(id);
+        instance.broken_by = None;
         instance.rounds += 1;
         instance.branches = 0;
         instance.failing = false;
@@ -107,6 +104,8 @@ impl Builder<'_> {
         };
         if let Some(inner) = here.inside.filter(|inner| *inner != id) {
             self.instance_mut(id).broken_by = Some(inner);
+        }
+        if let Some(inner) = self.timeline.instance(id).broken_by {
             self.decided(inner, Some(id));
         }
         let instance = self.instance_mut(id);
