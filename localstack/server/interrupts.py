@@ -25,8 +25,8 @@ class Interrupts:
 
     def install(self) -> Interrupts:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup, SIGHUP is ignored on purpose.
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            under_nohup = number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
+            if not under_nohup:
                 signal.signal(number, self.note)
         return self
 

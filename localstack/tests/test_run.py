@@ -22,6 +22,8 @@ BOUND_SECONDS = 60
 
 def setUpModule() -> None:
     installation.ensure(Interrupts())
+    # Under nohup it is ignored, and would be by what is started here.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class Run:
