@@ -49,6 +49,7 @@ class Installation:
         scratch = self.folder / "tmp"
         environment = {
             **os.environ,
+            # Goes with the rest when the making is cut short.
             "TMPDIR": str(scratch),
             # What packages without a wheel are built with is pinned too: the first name is for the
             # pip that comes with Python 3.10 to 3.12, the second for pip from 25.3 on.
@@ -57,8 +58,8 @@ class Installation:
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
         try:
-            run_quietly([python, "-m", "venv", str(self.folder)], dict(os.environ), interrupts)
-            scratch.mkdir()
+            scratch.mkdir(parents=True)
+            run_quietly([python, "-m", "venv", str(self.folder)], environment, interrupts)
             pip = [str(self.python), "-m", "pip", "install", "--quiet", "--no-input"]
             run_quietly([*pip, "-r", str(self.requirements)], environment, interrupts)
             shutil.rmtree(scratch)
