@@ -85,11 +85,11 @@ fn shape(markdown: &str) -> Vec<String> {
 #[test]
 fn nothing_planted_in_any_field_gets_a_meaning() {
     let shapes = |plant| -> Vec<Vec<String>> {
-        let reports = hostile::reports(plant);
+        let reports = planted::reports(plant);
         reports.iter().map(|report| shape(&Format::Markdown.render(report, false))).collect()
     };
-    let expected = shapes(hostile::NOTHING);
-    for plant in hostile::PLANTS {
+    let expected = shapes(planted::NOTHING);
+    for plant in planted::PLANTS {
         for (at, (found, expected)) in shapes(plant).iter().zip(&expected).enumerate() {
             let first = found.iter().zip(expected).position(|(found, expected)| found != expected);
             assert!(
@@ -97,7 +97,7 @@ fn nothing_planted_in_any_field_gets_a_meaning() {
                 "{plant:?} in report {at} got a meaning: {:?} instead of {:?}\n{}",
                 first.map(|first| &found[first..(first + 5).min(found.len())]),
                 first.map(|first| &expected[first..(first + 5).min(expected.len())]),
-                Format::Markdown.render(&hostile::reports(plant)[at], false)
+                Format::Markdown.render(&planted::reports(plant)[at], false)
             );
         }
     }
@@ -105,8 +105,8 @@ fn nothing_planted_in_any_field_gets_a_meaning() {
 
 #[test]
 fn nothing_that_steers_or_turns_text_is_left_and_letters_of_every_script_are() {
-    for plant in hostile::PLANTS {
-        for report in hostile::reports(plant) {
+    for plant in planted::PLANTS {
+        for report in planted::reports(plant) {
             let markdown = Format::Markdown.render(&report, false);
             let steers = |char: char| {
                 (char.is_control() && char != '\n') || matches!(char, '\u{202a}'..='\u{202e}' | '\u{200b}')
@@ -114,6 +114,6 @@ fn nothing_that_steers_or_turns_text_is_left_and_letters_of_every_script_are() {
             assert!(!markdown.contains(steers), "{plant:?}: {markdown}");
         }
     }
-    let arabic = hostile::reports("اسم الحالة");
+    let arabic = planted::reports("اسم الحالة");
     assert!(Format::Markdown.render(&arabic[0], false).contains("`اسم الحالةLambdaTaskاسم الحالة`"));
 }
