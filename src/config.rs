@@ -81,7 +81,7 @@ pub struct Work {
 /// The notification API and its two audiences.
 #[derive(Clone)]
 pub struct Notification {
-    /// The API's URL; its user information and query may hold secrets and are not shown.
+    /// The API's URL, which may hold secrets and is shown by its origin only.
     pub api: Url,
     /// The developers' group address.
     pub internal_email: String,
@@ -105,15 +105,11 @@ impl fmt::Debug for Notification {
     }
 }
 
-/// A URL as it may be shown: without user information, query and fragment.
+/// A URL as it may be shown: without user information, query and path, each of which can be a
+/// secret (a webhook's path is one).
 pub fn without_secrets(url: &Url) -> String {
-    let mut shown = url.clone();
-    // Both fail only for URLs that cannot have user information in the first place.
-    let _cannot_have_one = shown.set_username("");
-    let _cannot_have_one = shown.set_password(None);
-    shown.set_query(None);
-    shown.set_fragment(None);
-    shown.to_string()
+    let more = if url.path() == "/" && url.query().is_none() { "/" } else { "/…" };
+    format!("{}{more}", url.origin().ascii_serialization())
 }
 
 /// A value as it was given, and where.

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::arn::ExecutionArn;
 use crate::history::Status;
-pub use envelope::parse;
+pub use envelope::{parse, parse_some};
 
 /// Why a body is not a status change of an execution. Says nothing of what the body holds beyond
 /// its shape.

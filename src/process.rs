@@ -111,11 +111,9 @@ impl Desk {
 
     /// Works on the body of one message.
     pub async fn handle(&self, body: &str, receipt: Receipt) -> Outcome {
-        let changes = match event::parse(body) {
-            Ok(changes) => changes,
-            Err(error) => return error.into(),
-        };
-        let mut outcome: Option<Outcome> = None;
+        // A batch may hold both: what was understood is told before the rest is dead-lettered.
+        let (changes, fault) = event::parse_some(body);
+        let mut outcome = fault.map(Outcome::from);
         for change in &changes {
             Span::current().record("execution.arn", change.execution.as_str());
             let this = self.handle_change(change, receipt).await;
@@ -124,7 +122,7 @@ impl Desk {
                 None => this,
             });
         }
-        outcome.expect("a body that was understood holds at least one event")
+        outcome.expect("a body holds an event or a fault")
     }
 
     async fn handle_change(&self, change: &StatusChange, receipt: Receipt) -> Outcome {
@@ -225,7 +223,7 @@ impl Desk {
                 Err(InvestigationError::Read(error)) => match Unread::from_error(&error, receipt.last) {
                     Unread::Degrade(reason) => return degraded(reason),
                     Unread::Later(outcome) => {
-                        if !stays(&self.history, receipt, &mut probing).await {
+                        if !stays(&self.history, receipt, &mut probing, None).await {
                             return Err(outcome);
                         }
                     }
@@ -283,7 +281,7 @@ impl Desk {
                     None
                 }
             };
-            let again = stays(breaker, receipt, &mut probing).await
+            let again = stays(breaker, receipt, &mut probing, retry_after).await
                 || (!breaker.is_open() && pauses.wait(retry_after).await);
             if !again {
                 return Err(error);
@@ -294,7 +292,12 @@ impl Desk {
 
 /// Whether a message that met an open breaker stays in hand to probe it; waits before it does so
 /// again. `false`, at once, when the breaker is closed or the message is to be given back.
-async fn stays(breaker: &Arc<Breaker>, receipt: Receipt, probing: &mut Option<(Probe, Pauses)>) -> bool {
+async fn stays(
+    breaker: &Arc<Breaker>,
+    receipt: Receipt,
+    probing: &mut Option<(Probe, Pauses)>,
+    retry_after: Option<Duration>,
+) -> bool {
     if !breaker.is_open() {
         *probing = None;
         return false;
@@ -305,7 +308,7 @@ async fn stays(breaker: &Arc<Breaker>, receipt: Receipt, probing: &mut Option<(P
             .map(|probe| (probe, Policy::PROBE.start().until(receipt.until)));
     }
     match probing {
-        Some((_, pauses)) => pauses.wait(None).await,
+        Some((_, pauses)) => pauses.wait(retry_after).await,
         None => false,
     }
 }

@@ -160,6 +160,14 @@ pub enum QueueError {
     },
 }
 
+impl QueueError {
+    /// Whether the queue said no, for good: it does not exist, or may not be used.
+    pub fn is_refusal(&self) -> bool {
+        let Self::Call { code: Some(code), .. } = self else { return false };
+        ["AccessDenied", "NonExistentQueue", "QueueDoesNotExist"].iter().any(|refusal| code.contains(refusal))
+    }
+}
+
 /// Why one entry of a batch failed while others may have passed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]

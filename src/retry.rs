@@ -44,12 +44,12 @@ impl Policy {
         attempts: Some(5),
     };
 
-    /// For a message that stays in hand while a breaker is open: without an end, at most half a
-    /// minute apart.
+    /// For a message that stays in hand while a breaker is open: without an end, at most a minute
+    /// apart.
     pub const PROBE: Self = Self {
         first: Duration::from_secs(1),
         floor: Duration::from_millis(500),
-        cap: Duration::from_secs(30),
+        cap: Duration::from_secs(60),
         attempts: None,
     };
 

@@ -37,8 +37,12 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 /// Begins logging. A second call in one process changes nothing.
 pub fn start(filter: &str, format: LogFormat) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        // It would panic where standard error is gone.
+        .log_internal_errors(false);
     // A subscriber that is already there (in tests) stays.
     let _already_set = match format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -17,14 +17,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, error, info, info_span, warn};
+use tracing::{Instrument as _, debug, error, error_span, info, warn};
 
 use crate::outcome::Outcome;
 use crate::process::{Desk, Receipt};
 use crate::queue::dead_letter::Reason;
 use crate::queue::leases::{Lease, Leases};
 use crate::queue::settle::{SettleError, Settler};
-use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes};
+use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes, QueueError};
 use crate::retry::{Policy, give_back_delay};
 use crate::telemetry::chain;
 use tally::Tally;
@@ -86,10 +86,13 @@ impl Worker {
 
     /// Works until `stop`, or until the queue is empty where the settings say so, and drains.
     /// When it returns, nothing is in hand, and what became of the messages was logged.
-    pub async fn run(self: &Arc<Self>, stop: CancellationToken) {
+    ///
+    /// # Errors
+    /// When the queue refuses the very first poll: nothing will ever come of it.
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), QueueError> {
         let leases_end = CancellationToken::new();
         let keeping = tokio::spawn(self.leases.clone().keep(leases_end.clone()));
-        let last_polls = self.take_in(&stop).await;
+        let (taken_in, last_polls) = self.take_in(&stop).await;
         self.drain(last_polls).await;
         leases_end.cancel();
         if let Err(panic) = keeping.await {
@@ -98,6 +101,7 @@ impl Worker {
         let (renewals, leases_lost) = self.leases.renewed_and_lost();
         let waited_ms = self.desk.waited().as_millis();
         info!(messages = %self.tally, renewals, leases_lost, history_waited_ms = waited_ms, "stopped");
+        taken_in
     }
 
     /// Waits for what is in hand, and for polls that were under way, until the grace period ends;
@@ -120,11 +124,16 @@ impl Worker {
         }
     }
 
-    /// Begins to work on a message in a place of its own.
-    fn begin(self: &Arc<Self>, message: Message, place: OwnedSemaphorePermit, trial: bool) {
+    /// Whether the queue moves a message to its dead-letter queue when it is given back once more.
+    fn is_last_receive(&self, message: &Message) -> bool {
+        self.settings.max_receive_count.is_some_and(|most| message.receives >= most)
+    }
+
+    /// Begins to work on a message, in a place of its own unless it is on trial.
+    fn begin(self: &Arc<Self>, message: Message, place: Option<OwnedSemaphorePermit>, trial: bool) {
         let worker = self.clone();
         let lease = self.leases.hold(&message);
-        let span = info_span!(
+        let span = error_span!(
             "message",
             message.id = message.id,
             message.receives = message.receives,
@@ -139,13 +148,16 @@ impl Worker {
 
     async fn work_on(&self, message: Message, lease: Lease, trial: bool) {
         let began = Instant::now();
-        let last = self.settings.max_receive_count.is_some_and(|most| message.receives >= most);
+        let last = self.is_last_receive(&message);
         let receipt = Receipt { until: message.received_at + LONGEST_WORK, last, trial };
         let work = AssertUnwindSafe(self.desk.handle(&message.body, receipt)).catch_unwind();
         let worked = tokio::select! {
             biased;
             () = lease.lost().cancelled() => None,
-            () = self.hurry.cancelled() => Some(Ok(stopped())),
+            () = self.hurry.cancelled() => Some(Ok(unfinished("stop", "the worker is stopping"))),
+            () = tokio::time::sleep_until(receipt.until) => {
+                Some(Ok(unfinished("lease", "SQS leases a message for twelve hours at most")))
+            }
             worked = work => Some(worked),
         };
         let outcome = match worked {
@@ -157,9 +169,12 @@ impl Worker {
                 panicked(panic.as_ref())
             }
         };
-        if !lease.release().await {
+        let ours = lease.release().await;
+        if !ours && !matches!(outcome, Outcome::Done | Outcome::Ignore(_)) {
             return self.tally.add("lease-lost");
         }
+        // Where everybody was told, the delete is worth a try even without the lease: it works
+        // unless somebody received the message meanwhile.
         let name = outcome.name();
         self.tally.add(name);
         let settled = self.settle(&message, outcome).await;
@@ -225,16 +240,16 @@ impl Worker {
     }
 }
 
-fn stopped() -> Outcome {
-    Outcome::Retry { stage: "stop", error: "the worker is stopping".to_owned() }
+fn unfinished(stage: &'static str, why: &str) -> Outcome {
+    Outcome::Retry { stage, error: why.to_owned() }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let error = format!("a defect of misstep: {}", text.unwrap_or("panicked"));
-    error!(error, "work on a message panicked; giving it back");
-    Outcome::Retry { stage: "panic", error }
+    // The text may quote the message.
+    debug!(text, "panicked");
+    unfinished("panic", "work on it panicked: a defect of misstep")
 }
 
 fn now_ms() -> u64 {

@@ -37,7 +37,10 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
     };
-    match runtime.block_on(work(settings, matches.get_flag("until-empty"))) {
+    let ended = runtime.block_on(work(settings, matches.get_flag("until-empty")));
+    // Nothing is in hand; what may still run is a look-up of a name that nobody answers.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => Exit::Done,
         Err(why) => failed(&why),
     }
@@ -58,7 +61,12 @@ async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
         })??,
     };
     info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "working");
-    worker.run(stop).await;
+    worker.run(stop).await.map_err(|error| {
+        format!(
+            "the queue cannot be polled: {}; check MISSTEP_QUEUE_URL and sqs:ReceiveMessage",
+            telemetry::chain(&error)
+        )
+    })?;
     Ok(())
 }
 

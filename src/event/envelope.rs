@@ -16,12 +16,20 @@ const MOST_LAYERS: u32 = 8;
 /// # Errors
 /// When the body, or any part of a batch, is not understood.
 pub fn parse(body: &str) -> Result<Vec<StatusChange>, NotUnderstood> {
-    let mut found = Vec::new();
-    unwrap(&json(body, "the body")?, MOST_LAYERS, &mut found)?;
-    if found.is_empty() {
-        return Err(NotUnderstood::Shape("an empty list of events".to_owned()));
+    match parse_some(body) {
+        (found, None) => Ok(found),
+        (_, Some(fault)) => Err(fault),
     }
-    Ok(found)
+}
+
+/// What of a body is understood, and the first thing that is not. One of the two is always there.
+pub fn parse_some(body: &str) -> (Vec<StatusChange>, Option<NotUnderstood>) {
+    let mut found = Vec::new();
+    let mut fault = json(body, "the body").and_then(|value| unwrap(&value, MOST_LAYERS, &mut found)).err();
+    if found.is_empty() && fault.is_none() {
+        fault = Some(NotUnderstood::Shape("an empty list of events".to_owned()));
+    }
+    (found, fault)
 }
 
 fn json(text: &str, place: &'static str) -> Result<Value, NotUnderstood> {
@@ -34,7 +42,11 @@ fn unwrap(value: &Value, layers: u32, found: &mut Vec<StatusChange>) -> Result<(
     };
     match value {
         // Pipes hands over a list, even of one event.
-        Value::Array(items) => items.iter().try_for_each(|item| unwrap(item, layers, found)),
+        Value::Array(items) => {
+            let faults = items.iter().filter_map(|item| unwrap(item, layers, found).err());
+            // All of them are looked at, whatever the first one says.
+            faults.collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
+        }
         // An input template of Pipes can turn the event into a string.
         Value::String(text) => unwrap(&json(text, "the text in the body")?, layers, found),
         Value::Object(object) => {

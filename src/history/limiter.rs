@@ -5,9 +5,10 @@
 //! waits is served in the order of asking. When AWS throttles all the same, the rate is halved, and
 //! grows back with every call that passes.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
 /// Calls that GetExecutionHistory's burst holds for each call a second of its rate: AWS's own
@@ -26,6 +27,8 @@ pub struct Limiter {
     set: f64,
     burst: f64,
     bucket: Mutex<Bucket>,
+    /// Its queue is the order of service.
+    turn: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
@@ -43,52 +46,61 @@ impl Limiter {
 
     /// `rate` calls a second after a burst of `burst`.
     pub fn with_burst(rate: f64, burst: f64) -> Self {
-        let bucket = Bucket { tokens: burst, rate, filled_at: Instant::now() };
-        Self { set: rate, burst, bucket: Mutex::new(bucket) }
+        let bucket = Mutex::new(Bucket { tokens: burst, rate, filled_at: Instant::now() });
+        Self { set: rate, burst, bucket, turn: AsyncMutex::default() }
     }
 
-    /// Waits until a call may be made; returns how long that took. The lock is held meanwhile:
-    /// its queue is the order of service.
+    /// Waits until a call may be made; returns how long that took.
     pub async fn take(&self) -> Duration {
         let began = Instant::now();
-        let mut bucket = self.bucket.lock().await;
-        bucket.fill(self.burst);
-        while bucket.tokens < 1.0 {
-            let missing = (1.0 - bucket.tokens) / bucket.rate;
-            // A millisecond more, since tokio's clock counts in milliseconds.
-            tokio::time::sleep(Duration::from_secs_f64(missing) + Duration::from_millis(1)).await;
-            bucket.fill(self.burst);
+        let _turn = self.turn.lock().await;
+        loop {
+            let missing = self.bucket().take();
+            match missing {
+                Some(missing) => tokio::time::sleep(missing).await,
+                None => return began.elapsed(),
+            }
         }
-        bucket.tokens -= 1.0;
-        began.elapsed()
     }
 
     /// AWS throttled a call: the bucket is empty, and fills at half the speed.
-    pub async fn slow_down(&self) {
-        let mut bucket = self.bucket.lock().await;
-        bucket.fill(self.burst);
+    pub fn slow_down(&self) {
+        let mut bucket = self.bucket();
         bucket.tokens = bucket.tokens.min(0.0);
         bucket.rate = (bucket.rate / 2.0).max(self.set * SLOWEST);
     }
 
     /// A call passed: the rate grows back towards what was set.
-    pub async fn recover(&self) {
-        let mut bucket = self.bucket.lock().await;
-        bucket.fill(self.burst);
+    pub fn recover(&self) {
+        let mut bucket = self.bucket();
         bucket.rate = (bucket.rate * RECOVERY).min(self.set);
     }
 
     /// Calls a second at the moment.
-    pub async fn rate(&self) -> f64 {
-        self.bucket.lock().await.rate
+    pub fn rate(&self) -> f64 {
+        self.bucket().rate
+    }
+
+    /// The bucket, filled up to now.
+    fn bucket(&self) -> MutexGuard<'_, Bucket> {
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let filled = bucket.tokens + (now - bucket.filled_at).as_secs_f64() * bucket.rate;
+        bucket.tokens = filled.min(self.burst);
+        bucket.filled_at = now;
+        bucket
     }
 }
 
 impl Bucket {
-    fn fill(&mut self, burst: f64) {
-        let now = Instant::now();
-        self.tokens = (self.tokens + (now - self.filled_at).as_secs_f64() * self.rate).min(burst);
-        self.filled_at = now;
+    /// Takes a token, or says how long it takes until there is one.
+    fn take(&mut self) -> Option<Duration> {
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return None;
+        }
+        // A millisecond more, since tokio's clock counts in milliseconds.
+        Some(Duration::from_secs_f64((1.0 - self.tokens) / self.rate) + Duration::from_millis(1))
     }
 }
 
@@ -132,15 +144,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn throttling_slows_down_and_calls_that_pass_speed_up_again() {
         let limiter = Limiter::new(10.0);
-        limiter.slow_down().await;
-        assert!((limiter.rate().await - 5.0).abs() < f64::EPSILON);
+        limiter.slow_down();
+        assert!((limiter.rate() - 5.0).abs() < f64::EPSILON);
         for _ in 0..20 {
-            limiter.slow_down().await;
+            limiter.slow_down();
         }
-        assert!((limiter.rate().await - 10.0 * SLOWEST).abs() < f64::EPSILON);
+        assert!((limiter.rate() - 10.0 * SLOWEST).abs() < f64::EPSILON);
         for _ in 0..200 {
-            limiter.recover().await;
+            limiter.recover();
         }
-        assert!((limiter.rate().await - 10.0).abs() < f64::EPSILON);
+        assert!((limiter.rate() - 10.0).abs() < f64::EPSILON);
     }
 }

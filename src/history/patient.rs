@@ -55,7 +55,7 @@ impl PatientReader {
         }
     }
 
-    /// Tells `breaker` of every attempt.
+    /// Tells `breaker` of every attempt at a history; no other call is needed by every message.
     #[must_use]
     pub fn watched_by(self, breaker: Arc<Breaker>) -> Self {
         Self { breaker: Some(breaker), ..self }
@@ -69,6 +69,7 @@ impl PatientReader {
     async fn patiently<T, F>(
         &self,
         limiter: Option<&Limiter>,
+        breaker: Option<&Arc<Breaker>>,
         mut call: impl FnMut() -> F,
     ) -> Result<T, ReadError>
     where
@@ -80,30 +81,22 @@ impl PatientReader {
             let error = match call().await {
                 Ok(answer) => {
                     if let Some(limiter) = limiter {
-                        limiter.recover().await;
+                        limiter.recover();
                     }
-                    self.answered(None);
+                    tell(breaker, None);
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
-            self.answered(Some(&error).filter(|error| error.class().is_passing()));
+            tell(breaker, Some(&error).filter(|error| error.class().is_passing()));
             if let (ReadClass::Throttled, Some(limiter)) = (error.class(), limiter) {
-                limiter.slow_down().await;
+                limiter.slow_down();
             }
             let again = matches!(error.class(), ReadClass::Throttled | ReadClass::Unreachable);
             if !again || !pauses.wait(None).await {
                 return Err(error);
             }
             debug!(attempt = pauses.attempts(), error = chain(&error), "asking Step Functions again");
-        }
-    }
-
-    fn answered(&self, trouble: Option<&ReadError>) {
-        match (&self.breaker, trouble) {
-            (Some(breaker), None) => breaker.passed(),
-            (Some(breaker), Some(error)) => breaker.failed(false, &chain(error)),
-            (None, _) => {}
         }
     }
 
@@ -124,15 +117,18 @@ impl ExecutionReader for PatientReader {
         execution: &ExecutionArn,
         page: &PageRequest,
     ) -> Result<HistoryPage, ReadError> {
-        self.patiently(self.history.as_ref(), || self.reader.history_page(execution, page)).await
+        self.patiently(self.history.as_ref(), self.breaker.as_ref(), || {
+            self.reader.history_page(execution, page)
+        })
+        .await
     }
 
     async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
-        self.patiently(self.describe.as_ref(), || self.reader.describe_execution(execution)).await
+        self.patiently(self.describe.as_ref(), None, || self.reader.describe_execution(execution)).await
     }
 
     async fn describe_map_run(&self, map_run: &MapRunArn) -> Result<MapRunDescription, ReadError> {
-        self.patiently(self.list.as_ref(), || self.reader.describe_map_run(map_run)).await
+        self.patiently(self.list.as_ref(), None, || self.reader.describe_map_run(map_run)).await
     }
 
     async fn children(
@@ -141,6 +137,17 @@ impl ExecutionReader for PatientReader {
         status: Status,
         limit: u32,
     ) -> Result<Vec<ExecutionArn>, ReadError> {
-        self.patiently(self.list.as_ref(), || self.reader.children(map_run, status, limit)).await
+        self.patiently(self.list.as_ref(), None, || self.reader.children(map_run, status, limit)).await
+    }
+}
+
+/// Tells a breaker how an attempt went. Credentials that do not work would fail every message.
+fn tell(breaker: Option<&Arc<Breaker>>, trouble: Option<&ReadError>) {
+    match (breaker, trouble) {
+        (Some(breaker), None) => breaker.passed(),
+        (Some(breaker), Some(error)) => {
+            breaker.failed(error.class() == ReadClass::Credentials, &chain(error));
+        }
+        (None, _) => {}
     }
 }

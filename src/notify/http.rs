@@ -70,10 +70,13 @@ impl Notifier for HttpApi {
         let response = self.post(notification).await?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
-        // Reading the answer to its end lets the connection be used again; it changes nothing.
         let left = self.timeout.saturating_sub(began.elapsed());
-        let answer = tokio::time::timeout(left, beginning(response)).await.unwrap_or_default();
-        if !status.is_success() {
+        let answer = tokio::time::timeout(left, beginning(response));
+        if status.is_success() {
+            // Read to its end, the connection can be used again; what was told is told without that.
+            tokio::spawn(answer);
+        } else {
+            let answer = answer.await.unwrap_or_default();
             debug!(status = status.as_u16(), answer = %String::from_utf8_lossy(&answer), "the notification API refused");
         }
         judge(status, retry_after, &self.shown)

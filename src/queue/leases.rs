@@ -145,6 +145,7 @@ impl Leases {
             return None;
         }
         let mut renewal = Renewal { keys: Vec::new(), changes: Vec::new(), _under_way: Vec::new() };
+        let mut ending = Vec::new();
         while let Some((due, key)) = table.due.first().copied() {
             if due > soon || renewal.keys.len() == MOST_ENTRIES {
                 break;
@@ -161,14 +162,15 @@ impl Leases {
             let Ok(under_way) = entry.renewal.clone().try_lock_owned() else { continue };
             if timeout.is_zero() {
                 entry.due = entry.ends;
-                let again = (entry.due, key);
-                table.due.insert(again);
+                ending.push((entry.due, key));
                 continue;
             }
             renewal.keys.push(key);
             renewal.changes.push((entry.receipt.clone(), timeout));
             renewal._under_way.push(under_way);
         }
+        // Not before the loop has ended: their end may be soon as well.
+        table.due.extend(ending);
         Some(renewal)
     }
 

@@ -4,6 +4,7 @@
 //! own way. Every call has a timeout, without which a connection that died silently would hold
 //! the worker for ever.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,6 +36,9 @@ const POLL_MARGIN: Duration = Duration::from_secs(10);
 pub struct SqsQueue {
     client: aws_sdk_sqs::Client,
     url: String,
+    /// The queue's visibility timeout as it was read: asked for with every receive, so that the
+    /// leases still hold when somebody changes it meanwhile.
+    visibility_timeout: OnceLock<Duration>,
 }
 
 impl SqsQueue {
@@ -44,7 +48,11 @@ impl SqsQueue {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts(CALL_TIMEOUT))
             .build();
-        Self { client: aws_sdk_sqs::Client::from_conf(config), url: url.to_owned() }
+        Self {
+            client: aws_sdk_sqs::Client::from_conf(config),
+            url: url.to_owned(),
+            visibility_timeout: OnceLock::new(),
+        }
     }
 
     async fn ask(
@@ -120,6 +128,7 @@ impl Queue for SqsQueue {
             .and_then(|seconds| seconds.parse().ok())
             .map(Duration::from_secs)
             .ok_or_else(|| answer("without a visibility timeout".to_owned()))?;
+        let visibility_timeout = *self.visibility_timeout.get_or_init(|| visibility_timeout);
         let policy = match value(QueueAttributeName::RedrivePolicy) {
             Some(text) if !text.is_empty() => serde_json::from_str::<Value>(&text)
                 .map_err(|error| answer(format!("with a redrive policy that is not JSON: {error}")))?,
@@ -155,6 +164,7 @@ impl Queue for SqsQueue {
             .queue_url(&self.url)
             .max_number_of_messages(i32::try_from(most).unwrap_or(10))
             .wait_time_seconds(whole_seconds(wait))
+            .set_visibility_timeout(self.visibility_timeout.get().copied().map(whole_seconds))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .message_attribute_names("All")

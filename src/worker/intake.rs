@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,6 +23,9 @@ use crate::telemetry::chain;
 /// How long a poll waits for more places than one while there is work in hand: asking for one
 /// message at a time would cost ten times the calls.
 const GATHER: Duration = Duration::from_millis(5);
+
+/// How long an empty queue is left alone where polls do not wait by themselves.
+const SHORT_POLLS_APART: Duration = Duration::from_secs(1);
 
 /// How often a failure to poll is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -40,6 +44,8 @@ struct Intake {
     wanted: usize,
     /// No poll begins before this.
     not_before: Instant,
+    /// Whether a poll has ever worked.
+    has_polled: bool,
     trouble: Option<Trouble>,
 }
 
@@ -50,36 +56,59 @@ struct Trouble {
 }
 
 impl Worker {
-    /// Polls until `stop` or until the queue is empty. Returns what must still be awaited: the
-    /// polls that are under way, whose messages are given back.
+    /// Polls until `stop`, until the queue is empty, or until the queue refuses the first poll.
+    /// Returns what must still be awaited as well: the polls that are under way, whose messages are
+    /// given back.
     pub(super) async fn take_in(
         self: &Arc<Self>,
         stop: &CancellationToken,
-    ) -> impl Future<Output = ()> + use<> {
-        let mut intake =
-            Intake { polls: JoinSet::new(), wanted: 1, not_before: Instant::now(), trouble: None };
+    ) -> (Result<(), QueueError>, impl Future<Output = ()> + use<>) {
+        let mut intake = Intake {
+            polls: JoinSet::new(),
+            wanted: 1,
+            not_before: Instant::now(),
+            has_polled: false,
+            trouble: None,
+        };
+        let ended = self.poll_on(&mut intake, stop).await;
+        let worker = self.clone();
+        let last_polls = async move {
+            while let Some(polled) = intake.polls.join_next().await {
+                if let Ok(Polled { result: Ok(messages), places, .. }) = polled {
+                    worker.give_back_unread(messages, places).await;
+                }
+            }
+        };
+        (ended, last_polls)
+    }
+
+    async fn poll_on(
+        self: &Arc<Self>,
+        intake: &mut Intake,
+        stop: &CancellationToken,
+    ) -> Result<(), QueueError> {
+        let breakers = self.desk.breakers();
         loop {
-            let breakers = self.desk.breakers();
             let not_before = intake.not_before;
             let next = async move {
                 tokio::time::sleep_until(not_before).await;
                 match breakers.admission() {
-                    Admission::All => (self.take_places(MOST_ENTRIES).await, false),
-                    Admission::One => (self.take_places(1).await, true),
+                    Admission::All => (self.take_places().await, false),
+                    Admission::One => (Vec::new(), true),
                     Admission::NotBefore(trial) => {
                         tokio::time::sleep_until(trial).await;
-                        (self.take_places(1).await, true)
+                        (Vec::new(), true)
                     }
                 }
             };
             tokio::select! {
                 biased;
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return Ok(()),
                 Some(polled) = intake.polls.join_next() => match polled {
                     Ok(polled) => {
-                        let empty = self.polled(&mut intake, polled);
-                        if empty && self.settings.until_empty && self.is_finished(&intake).await {
-                            break;
+                        let empty = self.polled(intake, polled)?;
+                        if empty && self.settings.until_empty && self.is_finished(intake).await {
+                            return Ok(());
                         }
                     }
                     Err(panic) => error!(%panic, "a poll ended without an answer"),
@@ -94,20 +123,17 @@ impl Worker {
                 }
             }
         }
-        let worker = self.clone();
-        async move {
-            while let Some(polled) = intake.polls.join_next().await {
-                if let Ok(Polled { result: Ok(messages), .. }) = polled {
-                    worker.give_back_unread(messages).await;
-                }
-            }
-        }
     }
 
     /// Begins to work on what a poll brought; says whether it came back empty.
-    fn polled(self: &Arc<Self>, intake: &mut Intake, Polled { result, places, trial }: Polled) -> bool {
+    fn polled(
+        self: &Arc<Self>,
+        intake: &mut Intake,
+        Polled { result, places, trial }: Polled,
+    ) -> Result<bool, QueueError> {
         match result {
             Ok(messages) => {
+                intake.has_polled = true;
                 if intake.trouble.take().is_some() {
                     info!("polling works again");
                 }
@@ -121,16 +147,21 @@ impl Worker {
                 // A poll that was under way when a breaker opened brings messages on trial as well:
                 // giving them back would use up one more of their receives.
                 let trial = trial || self.desk.breakers().admission() != Admission::All;
-                for (message, place) in messages.into_iter().zip(places) {
-                    self.begin(message, place, trial);
+                let mut places = places.into_iter();
+                for message in messages {
+                    self.begin(message, places.next(), trial);
                 }
-                empty
+                if empty && self.settings.poll_wait.is_zero() {
+                    intake.not_before = Instant::now() + SHORT_POLLS_APART;
+                }
+                Ok(empty)
             }
+            Err(error) if !intake.has_polled && error.is_refusal() => Err(error),
             Err(error) => {
                 intake.wanted = 1;
                 let pause = intake.trouble.get_or_insert_with(|| Trouble::begin(&error)).pause(&error);
                 intake.not_before = Instant::now() + pause;
-                false
+                Ok(false)
             }
         }
     }
@@ -142,17 +173,18 @@ impl Worker {
         let queue = self.queue.clone();
         let wait = self.settings.poll_wait;
         polls.spawn(async move {
-            let result = queue.receive(places.len(), wait).await;
+            // A message on trial needs no place: those in hand may be waiting for what it finds out.
+            let result = queue.receive(places.len().max(1), wait).await;
             Polled { result, places, trial }
         });
     }
 
-    /// Waits for a place, and a little for more of them, up to `most`.
-    async fn take_places(&self, most: usize) -> Vec<OwnedSemaphorePermit> {
+    /// Waits for a place, and a little for more of them.
+    async fn take_places(&self) -> Vec<OwnedSemaphorePermit> {
         let closed = "the places are never closed";
         let mut places = vec![self.places.clone().acquire_owned().await.expect(closed)];
         let gathered = Instant::now() + GATHER;
-        while places.len() < most.min(self.settings.concurrency) {
+        while places.len() < MOST_ENTRIES.min(self.settings.concurrency) {
             let next = self.places.clone().acquire_owned();
             match tokio::time::timeout_at(gathered, next).await {
                 Ok(place) => places.push(place.expect(closed)),
@@ -176,13 +208,21 @@ impl Worker {
         }
     }
 
-    /// Gives back what a poll brought after the stop.
-    async fn give_back_unread(&self, messages: Vec<Message>) {
-        for message in messages {
+    /// Gives back what a poll brought after the stop, but for messages on their last receive: those
+    /// would go to the dead-letter queue unread, so they are worked on while the grace period lasts.
+    async fn give_back_unread(self: &Arc<Self>, messages: Vec<Message>, places: Vec<OwnedSemaphorePermit>) {
+        let (last, others): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|message| self.is_last_receive(message));
+        let mut places = places.into_iter();
+        for message in last {
+            self.begin(message, places.next(), false);
+        }
+        join_all(others.into_iter().map(|message| async move {
             if let Err(error) = self.settler.give_back(message.receipt, Duration::ZERO).await {
                 warn!(message.id = message.id, error = chain(&error), "could not give a message back");
             }
-        }
+        }))
+        .await;
     }
 }
 

@@ -229,8 +229,9 @@ fn a_batch_of_pipes_is_done_when_each_of_its_failures_is() {
         assert_eq!(office.degraded().len(), 4);
         let with_other = format!("[{},{}]", failure(2), with(&[("status", json!("RUNNING"))]));
         assert_eq!(office.handle(&with_other).await, Outcome::Done);
-        let with_poison = format!("[{},7]", failure(3));
+        let with_poison = format!("[7,{}]", failure(3));
         assert!(matches!(office.handle(&with_poison).await, Outcome::DeadLetter(_)));
+        assert_eq!(office.degraded().len(), 8, "the failure beside it was told");
     });
 }
 
@@ -248,5 +249,23 @@ fn a_notification_is_never_larger_than_its_route_takes() {
         assert_eq!(desk.handle(&body, receipt()).await, Outcome::Done);
         let largest = office.api.largest();
         assert!((1_000..=4_096).contains(&largest), "{largest}");
+    });
+}
+
+#[test]
+fn a_retry_after_is_waited_for() {
+    on_paused_time(async {
+        let office = office(everything());
+        office.api.set_mood(Mood::Busy(Duration::from_secs(7)));
+        let began = Instant::now();
+        let body = failure(0);
+        let handling = office.handle(&body);
+        let recovering = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            office.api.set_mood(Mood::Up(Duration::ZERO));
+        };
+        let (outcome, ()) = tokio::join!(handling, recovering);
+        assert_eq!(outcome, Outcome::Done);
+        assert!((7_000..7_100).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     });
 }

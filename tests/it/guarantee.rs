@@ -26,6 +26,8 @@ pub struct Plan {
     pub max_receive_count: u32,
     pub concurrency: usize,
     pub grace: Duration,
+    /// Whether the worker hears that it is asked to stop.
+    pub hears_stop: bool,
     pub wrap_queue: fn(ModelQueue) -> Arc<dyn Queue>,
     pub wrap_api: fn(ModelApi) -> Arc<dyn Notifier>,
 }
@@ -39,6 +41,7 @@ impl Default for Plan {
             max_receive_count: 1_000,
             concurrency: 8,
             grace: Duration::from_secs(25),
+            hears_stop: true,
             wrap_queue: |queue| Arc::new(queue),
             wrap_api: |api| Arc::new(api),
         }
@@ -70,7 +73,8 @@ impl Run {
         let api = ModelApi::new(plan.faults, chance.clone(), record.clone());
         let reader = ModelReader::new(plan.faults, chance);
         let stop = CancellationToken::new();
-        let working = tokio::spawn(work(plan, &queue, &api, &reader, stop.clone()));
+        let heard = if plan.hears_stop { stop.clone() } else { CancellationToken::new() };
+        let working = tokio::spawn(work(plan, &queue, &api, &reader, heard));
         Self { queue, api, reader, record, stop, working }
     }
 
@@ -92,10 +96,22 @@ impl Run {
 
     /// Stops the worker and waits for its end.
     pub async fn stop(&mut self) {
-        self.record.add(Event::StopAsked);
-        self.stop.cancel();
+        self.ask_to_stop();
         (&mut self.working).await.unwrap();
         self.record.add(Event::Stopped);
+    }
+
+    /// Starts another worker on the same queue.
+    pub fn start_again(&mut self, plan: &Plan) {
+        self.record.add(Event::Started);
+        self.stop = CancellationToken::new();
+        self.working = tokio::spawn(work(plan, &self.queue, &self.api, &self.reader, self.stop.clone()));
+    }
+
+    /// Asks the worker to stop, and waits for nothing.
+    pub fn ask_to_stop(&self) {
+        self.record.add(Event::StopAsked);
+        self.stop.cancel();
     }
 
     /// Checks the record; fails with every broken promise.
@@ -105,7 +121,7 @@ impl Run {
     }
 
     pub fn broken(&self) -> Vec<String> {
-        crate::model::check::broken(&self.record, &self.queue.stored())
+        crate::model::check::broken(&self.record, &self.queue.stored(), self.queue.visibility_timeout())
     }
 
     pub fn notified(&self) -> usize {
@@ -143,7 +159,7 @@ fn work(
     let queue = queue.clone();
     async move {
         let attributes = queue.attributes().await.unwrap();
-        Worker::new(queue_of_worker, &attributes, desk, settings).run(stop).await;
+        Worker::new(queue_of_worker, &attributes, desk, settings).run(stop).await.unwrap();
     }
 }
 

@@ -60,6 +60,8 @@ pub enum Event {
     Redriven { message: usize },
     /// A fault, and how many messages it struck.
     Fault { kind: &'static str, messages: usize },
+    /// Another worker started on the same queue.
+    Started,
     /// The worker was asked to stop.
     StopAsked,
     /// The worker returned.

@@ -23,14 +23,27 @@ fn run(seed: u64) -> Vec<String> {
         api_reply_lost: up_to(0.2),
         throttled: up_to(0.4),
     };
-    let plan =
-        Plan { seed, faults, visibility_timeout: Duration::from_secs(5 + seed % 30), ..Plan::default() };
+    let plan = Plan {
+        seed,
+        faults,
+        visibility_timeout: Duration::from_secs(5 + seed % 30),
+        // Few enough, with every fourth seed, for SQS itself to dead-letter some.
+        max_receive_count: if seed % 4 == 1 { 4 } else { 1_000 },
+        ..Plan::default()
+    };
+    let stops_after = seed.is_multiple_of(3).then(|| Duration::from_millis(chance.u64(..30_000)));
     on_paused_time(async {
         let mut run = Run::start(&plan);
         run.send_failures(10);
         run.queue.send("not json".to_owned());
         // The same failure in a second message, as EventBridge may send it.
         run.queue.send(failure(3));
+        if let Some(after) = stops_after {
+            // In the middle of it all; another worker takes over.
+            tokio::time::sleep(after).await;
+            run.stop().await;
+            run.start_again(&plan);
+        }
         run.settled().await;
         run.queue.set_faults(Faults::default());
         run.stop().await;

@@ -12,9 +12,9 @@ use misstep::queue::{
 };
 
 use super::{Plan, Run, on_paused_time};
+use crate::model::Faults;
 use crate::model::api::{ModelApi, Mood};
 use crate::model::queue::ModelQueue;
-use crate::model::{Event, Faults};
 
 /// What is wrong with the worker's use of the queue.
 #[derive(Clone, Copy, PartialEq)]
@@ -133,10 +133,9 @@ fn cancelling_a_poll_is_caught() {
 #[test]
 fn ignoring_the_stop_is_caught() {
     let said = on_paused_time(async {
-        let run = Run::start(&Plan::default());
+        let run = Run::start(&Plan { hears_stop: false, ..Plan::default() });
         run.send_failures(3);
-        // Asked to stop, but the worker does not hear it.
-        run.record.add(Event::StopAsked);
+        run.ask_to_stop();
         tokio::time::sleep(Duration::from_secs(60)).await;
         run.broken().join("\n")
     });

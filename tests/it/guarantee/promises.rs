@@ -300,3 +300,66 @@ fn settling_goes_out_in_batches() {
         assert!(batches <= 15, "{batches} calls for 50 deletes");
     });
 }
+
+#[test]
+fn what_is_not_a_failure_is_deleted_without_a_word() {
+    on_paused_time(async {
+        let mut run = Run::start(&Plan::default());
+        run.queue.send(failure(0).replace("FAILED", "SUCCEEDED"));
+        run.settled().await;
+        run.stop().await;
+        run.check();
+        assert_eq!((run.notified(), run.dead()), (0, 0));
+    });
+}
+
+#[test]
+fn work_that_reaches_twelve_hours_gives_its_message_back() {
+    on_paused_time(async {
+        // No breaker opens: the API never answers at all.
+        let mut run = Run::start(&Plan { max_receive_count: 3, ..Plan::default() });
+        run.api.set_mood(Mood::Up(Duration::from_secs(100 * 60 * 60)));
+        run.send_failures(3);
+        tokio::time::sleep(Duration::from_secs(13 * 60 * 60)).await;
+        assert_eq!(run.record.count(|event| matches!(event, Event::Received { .. })), 6);
+        run.api.set_mood(Mood::Up(Duration::ZERO));
+        run.settled().await;
+        run.stop().await;
+        run.check();
+        assert_eq!(run.dead(), 0);
+    });
+}
+
+#[test]
+fn a_message_that_alone_breaks_the_other_side_does_not_hold_the_only_place() {
+    on_paused_time(async {
+        let mut run = Run::start(&Plan { concurrency: 1, ..Plan::default() });
+        run.api.refuse("run-0");
+        run.send_failures(1);
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        run.queue.send(failure(1));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(run.notified(), 2, "the other one was told");
+        run.api.refuse("nothing");
+        run.settled().await;
+        run.stop().await;
+        run.check();
+    });
+}
+
+#[test]
+fn a_stop_dead_letters_nothing_that_nobody_worked_on() {
+    on_paused_time(async {
+        let mut run = Run::start(&Plan { max_receive_count: 1, ..Plan::default() });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let queue = run.queue.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            queue.send(failure(0));
+        });
+        run.stop().await;
+        run.check();
+        assert_eq!((run.notified(), run.dead()), (2, 0));
+        assert!(run.queue.stored()[0].deleted);
+    });
+}

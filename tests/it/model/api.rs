@@ -21,6 +21,8 @@ pub enum Mood {
     Forbidden,
     /// Answers 422.
     Refusing,
+    /// Answers 429 with this `Retry-After`.
+    Busy(Duration),
 }
 
 /// A notification API.
@@ -105,6 +107,12 @@ impl Notifier for ModelApi {
         let delay = match mood {
             Mood::Up(delay) => delay,
             Mood::Down => return transient("connection refused"),
+            Mood::Busy(after) => {
+                return Err(NotifyError::Transient {
+                    what: "answered 429".to_owned(),
+                    retry_after: Some(after),
+                });
+            }
             Mood::Refusing => return Err(NotifyError::Rejected { what: "answered 422".to_owned() }),
             Mood::Forbidden => return Err(NotifyError::Misconfigured { what: "answered 403".to_owned() }),
         };

@@ -1,6 +1,7 @@
 //! The checker: reads the record of a run and says which promises were broken.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use misstep::event;
 use misstep::history::Status;
@@ -19,11 +20,8 @@ const MAY_RETURN: &[&str] = &["delivered-twice", "refused", "hung", "reply-lost"
 /// So many times in a row an entry of a batch must fail before the worker gives up on it.
 const SETTLE_ATTEMPTS: usize = 5;
 
-/// Calls that change the queue, for each message and each time it was received, at most.
-const MOST_CALLS: usize = 12;
-
 /// The promises that the run broke, in words; none for a good one.
-pub fn broken(record: &Record, stored: &[Stored]) -> Vec<String> {
+pub fn broken(record: &Record, stored: &[Stored], visibility_timeout: Duration) -> Vec<String> {
     let events = record.events();
     let mut broken = Vec::new();
     deletes_follow_notifications(&events, stored, &mut broken);
@@ -31,7 +29,7 @@ pub fn broken(record: &Record, stored: &[Stored]) -> Vec<String> {
     messages_do_not_return_unexplained(&events, &mut broken);
     nothing_changes_after_settling(&events, &mut broken);
     stops_are_kept(&events, &mut broken);
-    calls_are_few(&events, &mut broken);
+    calls_are_few(&events, visibility_timeout, &mut broken);
     broken
 }
 
@@ -76,14 +74,16 @@ fn deletes_follow_notifications(events: &[(Instant, Event)], stored: &[Stored], 
     }
 }
 
+/// A worker remembers what it told; one that takes over knows only what comes back to the queue.
 fn notifications_are_not_repeated(events: &[(Instant, Event)], broken: &mut Vec<String>) {
-    let key = |(_, event): &(Instant, Event)| match event {
-        Event::Notified { key, .. } => Some(key.clone()),
-        _ => None,
-    };
-    let notified = events.iter().filter_map(key).count();
-    let keys: HashSet<_> = events.iter().filter_map(key).collect();
-    let repeated = notified - keys.len();
+    let (mut told, mut repeated) = (HashSet::new(), 0);
+    for (_, event) in events {
+        match event {
+            Event::Notified { key, .. } if !told.insert(key) => repeated += 1,
+            Event::Started => told.clear(),
+            _ => {}
+        }
+    }
     // Two audiences each.
     let given_up = struck(events, &["entry-failed"]) / SETTLE_ATTEMPTS;
     let allowed = struck(events, &["api-reply-lost"]) + 2 * (struck(events, MAY_REPEAT) + given_up);
@@ -140,6 +140,7 @@ fn stops_are_kept(events: &[(Instant, Event)], broken: &mut Vec<String>) {
             Event::PollBegan if asked => broken.push("a poll began after the stop was asked for".to_owned()),
             Event::StopAsked => asked = true,
             Event::Stopped => stopped = true,
+            Event::Started => (asked, stopped) = (false, false),
             Event::Fault { .. } => {}
             other if stopped => broken.push(format!("after the stop: {other:?}")),
             _ => {}
@@ -147,12 +148,37 @@ fn stops_are_kept(events: &[(Instant, Event)], broken: &mut Vec<String>) {
     }
 }
 
-fn calls_are_few(events: &[(Instant, Event)], broken: &mut Vec<String>) {
-    let count = |wanted: fn(&Event) -> bool| events.iter().filter(|(_, event)| wanted(event)).count();
-    let received = count(|event| matches!(event, Event::Received { .. }));
-    let deletes = count(|event| matches!(event, Event::Deleted { .. }));
-    let most = MOST_CALLS * (received + struck(events, MAY_RETURN) + struck(events, &["entry-failed"]));
-    if deletes > most {
-        broken.push(format!("{deletes} deletes for {received} receives"));
+/// A receipt is deleted once, and its visibility changed twice for each visibility timeout that it
+/// was in hand, and once to give it back; more only for the faults that struck.
+fn calls_are_few(events: &[(Instant, Event)], visibility_timeout: Duration, broken: &mut Vec<String>) {
+    let mut in_hand: HashMap<&str, (Instant, Instant)> = HashMap::new();
+    let (mut deletes, mut changes) = (0, 0);
+    for (at, event) in events {
+        match event {
+            Event::Received { receipt, .. } => {
+                in_hand.insert(receipt, (*at, *at));
+                continue;
+            }
+            Event::Deleted { .. } => deletes += 1,
+            Event::Visibility { .. } => changes += 1,
+            _ => continue,
+        }
+        let (Event::Deleted { receipt, .. } | Event::Visibility { receipt, .. }) = event else { continue };
+        if let Some((_, last)) = in_hand.get_mut(receipt.as_str()) {
+            *last = *at;
+        }
+    }
+    let struck = struck(events, MAY_RETURN) + struck(events, &["entry-failed"]);
+    let renewals: f64 = in_hand
+        .values()
+        .map(|(first, last)| (2.0 * (*last - *first).as_secs_f64() / visibility_timeout.as_secs_f64()).ceil())
+        .sum();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+    let most_changes = in_hand.len() + renewals as usize + struck;
+    if deletes > in_hand.len() + struck {
+        broken.push(format!("{deletes} deletes of {} receipts, and {struck} faults", in_hand.len()));
+    }
+    if changes > most_changes {
+        broken.push(format!("{changes} changes of visibility, at most {most_changes} can be explained"));
     }
 }

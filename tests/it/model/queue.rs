@@ -97,6 +97,11 @@ impl ModelQueue {
         self.messages().clone()
     }
 
+    /// How long a received message stays invisible.
+    pub fn visibility_timeout(&self) -> Duration {
+        self.attributes.visibility_timeout
+    }
+
     /// How many calls of DeleteMessageBatch came.
     pub fn delete_calls(&self) -> usize {
         self.deletes.load(Ordering::Relaxed)
