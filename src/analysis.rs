@@ -273,6 +273,7 @@ fn busiest(timeline: &Timeline) -> Vec<Busy> {
     busiest.sort_by_key(|(_, (entered, order))| (std::cmp::Reverse(*entered), *order));
     busiest
         .into_iter()
+        .filter(|(_, (entered, _))| *entered > 1)
         .take(BUSIEST)
         .map(|(name, (entered, _))| Busy { name: name.to_owned(), entered })
         .collect()

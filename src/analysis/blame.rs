@@ -62,11 +62,13 @@ pub(super) fn by_cause(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
         builder.timeline.instance(instance).exited.is_none().then_some((entered, instance))
     })?;
     let chain = by_chain(builder, end);
-    if let Some(chain) = &chain
-        && chain.instance != instance
-        && builder.timeline.instance(chain.instance).state_type == StateType::Fail
-    {
-        return None;
+    if let Some(other) = chain.as_ref().filter(|chain| chain.instance != instance) {
+        // A Fail state or a task may say what somebody else's cause said.
+        let is_fail = builder.timeline.instance(other.instance).state_type == StateType::Fail;
+        let said = |at: usize| builder.events[at].details.cause == details.cause;
+        if is_fail || other.failed_at.is_some_and(said) {
+            return None;
+        }
     }
     let chain = chain.filter(|chain| chain.instance == instance);
     let depth = chain.as_ref().and_then(|chain| chain.depth);

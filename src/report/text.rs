@@ -108,7 +108,7 @@ impl Page {
 
     fn way_down(&mut self, report: &Report) {
         let Some(way) = wording::way_down(report) else { return };
-        self.section("Root cause");
+        self.section("The way down");
         for hop in &way.hops {
             self.item(hop.plain());
         }
@@ -174,7 +174,7 @@ impl Page {
         if also.is_empty() {
             return;
         }
-        self.section("Also failed");
+        self.section("Failed too, or fell with it");
         for one in also.iter().take(LISTED) {
             self.item(wording::also_failed(one).plain());
         }

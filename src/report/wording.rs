@@ -144,7 +144,7 @@ pub(super) fn answer(report: &Report) -> Vec<Sentence> {
         sentence.0.extend(in_flight(first, report).0);
         let more = analysis.in_flight.len() - 1;
         return vec![if more > 0 {
-            sentence.words(format!(" and {} more", grouped(more)))
+            sentence.words(format!(", and {} more", grouped(more)))
         } else {
             sentence
         }];
@@ -161,8 +161,21 @@ pub(super) fn answer(report: &Report) -> Vec<Sentence> {
     }
 }
 
-/// What the deepest cause says to people.
+/// What the deepest cause says to people, and whose it is if that is not the failed state.
 pub(super) fn message(report: &Report) -> Option<String> {
+    let said = deepest_message(report);
+    let Some(root) = report.analysis.root_cause.as_ref().filter(|root| !root.via.is_empty()) else {
+        return said;
+    };
+    let whose = [
+        root.state.as_deref().map(|name| short(name, NAME)),
+        root.error.as_deref().map(|name| short(name, NAME)),
+    ];
+    let parts: Vec<String> = whose.into_iter().flatten().chain(said).collect();
+    Some(format!("Root cause: {}", parts.join(": ")))
+}
+
+fn deepest_message(report: &Report) -> Option<String> {
     let analysis = &report.analysis;
     if analysis.failed_state.is_none() && !analysis.busiest_states.is_empty() {
         return None;
@@ -214,8 +227,8 @@ pub(super) struct WayDown {
 pub(super) fn way_down(report: &Report) -> Option<WayDown> {
     let root = report.analysis.root_cause.as_ref().filter(|root| !root.via.is_empty())?;
     let mut last = match &root.state {
-        Some(state) => Sentence::default().place(state, &[]),
-        None => words("No state to name"),
+        Some(state) => Sentence::default().place(state, &[]).words(" failed"),
+        None => words("It ended without a state that failed"),
     };
     if let Some(error) = &root.error {
         last = last.words(": ").error(error);
@@ -236,9 +249,9 @@ fn hop(hop: &Hop) -> Sentence {
     };
     let into = hop.into.as_deref().unwrap_or_default();
     match hop.how {
-        HopKind::Caught => state.words(" reports what was caught from"),
-        HopKind::NestedExecution => state.words(" ran the execution ").arn(into).words(", where failed"),
-        HopKind::MapRun => state.words(" ran the Map run ").arn(into).words(", in a child of which failed"),
+        HopKind::Caught => state.words(" reports an error that was caught"),
+        HopKind::NestedExecution => state.words(" ran the execution ").arn(into),
+        HopKind::MapRun => state.words(" ran the Map run ").arn(into),
     }
 }
 
@@ -321,7 +334,7 @@ pub(super) fn also_failed(one: &AlsoFailed) -> Sentence {
     let outcome = match one.outcome {
         LesserOutcome::Caught => "caught",
         LesserOutcome::Retried => "retried",
-        LesserOutcome::Aborted => "aborted with it",
+        LesserOutcome::Aborted => "aborted",
     };
     let mut sentence = Sentence::default().place(&one.name, &one.path);
     if let Some(error) = &one.error {
@@ -354,5 +367,10 @@ pub(super) fn reading(report: &Report) -> Option<String> {
     let reading = &report.analysis.reading;
     let whole = if reading.complete { "the whole history" } else { "not the whole history" };
     let budget = if reading.budget_hit { ", then the budget of calls was used up" } else { "" };
-    Some(format!("read: {} events, {whole}, in {} calls{budget}", grouped(reading.events), reading.calls))
+    let calls = match reading.calls {
+        0 => String::new(),
+        1 => ", in 1 call".to_owned(),
+        calls => format!(", in {calls} calls"),
+    };
+    Some(format!("read: {} events, {whole}{calls}{budget}", grouped(reading.events)))
 }

@@ -7,6 +7,8 @@ use misstep::arn::ExecutionArn;
 use misstep::history::sfn::SfnReader;
 use misstep::history::{ReadClass, Status};
 use misstep::investigation::{Asked, Finding, InvestigationError, investigate};
+use misstep::report::format::Format;
+use misstep::report::{Report, Subject};
 use serde_json::json;
 
 use crate::stub::Fault;
@@ -82,6 +84,15 @@ async fn a_nested_execution_is_followed_to_the_state_that_failed_in_it() {
     );
     assert_eq!(finding.reading.calls, 3);
     assert!(finding.unread.is_empty());
+}
+
+#[tokio::test]
+async fn the_way_down_is_told_in_text() {
+    let stub = StepFunctions::start().await;
+    let arns = chain(&stub, 3);
+    let finding = investigated(&stub, &arns[0]).await;
+    let subject = Subject { execution: ExecutionArn::parse(&arns[0]).ok(), ..Subject::default() };
+    insta::assert_snapshot!(Format::Text.render(&Report::new(&subject, &finding), false));
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
+//! | [`report`] | the report as JSON: names and order of the contract, and without a history |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
@@ -48,6 +49,7 @@ mod planted;
 mod queue_contract;
 mod receiver;
 mod recorded;
+mod report;
 mod speed;
 mod stub;
 mod supply_chain;

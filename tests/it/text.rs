@@ -2,16 +2,26 @@
 
 use misstep::analysis::Question;
 use misstep::arn::ExecutionArn;
-use misstep::history::Status;
+use misstep::history::{History, Status};
 use misstep::investigation::Finding;
 use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
 
+use crate::generated;
 use crate::recorded::recorded;
+use crate::synth::steps::{map, parallel, pass, task, wait};
+use crate::synth::{self, Machine};
 
 fn explained(kind: &str, name: &str) -> String {
-    let finding = Finding::of_file(&recorded(kind, name), &Question::default());
-    Format::Text.render(&Report::new(&Subject::default(), &finding), false)
+    text(&recorded(kind, name), &Question::default())
+}
+
+fn text(history: &History, question: &Question) -> String {
+    Format::Text.render(&Report::new(&Subject::default(), &Finding::of_file(history, question)), false)
+}
+
+fn generated(machine: &Machine) -> String {
+    text(&generated::history(&machine.history(1)), &Question::default())
 }
 
 #[test]
@@ -42,6 +52,42 @@ fn a_parallel_retried_to_the_end_is_explained() {
 #[test]
 fn a_success_with_caught_errors_is_explained() {
     insta::assert_snapshot!(explained("succeeded", "map-catch-error-map-catch-error-output"));
+}
+
+#[test]
+fn states_in_flight_at_a_timeout_are_told() {
+    insta::assert_snapshot!(explained("localstack", "timeout-in-map"));
+}
+
+#[test]
+fn a_map_of_many_iterations_is_folded_around_what_went_wrong() {
+    insta::assert_snapshot!(generated(&synth::big_map(2_000)));
+}
+
+#[test]
+fn an_execution_that_ran_out_of_events_names_the_busiest_states() {
+    insta::assert_snapshot!(generated(&synth::endless()));
+}
+
+#[test]
+fn a_redriven_execution_is_told_as_it_ended_then_and_what_became_of_it() {
+    let failing =
+        task("Charge").fails(("Declined", "card expired")).redriven().fails(("Declined", "still expired"));
+    let machine = Machine::new(vec![pass("Prepare"), failing]).redriven();
+    let history = generated::history(&machine.history(1));
+    let first = Question { status: Some(Status::Failed), redrive_count: Some(0) };
+    insta::assert_snapshot!("its_first_end", text(&history, &first));
+    insta::assert_snapshot!("its_last_end", text(&history, &Question::default()));
+}
+
+#[test]
+fn names_that_would_steer_a_terminal_are_harmless() {
+    let inner = vec![
+        wait("<b>bold</b>\n\u{1b}[2Jclear"),
+        task("it's \"quoted\" \u{202e}desrever").fails(("E\u{7}", "c\r\nd")),
+    ];
+    let machine = Machine::new(vec![map("Zahlung prüfen 支払い", vec![vec![parallel("🙂", vec![inner])]])]);
+    insta::assert_snapshot!(generated(&machine));
 }
 
 #[test]

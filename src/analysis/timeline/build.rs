@@ -179,6 +179,12 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether a place is where a redrive tore the chain: then states that had not ended go on
+    /// without following anything of their own.
+    fn is_torn(&self, here: Place) -> bool {
+        here.inside.is_none() && here.scope == ScopeId::BODY && self.timeline.seam.is_some()
+    }
+
     /// From an instance outwards, the first that is as wanted.
     fn outwards(&self, from: Option<InstanceId>, wanted: impl Fn(&Instance) -> bool) -> Option<InstanceId> {
         let mut next = from;
@@ -263,9 +269,8 @@ impl<'a> Builder<'a> {
                     scope = self.add_scope(branch, parallel);
                 }
             }
-            Origin::After(_) => {}
             // Entered anew after a redrive: it runs where it ran before.
-            Origin::Start | Origin::Lost => {
+            Origin::Start if self.is_torn(here) => {
                 if let Some(&before) = self.latest.get(name)
                     && self.timeline.instance(before).exited.is_none()
                 {
@@ -273,6 +278,7 @@ impl<'a> Builder<'a> {
                     self.instance_mut(before).superseded = true;
                 }
             }
+            _ => {}
         }
         let id = self.add(name, state_type, scope, Some(now));
         self.entered_after.insert((event.previous_event_id, name), id);
@@ -294,7 +300,7 @@ impl<'a> Builder<'a> {
             .outwards(here.inside, open)
             .or_else(|| {
                 let latest = *self.latest.get(name)?;
-                (here.inside.is_none() && open(self.timeline.instance(latest))).then_some(latest)
+                (self.is_torn(here) && open(self.timeline.instance(latest))).then_some(latest)
             })
             .unwrap_or_else(|| self.add(name, state_type, here.scope, None));
         // A redriven state may have failed in events that could not be told to be its own.

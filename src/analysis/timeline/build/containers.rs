@@ -23,7 +23,7 @@ impl Builder<'_> {
         let again = |instance: &Instance| instance.state_type == *state_type && instance.exited.is_none();
         let id = self
             .outwards(here.inside, |instance| again(instance) && instance.given_up.is_none())
-            .or_else(|| self.outwards(self.fell, again));
+            .or_else(|| self.outwards(self.fell.filter(|_| self.is_torn(here)), again));
         let Some(id) = id else { return here };
         if let Some(inner) = here.inside.filter(|inner| *inner != id) {
             self.decided(inner, Some(id));
@@ -122,7 +122,10 @@ impl Builder<'_> {
 
     pub(super) fn map_run_began(&mut self, now: Moment, here: Place) -> Place {
         let open = |instance: &Instance| instance.state_type == StateType::Map && instance.exited.is_none();
-        let Some(id) = self.outwards(here.inside, open).or_else(|| self.outwards(self.fell, open)) else {
+        let Some(id) = self
+            .outwards(here.inside, open)
+            .or_else(|| self.outwards(self.fell.filter(|_| self.is_torn(here)), open))
+        else {
             return here;
         };
         let details = &self.events[now.index].details;

@@ -48,7 +48,7 @@ impl Builder<'_> {
     /// After a redrive, states that had not ended may be scheduled again without being entered. The
     /// one of them that made the same call is meant, if there is only one.
     fn taken_up(&mut self, now: Moment, work: Work, here: Place) -> Option<InstanceId> {
-        if work != Work::Scheduled || here.inside.is_some() {
+        if work != Work::Scheduled || !self.is_torn(here) {
             return None;
         }
         let call = call(&self.events[now.index])?;
