@@ -46,6 +46,8 @@ pub struct Analysis {
     pub root_cause: Option<RootCause>,
     /// Where the cause lies deeper: what the root cause's state ran.
     pub lead: Option<Lead>,
+    /// For a timeout or an abort: the one state in flight that ran something, and what.
+    pub waited_for: Option<(String, Lead)>,
     /// What the innermost states were doing when a timeout or an abort ended it.
     pub in_flight: Vec<InFlight>,
     /// Other states with errors, and those that fell with the failed one.
@@ -132,6 +134,7 @@ pub fn analyse_to(history: &History, end: Option<usize>) -> Analysis {
         failed_state: verdict.map(|verdict| failed_state(&timeline, history, verdict)),
         root_cause: root.map(|root| root_cause(&timeline, events, root, &caught)),
         lead: root.and_then(|root| lead(&timeline, events, root)),
+        waited_for: if open && end.is_some() { waited_for(&timeline, events, &in_flight) } else { None },
         in_flight: if open { outcome::describe(&timeline, history, &in_flight) } else { Vec::new() },
         also_failed: outcome::also_failed(&timeline, events, &cut_down),
         steps: outcome::steps(&timeline, history),
@@ -244,14 +247,6 @@ fn lead(timeline: &Timeline, events: &[HistoryEvent], root: InstanceId) -> Optio
         }
         return MapRunArn::parse(instance.map_run.as_deref()?).ok().map(Lead::MapRun);
     }
-    let runs_another = |event: &HistoryEvent| {
-        event.details.resource_type.as_deref() == Some("states")
-            && event
-                .details
-                .resource
-                .as_deref()
-                .is_some_and(|resource| resource.starts_with("startExecution.sync"))
-    };
     let scheduled = attempt.began.map(|began| &events[began.index]);
     if !runs_another(failed) && !scheduled.is_some_and(runs_another) {
         return None;
@@ -262,6 +257,31 @@ fn lead(timeline: &Timeline, events: &[HistoryEvent], root: InstanceId) -> Optio
         .flatten()
         .find_map(cause::child_execution)
         .map(Lead::Execution)
+}
+
+fn runs_another(event: &HistoryEvent) -> bool {
+    event.details.resource_type.as_deref() == Some("states")
+        && event
+            .details
+            .resource
+            .as_deref()
+            .is_some_and(|resource| resource.starts_with("startExecution.sync"))
+}
+
+/// The one of the states in flight that ran another execution.
+fn waited_for(
+    timeline: &Timeline,
+    events: &[HistoryEvent],
+    in_flight: &[InstanceId],
+) -> Option<(String, Lead)> {
+    let mut waiting = in_flight.iter().filter_map(|id| {
+        let instance = timeline.instance(*id);
+        let attempt = instance.attempts.last().filter(|attempt| attempt.ended.is_none())?;
+        let submitted = &events[attempt.submitted?.index];
+        let child = cause::child_execution(submitted.details.output.as_deref()?)?;
+        runs_another(submitted).then(|| (instance.name.to_string(), Lead::Execution(child)))
+    });
+    waiting.next().filter(|_| waiting.next().is_none())
 }
 
 fn busiest(timeline: &Timeline) -> Vec<Busy> {

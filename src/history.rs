@@ -10,6 +10,7 @@ pub mod limiter;
 pub mod patient;
 pub mod read;
 pub mod sfn;
+mod thrift;
 
 use jiff::Timestamp;
 
@@ -18,6 +19,7 @@ pub use read::{
     Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
     ReadClass, ReadError,
 };
+pub use thrift::Thrift;
 
 /// How an execution stands or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]

@@ -125,7 +125,8 @@ impl Finding {
         let analysis = analyse(history, question);
         let reading =
             Reading { events: history.events().len(), complete: history.is_complete(), ..Reading::default() };
-        let arn = match &analysis.lead {
+        let lead = analysis.lead.as_ref().or(analysis.waited_for.as_ref().map(|(_, lead)| lead));
+        let arn = match lead {
             Some(Lead::Execution(execution)) => Some(execution.to_string()),
             Some(Lead::MapRun(map_run)) => Some(map_run.to_string()),
             None => None,

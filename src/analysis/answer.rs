@@ -72,7 +72,7 @@ pub struct FailedAttempt {
 }
 
 /// The deepest cause that is known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RootCause {
     /// The execution it lies in; `None` for a history without an ARN.
     pub execution_arn: Option<String>,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Unread;
 use super::calls::{BUDGET, Calls};
 use super::newest::{self, Read, Wanted};
-use crate::analysis::answer::{Hop, HopKind, RootCause};
+use crate::analysis::answer::{Hop, HopKind, InFlight, RootCause};
 use crate::analysis::{Analysis, Lead, analyse_to, named_state};
 use crate::arn::{ExecutionArn, MapRunArn, Workflow};
 use crate::history::{ReadClass, ReadError, Status};
@@ -27,14 +27,17 @@ pub(super) struct Deepest {
 struct Child {
     root_cause: RootCause,
     lead: Option<Lead>,
+    /// Whether it ended by itself, and was not stopped because what waited for it had ended.
+    ended_itself: bool,
+    /// What was in flight in it, in words.
+    in_flight: Option<String>,
 }
 
 /// Follows an execution's root cause down as far as it goes. What cannot be read is named, and the
 /// cause stays what the execution above said.
 pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, analysis: &Analysis) -> Deepest {
     let mut down = Deepest { root_cause: None, unread: Vec::new(), notes: Vec::new() };
-    let Some(own) = &analysis.root_cause else { return down };
-    let mut here = Child { root_cause: within(own.clone(), execution), lead: analysis.lead.clone() };
+    let Some(mut here) = start(execution, analysis) else { return down };
     let mut seen = HashSet::from([execution.to_string()]);
     for depth in 0.. {
         let Some(lead) = here.lead.take() else { break };
@@ -49,15 +52,32 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
             }
         };
         match below {
-            Ok(child) => here = here.into_below(how, &lead, child),
+            Ok(child) => {
+                down.notes.extend(child.in_flight.clone());
+                here = here.into_below(how, &lead, child);
+            }
             Err(why) => {
                 down.unread.push(unread(&lead, why));
                 break;
             }
         }
     }
-    down.root_cause = Some(here.root_cause);
+    down.root_cause = here.ended_itself.then_some(here.root_cause);
     down
+}
+
+/// Where the way down begins: at the root cause inside the execution, or where it timed out or was
+/// stopped, at what it waited for. That only explains it if it ended by itself.
+fn start(execution: &ExecutionArn, analysis: &Analysis) -> Option<Child> {
+    let (root_cause, lead, ended_itself) = match (&analysis.root_cause, &analysis.waited_for) {
+        (Some(own), _) => (own.clone(), analysis.lead.clone(), true),
+        (None, Some((state, lead))) => {
+            let waiting = RootCause { state: Some(state.clone()), ..RootCause::default() };
+            (waiting, Some(lead.clone()), false)
+        }
+        (None, None) => return None,
+    };
+    Some(Child { root_cause: within(root_cause, execution), lead, ended_itself, in_flight: None })
 }
 
 impl Child {
@@ -72,6 +92,7 @@ impl Child {
         });
         via.append(&mut below.root_cause.via);
         below.root_cause.via = via;
+        below.ended_itself |= self.ended_itself;
         below
     }
 }
@@ -138,13 +159,23 @@ async fn nested(
     }
     let analysis = analyse_to(&history, end);
     let root_cause = analysis.root_cause.unwrap_or_else(|| RootCause {
-        execution_arn: None,
-        state: None,
         error: analysis.failure.error,
         cause: analysis.failure.cause,
-        via: Vec::new(),
+        ..RootCause::default()
     });
-    Ok(Child { root_cause: within(root_cause, execution), lead: analysis.lead })
+    Ok(Child {
+        root_cause: within(root_cause, execution),
+        lead: analysis.lead,
+        ended_itself: matches!(analysis.status, Status::Failed | Status::TimedOut),
+        in_flight: in_flight(execution, &analysis.in_flight),
+    })
+}
+
+fn in_flight(execution: &ExecutionArn, states: &[InFlight]) -> Option<String> {
+    let names: Vec<&str> = states.iter().take(5).map(|state| state.name.as_str()).collect();
+    let more = states.len().checked_sub(names.len()).filter(|more| *more > 0);
+    let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+    (!names.is_empty()).then(|| format!("In flight in {execution} at its end: {}{more}.", names.join(", ")))
 }
 
 /// An execution without a history to read: the children of a Map run may be Express executions,
@@ -165,7 +196,7 @@ async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Ch
         cause: description.cause,
         via: Vec::new(),
     };
-    Ok(Child { root_cause, lead: None })
+    Ok(Child { root_cause, lead: None, ended_itself: true, in_flight: None })
 }
 
 /// The newest of a Map run's failed children whose cause can be told. The run failed with it, or

@@ -9,7 +9,7 @@ use super::{Question, find_end};
 use crate::analysis::enough::{Missing, missing};
 use crate::arn::ExecutionArn;
 use crate::history::{
-    EventType, ExecutionDescription, History, HistoryEvent, PageRequest, ReadError, Status,
+    EventType, ExecutionDescription, History, HistoryEvent, PageRequest, ReadError, Status, Thrift,
 };
 
 /// The most events that Step Functions gives on a page.
@@ -43,14 +43,18 @@ enum Seen {
 }
 
 /// Newest events, in descending order of their ids.
-struct Newest(Vec<HistoryEvent>);
+#[derive(Default)]
+struct Newest {
+    events: Vec<HistoryEvent>,
+    thrift: Thrift,
+}
 
 pub(super) async fn read(
     calls: &mut Calls<'_>,
     execution: &ExecutionArn,
     wanted: Wanted,
 ) -> Result<Read, ReadError> {
-    let mut newest = Newest(Vec::new());
+    let mut newest = Newest::default();
     let mut token = newest.next_page(calls, execution, None).await?;
     if token.is_none() {
         return Ok(whole(newest, wanted));
@@ -76,10 +80,10 @@ pub(super) async fn read(
     }
     let input = description.and_then(|description| description.input);
     let end = match newest.seen(wanted, redrives) {
-        Seen::At(at) => Some(newest.0[at].id),
+        Seen::At(at) => Some(newest.events[at].id),
         Seen::NotThere | Seen::Older => None,
     };
-    let mut history = History::newest(newest.0);
+    let mut history = History::newest(newest.events);
     if calls.budget_hit {
         let events = history.events().len();
         history = history
@@ -99,7 +103,7 @@ async fn describe(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Option<Exe
 }
 
 fn whole(newest: Newest, wanted: Wanted) -> Read {
-    let history = History::whole(newest.0);
+    let history = History::whole(newest.events);
     let end = match wanted {
         Wanted::Asked(question) => find_end(&history, &question),
         Wanted::LastFailure => history.events().iter().rposition(is_failure),
@@ -122,7 +126,12 @@ impl Newest {
         calls.made += 1;
         let request = PageRequest { newest_first: true, max_results: PAGE, token };
         let page = calls.reader.history_page(execution, &request).await?;
-        self.0.extend(page.events);
+        for mut event in page.events {
+            if self.events.last().is_none_or(|newer| newer.id > event.id) {
+                self.thrift.take(&mut event);
+            }
+            self.events.push(event);
+        }
         Ok(page.next_token)
     }
 
@@ -137,7 +146,7 @@ impl Newest {
         while token.is_some() && calls.may_go_on() {
             token = self.next_page(calls, execution, token).await?;
             if let Missing::Event(id) = missing
-                && self.0.last().is_some_and(|oldest| oldest.id <= id)
+                && self.events.last().is_some_and(|oldest| oldest.id <= id)
             {
                 break;
             }
@@ -148,35 +157,37 @@ impl Newest {
     /// What the answer lacks.
     fn lacks(&self, wanted: Wanted, redrives: Option<u32>) -> Option<Missing> {
         // Some stand-ins for AWS know no order but the oldest first.
-        if !self.0.is_sorted_by(|newer, older| newer.id > older.id) {
+        if !self.events.is_sorted_by(|newer, older| newer.id > older.id) {
             return Some(Missing::Everything);
         }
         match self.seen(wanted, redrives) {
             Seen::NotThere => None,
             Seen::Older => Some(Missing::Event(i64::MAX)),
-            Seen::At(at) => missing(&self.0[at], &|id| self.get(id)).err(),
+            Seen::At(at) => missing(&self.events[at], &|id| self.get(id)).err(),
         }
     }
 
     fn get(&self, id: i64) -> Option<&HistoryEvent> {
-        let at = self.0.binary_search_by(|event| id.cmp(&event.id)).ok()?;
-        Some(&self.0[at])
+        let at = self.events.binary_search_by(|event| id.cmp(&event.id)).ok()?;
+        Some(&self.events[at])
     }
 
     fn seen(&self, wanted: Wanted, redrives: Option<u32>) -> Seen {
         let question = match wanted {
             Wanted::Asked(question) => question,
-            Wanted::LastFailure => return self.0.iter().position(is_failure).map_or(Seen::Older, Seen::At),
+            Wanted::LastFailure => {
+                return self.events.iter().position(is_failure).map_or(Seen::Older, Seen::At);
+            }
         };
         let as_asked = |event: &HistoryEvent| {
             let end = event.event_type.end();
             end.is_some() && question.status.is_none_or(|status| end == Some(status))
         };
         let Some(count) = question.redrive_count else {
-            return self.0.iter().position(as_asked).map_or(Seen::Older, Seen::At);
+            return self.events.iter().position(as_asked).map_or(Seen::Older, Seen::At);
         };
         let Some(mut run) = redrives else { return Seen::Older };
-        for (at, event) in self.0.iter().enumerate() {
+        for (at, event) in self.events.iter().enumerate() {
             let is_end = event.event_type.end().is_some();
             if run < count || (run == count && is_end) {
                 return if run == count && as_asked(event) { Seen::At(at) } else { Seen::NotThere };

@@ -182,6 +182,24 @@ async fn a_child_that_timed_out_is_the_root_cause_without_a_state() {
 }
 
 #[tokio::test]
+async fn what_a_timed_out_execution_waited_for_explains_it_if_it_ended_by_itself() {
+    let stub = StepFunctions::start().await;
+    let (above, below) = (execution_arn("shop", "above"), execution_arn("shop", "below"));
+    add(&stub, &above, &Machine::new(vec![child("Nest", &below).stops(Phase::Submitted)]).times_out());
+
+    add(&stub, &below, &Machine::new(vec![task("Poll").stops(Phase::Started)]).stopped(None));
+    let finding = investigated(&stub, &above).await;
+    assert_eq!(finding.root_cause, None);
+    assert_eq!(finding.analysis.in_flight[0].name, "Nest");
+    assert_eq!(finding.analysis.notes, [format!("In flight in {below} at its end: Poll.")]);
+
+    add(&stub, &below, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
+    let root = investigated(&stub, &above).await.root_cause.unwrap();
+    assert_eq!((root.state.as_deref(), root.error.as_deref()), (Some("Charge"), Some("Declined")));
+    assert_eq!(root.via[0].state.as_deref(), Some("Nest"));
+}
+
+#[tokio::test]
 async fn a_failed_map_run_is_followed_into_three_of_its_failed_children() {
     let stub = StepFunctions::start().await;
     let arn = execution_arn("shop", "map");

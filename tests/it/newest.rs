@@ -75,10 +75,12 @@ impl ExecutionReader for Pages {
     }
 
     async fn describe_map_run(&self, map_run: &MapRunArn) -> Result<MapRunDescription, ReadError> {
+        self.count("DescribeMapRun");
         Self::not_there("DescribeMapRun", map_run.as_str())
     }
 
     async fn children(&self, map_run: &MapRunArn, _: Status, _: u32) -> Result<Vec<ExecutionArn>, ReadError> {
+        self.count("ListExecutions");
         Self::not_there("ListExecutions", map_run.as_str())
     }
 }
@@ -116,7 +118,13 @@ async fn compare(history: &History, question: Question, page: usize) -> [usize; 
     let reader = Pages::of(history, page);
     let finding = read(&reader, question).await;
     assert_eq!(answer(&finding), whole(history, &question), "pages of {page}");
-    assert!(finding.reading.calls as usize >= reader.made());
+    assert_eq!(finding.reading.calls as usize, reader.made());
+    if finding.reading.complete {
+        let (part, whole) = (&finding.analysis, analyse(history, &question));
+        assert_eq!(part.steps, whole.steps);
+        assert_eq!(part.in_flight, whole.in_flight);
+        assert_eq!(part.also_failed, whole.also_failed);
+    }
     let events = history.events().len();
     [reader.made(), events.div_ceil(page), finding.reading.events, events]
 }
@@ -172,6 +180,16 @@ async fn long_histories_give_the_same_answer_from_few_pages() {
         println!("{what}: {calls} calls instead of {all_calls}, {events} events instead of {all_events}");
         assert!(calls <= most, "{what}: {calls} calls");
     }
+}
+
+#[tokio::test]
+async fn a_history_of_too_many_pages_is_read_as_far_as_the_budget_goes() {
+    let history = generated::history(&synth::big_map(2_000).history(1));
+    let reader = Pages::of(&history, 5);
+    let finding = read(&reader, Question { status: Some(Status::Failed), redrive_count: None }).await;
+    assert_eq!((reader.made(), finding.reading.calls), (100, 100));
+    assert!(finding.reading.budget_hit && !finding.reading.complete);
+    assert_eq!(finding.analysis.notes, ["Only the newest 500 events were read: 100 calls had been made."]);
 }
 
 #[tokio::test]
