@@ -21,6 +21,7 @@
 //! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
 //! | [`outcome`] | what becomes of the message |
 //! | [`retry`] | how long to wait before trying again |
+//! | [`failpoint`] | where tests may crash the process; empty in what is released |
 
 pub mod analysis;
 pub mod arn;
@@ -28,6 +29,7 @@ pub mod breaker;
 pub mod cli;
 pub mod config;
 pub mod event;
+pub mod failpoint;
 pub mod history;
 pub mod investigation;
 pub mod notify;

@@ -20,6 +20,7 @@ use crate::arn::{Workflow, base_state_machine, is_map_run_child};
 use crate::breaker::{Breaker, Breakers, Probe};
 use crate::config::MapRunChildren;
 use crate::event::{self, FailureKey, StatusChange};
+use crate::failpoint::{Point, reach};
 use crate::history::patient::PatientReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
@@ -113,6 +114,7 @@ impl Desk {
     pub async fn handle(&self, body: &str, receipt: Receipt) -> Outcome {
         // A batch may hold both: what was understood is told before the rest is dead-lettered.
         let (changes, fault) = event::parse_some(body);
+        reach(Point::Parsed).await;
         let mut outcome = fault.map(Outcome::from);
         for change in &changes {
             Span::current().record("execution.arn", change.execution.as_str());
@@ -219,7 +221,10 @@ impl Desk {
         let mut probing = None;
         loop {
             match investigate(&self.reader, &asked).await {
-                Ok(finding) => return Ok(Report::new(&subject, &finding)),
+                Ok(finding) => {
+                    reach(Point::Analysed).await;
+                    return Ok(Report::new(&subject, &finding));
+                }
                 Err(InvestigationError::Read(error)) => match Unread::from_error(&error, receipt.last) {
                     Unread::Degrade(reason) => return degraded(reason),
                     Unread::Later(outcome) => {
@@ -251,8 +256,10 @@ impl Desk {
         let mut probing = None;
         let mut attempt = 0_u32;
         loop {
+            reach(Point::NotificationSending(route.audience)).await;
             let error = match route.notifier.notify(notification).await {
                 Ok(()) => {
+                    reach(Point::NotificationAnswered(route.audience)).await;
                     breaker.passed();
                     let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
                     answered.put(notification.idempotency_key.clone(), ());

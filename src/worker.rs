@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, debug, error, error_span, info, warn};
 
+use crate::failpoint::{Point, reach};
 use crate::outcome::Outcome;
 use crate::process::{Desk, Receipt};
 use crate::queue::dead_letter::Reason;
@@ -224,6 +225,7 @@ impl Worker {
         warn!(stage, reason = why, error, "this message can never pass; sending it to the dead-letter queue");
         let letter = DeadLetter::new(message, reason, now_ms());
         let mut pauses = Policy::SETTLE.start();
+        reach(Point::DeadLetterSending).await;
         while let Err(error) = self.queue.dead_letter(url, &letter).await {
             if !pauses.wait(None).await {
                 error!(
@@ -236,6 +238,7 @@ impl Worker {
                     .await;
             }
         }
+        reach(Point::DeadLetterAnswered).await;
         self.settler.delete(message.receipt.clone()).await
     }
 }

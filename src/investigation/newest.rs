@@ -8,6 +8,7 @@ use super::calls::{BUDGET, Calls};
 use super::{Question, find_end};
 use crate::analysis::enough::{Missing, missing};
 use crate::arn::ExecutionArn;
+use crate::failpoint::{Point, reach};
 use crate::history::{
     EventType, ExecutionDescription, History, HistoryEvent, PageRequest, ReadError, Status, Thrift,
 };
@@ -126,6 +127,7 @@ impl Newest {
         calls.made += 1;
         let request = PageRequest { newest_first: true, max_results: PAGE, token };
         let page = calls.reader.history_page(execution, &request).await?;
+        reach(Point::page(request.token.is_none())).await;
         for mut event in page.events {
             if self.events.last().is_none_or(|newer| newer.id > event.id) {
                 self.thrift.take(&mut event);

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{LONGEST_LEASE, MOST_ENTRIES, Message, Queue, ReceiptHandle};
+use crate::failpoint::{Point, reach};
 use crate::telemetry::chain;
 
 /// The margin kept to SQS's twelve hours, which it counts by its own clock.
@@ -180,7 +181,9 @@ impl Leases {
         }
         // SQS counts from when it handles the call, which is no earlier than now.
         let asked_at = Instant::now();
+        reach(Point::RenewalSending).await;
         let answer = self.queue.change_visibility(&renewal.changes).await;
+        reach(Point::RenewalAnswered).await;
         let mut table = self.table();
         match answer {
             Ok(results) => {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{EntryError, EntryResults, MOST_ENTRIES, Queue, QueueError, ReceiptHandle};
+use crate::failpoint::{Point, reach};
 use crate::retry::Policy;
 use crate::telemetry::chain;
 
@@ -54,11 +55,21 @@ impl Settler {
         let deleting = queue.clone();
         tokio::spawn(gather(delete_jobs, move |receipts: Vec<ReceiptHandle>| {
             let queue = deleting.clone();
-            async move { queue.delete(&receipts).await }
+            async move {
+                reach(Point::DeleteSending).await;
+                let answer = queue.delete(&receipts).await;
+                reach(Point::DeleteAnswered).await;
+                answer
+            }
         }));
         tokio::spawn(gather(change_jobs, move |changes: Vec<(ReceiptHandle, Duration)>| {
             let queue = queue.clone();
-            async move { queue.change_visibility(&changes).await }
+            async move {
+                reach(Point::GiveBackSending).await;
+                let answer = queue.change_visibility(&changes).await;
+                reach(Point::GiveBackAnswered).await;
+                answer
+            }
         }));
         Self { deletes, changes }
     }
@@ -68,6 +79,7 @@ impl Settler {
     /// # Errors
     /// When the message may still be on the queue.
     pub async fn delete(&self, receipt: ReceiptHandle) -> Result<(), SettleError> {
+        reach(Point::DeleteQueued).await;
         settle(&self.deletes, receipt).await
     }
 

@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use super::Worker;
 use crate::breaker::Admission;
+use crate::failpoint::{Point, reach};
 use crate::queue::{MOST_ENTRIES, Message, QueueError};
 use crate::retry::{Pauses, Policy};
 use crate::telemetry::chain;
@@ -175,6 +176,7 @@ impl Worker {
         polls.spawn(async move {
             // A message on trial needs no place: those in hand may be waiting for what it finds out.
             let result = queue.receive(places.len().max(1), wait).await;
+            reach(Point::Received).await;
             Polled { result, places, trial }
         });
     }

@@ -1,0 +1,108 @@
+//! Places where a test may have the process crash, stop, panic or hang.
+//!
+//! Only with the cargo feature `failpoints`, and then only where `MISSTEP_FAILPOINT` says so, as in
+//! `delete-answered=kill`. Without the feature [`reach`] does nothing, and a build holds no trace of
+//! the rest; `tests/it/crash.rs` holds that.
+
+#[cfg(feature = "failpoints")]
+mod armed;
+
+#[cfg(feature = "failpoints")]
+pub use armed::{VARIABLE, reach};
+
+use crate::notify::Audience;
+
+/// A step in a message's life. `…Sending` is just before a call is made, `…Answered` is when its
+/// effect is there and nothing here has taken note of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Point {
+    /// A poll came back, and its messages are in nobody's hands yet.
+    Received,
+    /// A body was understood.
+    Parsed,
+    /// The newest page of a history was read.
+    NewestPage,
+    /// An older page of a history was read.
+    OlderPage,
+    /// The finding is there.
+    Analysed,
+    /// A notification is about to go out.
+    NotificationSending(Audience),
+    /// A notification was taken.
+    NotificationAnswered(Audience),
+    /// A message is to be deleted.
+    DeleteQueued,
+    /// A batch of deletes is about to go out.
+    DeleteSending,
+    /// A batch of deletes was answered.
+    DeleteAnswered,
+    /// A message is about to go to the dead-letter queue.
+    DeadLetterSending,
+    /// The dead-letter queue has taken a message, and the original is still there.
+    DeadLetterAnswered,
+    /// A batch of messages is about to be given back.
+    GiveBackSending,
+    /// A batch of messages was given back.
+    GiveBackAnswered,
+    /// Leases are about to be renewed.
+    RenewalSending,
+    /// Leases were renewed.
+    RenewalAnswered,
+}
+
+impl Point {
+    /// All of them, in the order in which a message comes by.
+    pub const ALL: [Self; 18] = [
+        Self::Received,
+        Self::Parsed,
+        Self::NewestPage,
+        Self::OlderPage,
+        Self::Analysed,
+        Self::NotificationSending(Audience::Developers),
+        Self::NotificationSending(Audience::CustomerAssist),
+        Self::NotificationAnswered(Audience::Developers),
+        Self::NotificationAnswered(Audience::CustomerAssist),
+        Self::DeleteQueued,
+        Self::DeleteSending,
+        Self::DeleteAnswered,
+        Self::DeadLetterSending,
+        Self::DeadLetterAnswered,
+        Self::GiveBackSending,
+        Self::GiveBackAnswered,
+        Self::RenewalSending,
+        Self::RenewalAnswered,
+    ];
+
+    /// The point at a page of a history.
+    pub fn page(is_newest: bool) -> Self {
+        if is_newest { Self::NewestPage } else { Self::OlderPage }
+    }
+
+    /// The name in `MISSTEP_FAILPOINT`, in logs and in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Parsed => "parsed",
+            Self::NewestPage => "newest-page",
+            Self::OlderPage => "older-page",
+            Self::Analysed => "analysed",
+            Self::NotificationSending(Audience::Developers) => "notification-sending-developers",
+            Self::NotificationSending(Audience::CustomerAssist) => "notification-sending-customer-assist",
+            Self::NotificationAnswered(Audience::Developers) => "notification-answered-developers",
+            Self::NotificationAnswered(Audience::CustomerAssist) => "notification-answered-customer-assist",
+            Self::DeleteQueued => "delete-queued",
+            Self::DeleteSending => "delete-sending",
+            Self::DeleteAnswered => "delete-answered",
+            Self::DeadLetterSending => "dead-letter-sending",
+            Self::DeadLetterAnswered => "dead-letter-answered",
+            Self::GiveBackSending => "give-back-sending",
+            Self::GiveBackAnswered => "give-back-answered",
+            Self::RenewalSending => "renewal-sending",
+            Self::RenewalAnswered => "renewal-answered",
+        }
+    }
+}
+
+/// Says that a point was reached.
+#[cfg(not(feature = "failpoints"))]
+pub async fn reach(_point: Point) {}
