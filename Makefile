@@ -3,10 +3,10 @@
 PYTHON ?= python3
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 
-.PHONY: help demo test check build clean python
+.PHONY: help demo test crash-matrix check build clean python
 
 help: ## lists these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build python ## shows misstep at work: state machines fail on LocalStack, people are told
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" localstack/demo.py'
@@ -14,11 +14,16 @@ demo: build python ## shows misstep at work: state machines fail on LocalStack, 
 test: python ## runs all tests, those against LocalStack included
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
 	$(LOCALSTACK) cargo test --locked --all-targets
+	cargo test --locked --features failpoints --test it crash::
 	cargo test --locked --doc
+
+crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.md
+	CRASH_MATRIX=docs/crash-matrix.md cargo test --locked --features failpoints --test it crash:: -- --nocapture
 
 check: ## formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --locked --features failpoints -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 build: ## builds target/debug/misstep

@@ -5,6 +5,7 @@
 //! | [`channel`] | the notification API over real sockets |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
+//! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
@@ -34,6 +35,7 @@
 mod channel;
 mod cli;
 mod clients;
+mod crash;
 mod descent;
 mod desk;
 mod generated;

@@ -27,6 +27,8 @@ struct Known {
     map_runs: HashMap<String, MapRun>,
     /// What each page token stands for.
     tokens: HashMap<String, Page>,
+    /// The most that a page holds, whatever is asked for.
+    largest_page: Option<usize>,
 }
 
 #[derive(Default)]
@@ -105,6 +107,11 @@ impl StepFunctions {
             _ => panic!("{arn} is not known"),
         };
         description.extend(object(changes));
+    }
+
+    /// Pages hold no more than this from now on, as AWS's do where events are large.
+    pub(crate) fn limit_pages(&self, events: usize) {
+        self.known().largest_page = Some(events);
     }
 
     /// The next so many readings of a history begin before its end was written: their first page
@@ -248,6 +255,7 @@ impl Known {
                 return Err(Refusal::new(400, "ValidationException", message));
             }
         };
+        let page = page.min(self.largest_page.unwrap_or(page));
         let Some(token) = arguments["nextToken"].as_str() else { return Ok((0, page)) };
         let known = self.tokens.get(token).filter(|page| page.of == of && page.arguments == rest(arguments));
         let known =

@@ -272,3 +272,12 @@ async fn the_network_fails_as_planned() {
     gate.send(()).unwrap();
     assert!(waiting.await.unwrap().is_ok());
 }
+
+#[tokio::test]
+async fn pages_can_be_kept_short() {
+    let (stub, _) = with_history(&Machine::new(vec![pass("A")])).await;
+    stub.limit_pages(2);
+    let page = stub.client().get_execution_history().execution_arn(arn()).max_results(1_000).send();
+    let page = page.await.unwrap();
+    assert_eq!((page.events.len(), page.next_token.is_some()), (2, true));
+}

@@ -1,0 +1,187 @@
+//! What surrounds the worker in one cell, and the worker as a process.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use crate::receiver::{Received, Receiver};
+use crate::stub::sfn::StepFunctions;
+use crate::stub::{self, sqs::Sqs};
+
+/// How long anything is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often what is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Short, so that what a dead process had in hand is soon back.
+const VISIBILITY: Duration = Duration::from_secs(3);
+
+/// Who is told, by the names that the notification API knows.
+pub(super) const AUDIENCES: [&str; 2] = ["INTERNAL_ENQUIRY_ERROR", "ASSESTIVE_ENQUIRY_ERROR"];
+
+/// A queue with its dead-letter queue, Step Functions, and a notification API.
+pub(super) struct World {
+    pub(super) sqs: Sqs,
+    pub(super) receiver: Receiver,
+    sfn: StepFunctions,
+    queue_url: String,
+    /// The idempotency keys of notifications that were refused.
+    refused: Arc<Mutex<Vec<String>>>,
+}
+
+/// A notification as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Told {
+    pub(super) execution: String,
+    pub(super) audience: String,
+    pub(super) key: String,
+}
+
+/// A worker as a process.
+pub(super) struct Worker {
+    child: Child,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl World {
+    /// With so many failures on the queue, whose histories have two pages.
+    pub(super) async fn start(failures: usize) -> Self {
+        let (sqs, sfn, receiver) = tokio::join!(Sqs::start(), StepFunctions::start(), Receiver::start());
+        sqs.queue("dead", Duration::from_secs(30));
+        let queue_url = sqs.queue("failures", VISIBILITY);
+        sqs.dead_letters("failures", "dead", 1_000);
+        let history: Value =
+            serde_json::from_str(include_str!("../../fixtures/histories/failed/no-such-function.json"))
+                .unwrap();
+        let events = history["events"].as_array().unwrap();
+        sfn.limit_pages(events.len() / 2);
+        for number in 0..failures {
+            sfn.add(&execution(number), events);
+            sqs.send("failures", &crate::guarantee::failure(number));
+        }
+        Self { sqs, receiver, sfn, queue_url, refused: Arc::default() }
+    }
+
+    /// Starts a worker, with a failpoint or without.
+    pub(super) fn worker(&self, failpoint: Option<&str>) -> Worker {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
+        command.arg("work").env_clear().kill_on_drop(true);
+        command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+        command.envs(stub::environment("AWS_ENDPOINT_URL_SQS", self.sqs.url()));
+        command.envs([
+            ("PATH", "/usr/bin:/bin"),
+            ("AWS_ENDPOINT_URL_SFN", self.sfn.url()),
+            ("MISSTEP_QUEUE_URL", &self.queue_url),
+            ("MISSTEP_NOTIFICATION_API", &self.receiver.url),
+            ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
+            ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+            ("MISSTEP_POLL_WAIT_SECS", "1"),
+            ("MISSTEP_HISTORY_RATE", "off"),
+            ("MISSTEP_ADMIN_ADDR", "off"),
+        ]);
+        command.envs(failpoint.map(|failpoint| (super::VARIABLE, failpoint)));
+        Worker { child: command.spawn().unwrap(), log, _folder: folder }
+    }
+
+    /// Until the receiver is told otherwise, the developers' notifications of all failures but the
+    /// first are refused as if the route were misconfigured.
+    pub(super) fn refuse_developers(&self) {
+        let refused = self.refused.clone();
+        let applies = move |received: &Received| {
+            let told = Told::of(received);
+            let is_refused = told.audience == AUDIENCES[0] && told.execution != execution(0);
+            if is_refused {
+                refused.lock().unwrap().push(told.key);
+            }
+            is_refused
+        };
+        self.receiver.always_when(applies, 401);
+    }
+
+    /// The notifications that came and were not refused, sorted.
+    pub(super) fn told(&self) -> Vec<Told> {
+        let mut refused = self.refused.lock().unwrap().clone();
+        let mut told: Vec<Told> = self.receiver.received().iter().map(Told::of).collect();
+        // Of a key, those that were refused came first.
+        told.retain(|told| match refused.iter().position(|key| *key == told.key) {
+            Some(at) => {
+                refused.swap_remove(at);
+                false
+            }
+            None => true,
+        });
+        told.sort();
+        told
+    }
+
+    /// Waits until nothing is left on the queue, in flight or not.
+    pub(super) async fn wait_until_empty(&self, worker: &Worker) {
+        let is_empty = || self.sqs.messages("failures").is_empty();
+        if !wait_until(is_empty).await {
+            panic!("the queue still holds {:#?}:\n{}", self.sqs.messages("failures"), worker.log());
+        }
+    }
+}
+
+impl Told {
+    fn of(received: &Received) -> Self {
+        let body = received.json();
+        assert!(body["data"]["analysis"]["degraded"].is_null(), "{body}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Self {
+            execution: text(&body["data"]["event_info"]["execution_arn"]),
+            audience: text(&body["emailType"]),
+            key: received.header("idempotency-key").unwrap().to_owned(),
+        }
+    }
+}
+
+impl Worker {
+    /// Waits until a text stands in the log.
+    pub(super) async fn wait_for_log(&self, text: &str) {
+        assert!(wait_until(|| self.log().contains(text)).await, "{text} was never logged:\n{}", self.log());
+    }
+
+    /// Asks it to stop and returns how it ended.
+    pub(super) async fn stop(&mut self) -> ExitStatus {
+        let pid = self.child.id().unwrap_or_else(|| panic!("it has ended:\n{}", self.log())).to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        self.ended().await
+    }
+
+    /// Waits for its end.
+    pub(super) async fn ended(&mut self) -> ExitStatus {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        status.unwrap_or_else(|_| panic!("it does not end:\n{}", self.log())).unwrap()
+    }
+
+    pub(super) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
+    }
+}
+
+/// The ARN of one of the executions.
+pub(super) fn execution(number: usize) -> String {
+    format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}")
+}
+
+async fn wait_until(holds: impl Fn() -> bool) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        if Instant::now() > until {
+            return false;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    true
+}
