@@ -25,8 +25,9 @@ and nothing was in flight after an orderly stop, but for what had been given bac
 A cell says how many notifications arrived, and how many of these were duplicates (in brackets, if
 any; with the `Idempotency-Key` of the first, always). Duplicates come from a process that ended or
 panicked between a notification and its delete, and from one that gave a message back with one of its
-audiences told: the next process does not know of it. The two `dead-letter` rows have a message more
-that can never pass, and say how many copies of it the dead-letter queue got.
+audiences told: the next process does not know of it. Whose notifications crossed the crash varies
+from run to run. The two `dead-letter` rows have a message more that can never pass, and say how many
+copies of it the dead-letter queue got: a second one where the message came back before its delete.
 
 `…-sending` is just before a call, `…-answered` is when its effect is there and the worker has not
 taken note of it. In the `give-back` rows notifications were refused for a while, in the `renewal`
