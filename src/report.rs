@@ -1,6 +1,7 @@
 //! The finding as people and programs get it: the `data` of a notification.
 
 pub mod format;
+pub mod html;
 pub mod markdown;
 mod outline;
 mod payload;

@@ -1,6 +1,6 @@
 //! The forms that a report can be asked for in.
 
-use super::{Report, markdown, text};
+use super::{Report, html, markdown, text};
 
 /// A form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,11 +11,13 @@ pub enum Format {
     Json,
     /// For a ticket or a chat.
     Markdown,
+    /// A page of its own, with the timeline drawn.
+    Html,
 }
 
 impl Format {
     /// The names that [`Format::parse`] takes.
-    pub const NAMES: [&str; 3] = ["text", "json", "markdown"];
+    pub const NAMES: [&str; 4] = ["text", "json", "markdown", "html"];
 
     /// Reads a name.
     pub fn parse(name: &str) -> Option<Self> {
@@ -23,6 +25,7 @@ impl Format {
             "text" => Some(Self::Text),
             "json" => Some(Self::Json),
             "markdown" => Some(Self::Markdown),
+            "html" => Some(Self::Html),
             _ => None,
         }
     }
@@ -32,6 +35,7 @@ impl Format {
         match self {
             Self::Text => text::render(report, colour),
             Self::Markdown => markdown::render(report),
+            Self::Html => html::render(report),
             Self::Json => {
                 let mut json = serde_json::to_string_pretty(report).expect("a report has only text keys");
                 json.push('\n');

@@ -11,7 +11,7 @@ use super::payload::{self, Payload};
 use super::value::{grouped, short};
 use super::wording::{self, MESSAGE, Part, Sentence};
 use super::{text, value};
-use escape::{address, cell, code, fenced, prose};
+use escape::{cell, code, fenced, prose};
 
 /// Characters of an input or a cause.
 const PAYLOAD: usize = 1_500;
@@ -30,11 +30,7 @@ pub fn render(report: &Report) -> String {
     let mut blocks = head(report);
     blocks.extend(way_down(report));
     blocks.extend(attempts(report));
-    blocks.extend(cause(report));
-    for (title, input) in wording::inputs(report) {
-        blocks.push(format!("### {}", marked(&title)));
-        blocks.push(block(payload::readable(input)));
-    }
+    blocks.extend(payloads(report));
     blocks.extend(in_flight(report));
     blocks.extend(also_failed(report));
     let timeline = text::timeline(report, TIMELINE);
@@ -65,7 +61,9 @@ fn head(report: &Report) -> Vec<String> {
     if !facts.is_empty() {
         blocks.push(facts.join(" "));
     }
-    blocks.extend(wording::console(report).map(|page| format!("[AWS console](<{}>)", address(page))));
+    blocks.extend(
+        wording::console(report).map(|page| format!("[AWS console](<{}>)", page.replace('&', "&amp;"))),
+    );
     blocks.extend(wording::grounds(report).iter().map(|(_, ground)| format!("_{}_", marked(ground))));
     blocks
 }
@@ -83,7 +81,7 @@ fn way_down(report: &Report) -> Vec<String> {
 
 fn attempts(report: &Report) -> Vec<String> {
     let Some((hidden, tries)) = wording::tries(report, LISTED) else { return Vec::new() };
-    let mut table = "| # | began | took | after | error |\n|--:|---|--:|--:|---|".to_owned();
+    let mut table = "| # | began | took | waited | error |\n|--:|---|--:|--:|---|".to_owned();
     if hidden > 0 {
         table.push_str(&format!("\n| | … {} earlier ones | | | |", grouped(hidden)));
     }
@@ -95,16 +93,13 @@ fn attempts(report: &Report) -> Vec<String> {
     vec!["### Failed attempts".to_owned(), table]
 }
 
-fn cause(report: &Report) -> Vec<String> {
-    let mut blocks = Vec::new();
+fn payloads(report: &Report) -> Vec<String> {
     let stack = report.analysis.deepest_cause().and_then(|parsed| parsed.stack.as_deref());
-    for (title, said) in [("### Stack", stack), ("### Cause", wording::raw_cause(report))] {
-        if let Some(said) = said {
-            blocks.push(title.to_owned());
-            blocks.push(block(payload::readable(said)));
-        }
-    }
-    blocks
+    let stack = stack.map(|stack| ("Stack".to_owned(), stack));
+    let rest = wording::causes(report).into_iter().chain(wording::inputs(report));
+    let rest = rest.map(|(title, text)| (marked(&title), text));
+    let blocks = stack.into_iter().chain(rest);
+    blocks.flat_map(|(title, text)| [format!("### {title}"), block(payload::readable(text))]).collect()
 }
 
 fn in_flight(report: &Report) -> Vec<String> {

@@ -26,22 +26,26 @@ pub(super) enum What {
     /// A state.
     State(InstanceId),
     /// Where the next rows lie: `[3]`, `branch 1`, `branch 1 of run 2`.
-    Lane(String),
-    /// What is not shown.
-    Folded(Fold),
+    Lane(Group),
+    /// What is not shown: `… 97 more: 90 succeeded, 7 aborted`.
+    Folded(Group),
 }
 
-/// Some states, or some lanes, in a count.
-#[derive(Debug, Clone)]
-pub(super) struct Fold {
-    /// `… 97 more: 90 succeeded, 7 aborted`.
+/// Several states in a row of their own.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// What it is called.
     pub(super) said: String,
+    /// When each of its parts was there, as far as that is known.
+    pub(super) spans: Vec<(Timestamp, Timestamp)>,
+    /// Whether the state whose failure ended the execution lies in it.
+    pub(super) failed: bool,
 }
 
 enum Item {
     State(InstanceId),
     Scope(ScopeId),
-    Folded(Fold),
+    Folded(Group),
 }
 
 /// The rows, at most so many and one that says that there are more.
@@ -54,7 +58,7 @@ pub(super) fn rows(timeline: &Timeline, most: usize) -> Vec<Row> {
     }
     while let Some((depth, item)) = left.pop() {
         if rows.len() == most {
-            let rest = Fold { said: "… and more".to_owned() };
+            let rest = Group { said: "… and more".to_owned(), spans: Vec::new(), failed: false };
             rows.push(Row { depth: 0, what: What::Folded(rest) });
             break;
         }
@@ -65,8 +69,8 @@ pub(super) fn rows(timeline: &Timeline, most: usize) -> Vec<Row> {
         };
         left.extend(inside.into_iter().rev().map(|item| (depth + 1, item)));
         let what = match item {
-            Item::Folded(fold) => What::Folded(fold),
-            Item::Scope(scope) => What::Lane(lane(timeline, scope)),
+            Item::Folded(group) => What::Folded(group),
+            Item::Scope(scope) => What::Lane(shape.group(timeline, lane(timeline, scope), &[scope])),
             Item::State(id) => What::State(id),
         };
         rows.push(Row { depth, what });

@@ -31,8 +31,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     page.answer(report);
     page.way_down(report);
     page.attempts(report);
-    page.cause(report);
-    page.inputs(report);
+    page.payloads(report);
     page.in_flight(report);
     page.also_failed(report);
     page.timeline(report);
@@ -133,7 +132,7 @@ impl Page {
         }
     }
 
-    fn cause(&mut self, report: &Report) {
+    fn payloads(&mut self, report: &Report) {
         if let Some(stack) = report.analysis.deepest_cause().and_then(|parsed| parsed.stack.as_ref()) {
             self.section("Stack");
             for line in stack.lines().take(STACK) {
@@ -141,16 +140,9 @@ impl Page {
             }
             self.more(stack.lines().count().saturating_sub(STACK), "more lines");
         }
-        if let Some(cause) = wording::raw_cause(report) {
-            self.section("Cause");
-            self.item(short(cause, PAYLOAD));
-        }
-    }
-
-    fn inputs(&mut self, report: &Report) {
-        for (title, input) in wording::inputs(report) {
+        for (title, text) in wording::causes(report).into_iter().chain(wording::inputs(report)) {
             self.section(&title.plain());
-            self.item(short(input, PAYLOAD));
+            self.item(short(text, PAYLOAD));
         }
     }
 
@@ -199,7 +191,7 @@ impl Page {
             self.line(line);
         }
         if let Some(console) = wording::console(report) {
-            self.line(harmless(console));
+            self.line(console);
         }
     }
 }

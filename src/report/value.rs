@@ -40,6 +40,20 @@ pub(super) fn short(text: &str, most: usize) -> String {
     }
 }
 
+/// An address in the characters that addresses are made of, whatever it is written into.
+pub(super) fn address(address: &str) -> String {
+    let mut out = String::with_capacity(address.len());
+    for byte in address.bytes() {
+        match byte {
+            b'<' | b'>' | b'\\' | b'`' | b'"' | b'|' | 0..=b' ' | 0x7f.. => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+            _ => out.push(char::from(byte)),
+        }
+    }
+    out
+}
+
 /// `25,000`.
 pub(super) fn grouped(number: usize) -> String {
     let digits = number.to_string();
@@ -89,6 +103,12 @@ mod tests {
     fn what_steers_a_terminal_is_written_as_its_number() {
         assert_eq!(harmless("a\u{1b}[31mb\u{202e}c\nd\u{9b}"), "a\\u{1b}[31mb\\u{202e}c\\nd\\u{9b}");
         assert_eq!(harmless("Zahlung prüfen 支払い 🙂"), "Zahlung prüfen 支払い 🙂");
+    }
+
+    #[test]
+    fn an_address_has_nothing_in_it_that_could_end_it() {
+        assert_eq!(address("https://x/a?b=c&d#/v2"), "https://x/a?b=c&d#/v2");
+        assert_eq!(address("https://x/>a|\n<é"), "https://x/%3Ea%7C%0A%3C%C3%A9");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! words quote a state's name.
 
 use super::Report;
-use super::value::{clock, grouped, harmless, moment, short, span};
+use super::value::{address, clock, grouped, harmless, moment, short, span};
 use crate::analysis::answer::{
     AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Phase,
 };
@@ -61,6 +61,10 @@ impl Sentence {
             Some(error) => self.error(error),
             None => self.words("no error name"),
         }
+    }
+
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.0
     }
 
     /// The sentence, each part written by the form.
@@ -288,12 +292,20 @@ pub(super) fn tries(report: &Report, most: usize) -> Option<(usize, Vec<Try>)> {
     Some((hidden, failed.attempts.iter().enumerate().skip(hidden).map(tried).collect()))
 }
 
-/// The root cause as it was written, unless the message already says it all.
-pub(super) fn raw_cause(report: &Report) -> Option<&str> {
+/// The root cause as it was written, unless the message already says it all; then the cause that the
+/// failed state gave, where that is another one.
+pub(super) fn causes(report: &Report) -> Vec<(Sentence, &str)> {
     let analysis = &report.analysis;
-    let parsed = analysis.deepest_cause()?;
-    let cause = analysis.root_cause.as_ref().map_or(&analysis.cause, |root| &root.cause);
-    cause.as_deref().filter(|cause| parsed.message.as_deref().map(str::trim) != Some(cause.trim()))
+    let deepest = analysis.root_cause.as_ref().map_or(&analysis.cause, |root| &root.cause).as_deref();
+    let said = analysis.deepest_cause().and_then(|parsed| parsed.message.as_deref()).map(str::trim);
+    let mut causes = Vec::new();
+    causes.extend(deepest.filter(|cause| said != Some(cause.trim())).map(|cause| (words("Cause"), cause)));
+    if let Some(failed) = &analysis.failed_state
+        && let Some(own) = failed.cause.as_deref().filter(|own| deepest != Some(*own))
+    {
+        causes.push((words("Cause of ").place(&failed.name, &[]), own));
+    }
+    causes
 }
 
 /// The inputs of the failed state and of the execution, each once, as JSON text.
@@ -355,8 +367,9 @@ pub(super) fn notes(report: &Report) -> Vec<Sentence> {
 }
 
 /// The execution's page. Anything else than an address on the web is no page.
-pub(super) fn console(report: &Report) -> Option<&str> {
-    report.analysis.links.console.as_deref().filter(|address| address.starts_with("https://"))
+pub(super) fn console(report: &Report) -> Option<String> {
+    let console = report.analysis.links.console.as_deref();
+    console.filter(|console| console.starts_with("https://")).map(address)
 }
 
 /// What was read for it; nothing, where the history could not be read.

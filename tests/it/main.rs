@@ -2,6 +2,7 @@
 //!
 //! | suite | what it holds |
 //! |---|---|
+//! | [`browser`] | the page in a real browser, where there is one |
 //! | [`channel`] | the notification API over real sockets |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
@@ -11,6 +12,7 @@
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`hostile`] | histories that are broken, cut off, or not histories at all |
+//! | [`html`] | the report as a page |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`markdown`] | the report in Markdown |
@@ -22,7 +24,6 @@
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
-//! | [`report`] | the report as JSON: names and order of the contract, and without a history |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
@@ -32,6 +33,7 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
+mod browser;
 mod channel;
 mod cli;
 mod clients;
@@ -41,6 +43,7 @@ mod desk;
 mod generated;
 mod guarantee;
 mod hostile;
+mod html;
 mod localstack;
 mod loopback;
 mod markdown;
@@ -51,7 +54,6 @@ mod planted;
 mod queue_contract;
 mod receiver;
 mod recorded;
-mod report;
 mod speed;
 mod stub;
 mod supply_chain;

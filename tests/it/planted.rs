@@ -1,5 +1,7 @@
 //! Reports in which somebody planted something, in every string that a history or a report has.
 
+use std::sync::LazyLock;
+
 use misstep::analysis::Question;
 use misstep::analysis::answer::{
     AlsoFailed, Busy, Failure, Hop, HopKind, InFlight, LesserOutcome, Phase, RootCause,
@@ -35,20 +37,31 @@ pub(crate) const PLANTS: &[&str] = &[
 /// Something harmless in the same places, to compare with.
 pub(crate) const NOTHING: &str = "plain";
 
-/// Reports of very different failures, all of whose texts begin and end with the plant.
+/// Reports of very different failures for each plant, all of whose texts begin and end with it.
+pub(crate) fn planted_reports() -> &'static [(&'static str, Vec<Report>)] {
+    static ALL: LazyLock<Vec<(&str, Vec<Report>)>> =
+        LazyLock::new(|| PLANTS.iter().map(|plant| (*plant, reports(plant))).collect());
+    &ALL
+}
+
+/// The same with one plant.
 pub(crate) fn reports(plant: &str) -> Vec<Report> {
+    static HISTORIES: LazyLock<Vec<Value>> = LazyLock::new(histories);
+    let mut reports: Vec<Report> = HISTORIES.iter().map(|history| report(history.clone(), plant)).collect();
+    let dressed: Vec<Report> = reports.iter().map(|report| dressed(report.clone(), plant)).collect();
+    reports.extend(dressed);
+    reports.push(busy(plant));
+    reports
+}
+
+fn histories() -> Vec<Value> {
     let recorded = ["retry-interval-features", "map-state-retry", "start-execution-sync-delegate-timeout"];
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/histories/failed");
     let recorded = recorded.map(|name| {
         serde_json::from_slice(&std::fs::read(format!("{folder}/{name}.json")).unwrap()).unwrap()
     });
     let generated = (0..12).map(|seed| random(seed).history(seed).json());
-    let histories: Vec<Value> = recorded.into_iter().chain(generated).collect();
-    let mut reports: Vec<Report> = histories.into_iter().map(|history| report(history, plant)).collect();
-    let dressed: Vec<Report> = reports.iter().map(|report| dressed(report.clone(), plant)).collect();
-    reports.extend(dressed);
-    reports.push(busy(plant));
-    reports
+    recorded.into_iter().chain(generated).collect()
 }
 
 fn around(text: &str, plant: &str) -> String {

@@ -1,6 +1,8 @@
 //! What lies in what, and where something went wrong: which states and lanes are shown.
 
-use super::{Fold, Item, outcomes};
+use jiff::Timestamp;
+
+use super::{Group, Item, outcomes, span};
 use crate::analysis::timeline::{InstanceId, Outcome, ScopeId, Timeline};
 use crate::report::value::grouped;
 
@@ -58,18 +60,25 @@ impl Shape {
             shown[0] = true;
             shown[all.len() - 1] = true;
         }
-        folded(
-            all,
-            &shown,
-            |id| Item::State(*id),
-            |hidden| Fold {
-                said: format!(
-                    "… {} more states{}",
-                    grouped(hidden.len()),
-                    outcomes(timeline, hidden.iter().copied())
-                ),
-            },
-        )
+        let mut items = Vec::new();
+        let mut at = 0;
+        while at < all.len() {
+            let run = shown[at..].iter().take_while(|shown| !**shown).count();
+            items.push(match &all[at..at + run] {
+                [] => Item::State(all[at]),
+                hidden => Item::Folded(Group {
+                    said: format!(
+                        "… {} more states{}",
+                        grouped(hidden.len()),
+                        outcomes(timeline, hidden.iter().copied())
+                    ),
+                    spans: hidden.iter().filter_map(|id| across(timeline, &[*id])).collect(),
+                    failed: hidden.iter().any(|id| timeline.instance(*id).outcome == Outcome::Failed),
+                }),
+            });
+            at += run.max(1);
+        }
+        items
     }
 
     /// The iterations or branches in a state: those in which something went wrong, else the first.
@@ -92,34 +101,34 @@ impl Shape {
                 3
             }
         });
-        let mut shown = vec![false; all.len()];
-        for at in rank.into_iter().take(ITERATIONS) {
-            shown[at] = true;
+        let (shown, hidden) = rank.split_at_mut(ITERATIONS);
+        // Iterations run at once: counted together they say more than between those shown.
+        shown.sort_unstable();
+        hidden.sort_unstable();
+        let hidden: Vec<ScopeId> = hidden.iter().map(|at| all[*at]).collect();
+        let inside = hidden.iter().filter_map(|scope| self.in_scope[scope.0].last().copied());
+        let said = format!("… {} more{}", grouped(hidden.len()), outcomes(timeline, inside));
+        let rest = Item::Folded(self.group(timeline, said, &hidden));
+        shown.iter().map(|at| Item::Scope(all[*at])).chain([rest]).collect()
+    }
+
+    /// Some scopes in a row of their own.
+    pub(super) fn group(&self, timeline: &Timeline, said: String, scopes: &[ScopeId]) -> Group {
+        let inside = |scope: &ScopeId| &self.in_scope[scope.0];
+        Group {
+            said,
+            spans: scopes.iter().filter_map(|scope| across(timeline, inside(scope))).collect(),
+            failed: scopes
+                .iter()
+                .flat_map(inside)
+                .any(|id| timeline.instance(*id).outcome == Outcome::Failed),
         }
-        folded(
-            all,
-            &shown,
-            |scope| Item::Scope(*scope),
-            |hidden| {
-                let inside = hidden.iter().filter_map(|scope| self.in_scope[scope.0].last().copied());
-                Fold { said: format!("… {} more{}", grouped(hidden.len()), outcomes(timeline, inside)) }
-            },
-        )
     }
 }
 
-/// The shown ones as items, with each run of hidden ones as one.
-fn folded<T>(all: &[T], shown: &[bool], item: impl Fn(&T) -> Item, fold: impl Fn(&[T]) -> Fold) -> Vec<Item> {
-    let mut items = Vec::new();
-    let mut at = 0;
-    while at < all.len() {
-        let run = shown[at..].iter().take_while(|shown| !**shown).count();
-        if run > 0 {
-            items.push(Item::Folded(fold(&all[at..at + run])));
-        } else {
-            items.push(item(&all[at]));
-        }
-        at += run.max(1);
-    }
-    items
+/// From the first moment of these states to the last.
+fn across(timeline: &Timeline, ids: &[InstanceId]) -> Option<(Timestamp, Timestamp)> {
+    let times =
+        || ids.iter().map(|id| span(timeline, *id)).flat_map(|(began, ended)| [began, ended]).flatten();
+    times().min().zip(times().max())
 }

@@ -16,8 +16,7 @@ pub(super) fn tree(timeline: &Timeline, most: usize, paint: Paint) -> Vec<String
     let mut lines = Vec::new();
     for row in outline::rows(timeline, most) {
         let text = match row.what {
-            What::Folded(fold) => paint.faint(fold.said),
-            What::Lane(label) => paint.faint(label),
+            What::Lane(group) | What::Folded(group) => paint.faint(group.said),
             What::State(id) => state(timeline, id, paint),
         };
         lines.push(format!("{}{text}", "  ".repeat(row.depth.min(DEEPEST_INDENT))));
