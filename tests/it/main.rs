@@ -23,6 +23,7 @@
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
+//! | [`report`] | what a report says and what it leaves out |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
@@ -54,6 +55,7 @@ mod planted;
 mod queue_contract;
 mod receiver;
 mod recorded;
+mod report;
 mod speed;
 mod stub;
 mod supply_chain;
