@@ -146,7 +146,7 @@ async fn recorded_and_generated_histories_give_the_same_answer_page_by_page() {
         for history in recorded::all() {
             add(compare(&history, Question::default(), page).await);
         }
-        for seed in 0..600 {
+        for seed in 0..120 {
             let generated = synth::random(seed).history(seed);
             let history = generated::history(&generated);
             // A budget of calls ends what would take hundreds of pages.

@@ -68,6 +68,8 @@ pub(in crate::analysis) struct Builder<'a> {
     iterations: HashMap<(InstanceId, i64), ScopeId>,
     /// The instances that made a call.
     calling: HashMap<(&'a str, Option<u64>), Vec<InstanceId>>,
+    /// How many states that are no containers were entered and not exited.
+    left_open: usize,
     /// What events of unknown types follow.
     passed_over: HashMap<usize, Origin>,
     /// The state that ended the execution before it was redriven.
@@ -94,6 +96,7 @@ impl<'a> Builder<'a> {
             entered_after: HashMap::new(),
             iterations: HashMap::new(),
             calling: HashMap::new(),
+            left_open: 0,
             passed_over: HashMap::new(),
             fell: None,
         }
@@ -276,11 +279,14 @@ impl<'a> Builder<'a> {
                 {
                     scope = self.timeline.instance(before).scope;
                     self.instance_mut(before).superseded = true;
+                    let counted = !self.timeline.instance(before).is_container();
+                    self.left_open = self.left_open.saturating_sub(usize::from(counted));
                 }
             }
             _ => {}
         }
         let id = self.add(name, state_type, scope, Some(now));
+        self.left_open += usize::from(!self.timeline.instance(id).is_container());
         self.entered_after.insert((event.previous_event_id, name), id);
         if *state_type == StateType::Fail {
             self.fail(id, now, Said::Nowhere);
@@ -316,7 +322,9 @@ impl<'a> Builder<'a> {
         };
         let instance = self.instance_mut(id);
         instance.exited = Some(now);
+        let was_open = instance.entered.is_some() && !instance.superseded && !instance.is_container();
         instance.outcome = if caught { Outcome::Caught } else { Outcome::Succeeded };
+        self.left_open = self.left_open.saturating_sub(usize::from(was_open));
         if caught {
             self.hand_on(id, event);
         }

@@ -48,8 +48,12 @@ impl Builder<'_> {
     /// After a redrive, states that had not ended may be scheduled again without being entered. The
     /// one of them that made the same call is meant, if there is only one.
     fn taken_up(&mut self, now: Moment, work: Work, here: Place) -> Option<InstanceId> {
-        if work != Work::Scheduled || !self.is_torn(here) {
+        if !self.is_torn(here) {
             return None;
+        }
+        // What could not even be scheduled does not say what it would have called.
+        if matches!(work, Work::Failed | Work::TimedOut) {
+            return self.fell.filter(|_| self.left_open == 1);
         }
         let call = call(&self.events[now.index])?;
         let (instances, seam) = (&self.timeline.instances, self.timeline.seam);
