@@ -22,6 +22,7 @@ pub(crate) const PLANTS: &[&str] = &[
     "<!-- <![CDATA[ ]]> -->",
     "&lt;b&gt;&#60;",
     "```` `` `",
+    "\n````\n~~~\n<b>out</b>\n",
     "|a|b|\n|-|-|\n",
     "\\|\\` \\",
     "\n\n# heading\n\n- list\n\n    code\n\n1. one\n> quote\n---\n",
