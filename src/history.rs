@@ -1,6 +1,6 @@
 //! The history of an execution in our own types, and the seam through which it is read.
 //!
-//! Every way of getting a history ([`file`], [`sfn`]) ends in [`HistoryEvent`]s, so that the
+//! Every way of getting a history ([`mod@file`], [`sfn`]) ends in [`HistoryEvent`]s, so that the
 //! analysis knows neither a client nor a file format. Only what the analysis needs is kept of an
 //! event's details. An event type that is not known is kept by its name and means nothing.
 

@@ -1,7 +1,7 @@
 //! The notification API: one POST a notification.
 //!
 //! The answer's status alone decides. Its body is read only as far as it helps to understand a
-//! refusal, never further than [`LONGEST_ANSWER`] and never beyond the attempt's time, so that an
+//! refusal, never further than 16 KiB and never beyond the attempt's time, so that an
 //! API which answers without end cannot hold or fill the worker. Redirects are not followed: they
 //! would hand an execution's input to an address that nobody configured.
 

@@ -1,6 +1,6 @@
 //! Deletes and visibility changes, gathered into batches.
 //!
-//! What arrives within [`LINGER`] goes out together, ten at the most. Each entry of a batch has
+//! What arrives within five milliseconds goes out together, ten at the most. Each entry of a batch has
 //! its own fate: those that SQS refuses are tried again on their own, those whose receipt handle
 //! is no longer good are reported, the others are done. The callers wait for the answer, so that
 //! nothing is left unsent when the worker has drained.
