@@ -106,6 +106,14 @@ fn an_event_without_a_history_is_explained() {
 }
 
 #[test]
+fn the_documentation_shows_what_explain_prints() {
+    let docs = include_str!("../../docs/explain.md");
+    let name = "map-catch-error-map-catch-error-output-with-retry";
+    assert!(docs.contains(&format!("failed/{name}.json")));
+    assert!(docs.contains(&explained("failed", name)));
+}
+
+#[test]
 fn colours_come_only_when_asked_for() {
     let finding = Finding::of_file(&recorded("failed", "retry-interval-features"), &Question::default());
     let report = Report::new(&Subject::default(), &finding);

@@ -137,11 +137,6 @@ fn told(instance: &Instance, began: Option<Timestamp>, took: Option<&str>) -> St
     if let Some(took) = took {
         told.push_str(&format!(", there for {took}"));
     }
-    let failed = instance.attempts.iter().filter(|attempt| attempt.has_failed()).count();
-    if instance.attempts.len() > 1 || failed > 0 {
-        let all = grouped(instance.attempts.len());
-        told.push_str(&format!(", {} of {all} attempts failed", grouped(failed)));
-    }
     told
 }
 
@@ -185,7 +180,7 @@ fn bar(instance: &Instance, began: Option<Timestamp>, ended: Option<Timestamp>, 
         @if instance.outcome == Outcome::Failed {
             rect.hatch x=(x) width=(width) y="4" height="12" rx="2" fill="url(#hatch)" {}
         }
-        @for at in drawn.iter().filter(|attempt| attempt.has_failed()).filter_map(|attempt| attempt.ended?.at) {
+        @for at in failures(drawn) {
             @let x = percent(scale.place(at));
             line.tick x1=(x) x2=(x) y1="1" y2="19" {}
         }
@@ -193,6 +188,19 @@ fn bar(instance: &Instance, began: Option<Timestamp>, ended: Option<Timestamp>, 
             svg.onward x=(percent(scale.place(to))) y="0" width="1" height="20" { path d="M-9 5 L-2 10 L-9 15" {} }
         }
     }
+}
+
+/// When attempts failed. One after which there is another failed, though a Map or a Parallel that
+/// is tried again has no event for it; then it is the beginning of the next.
+fn failures(attempts: &[Attempt]) -> impl Iterator<Item = Timestamp> {
+    attempts.iter().enumerate().filter_map(|(at, attempt)| {
+        let next = attempts.get(at + 1);
+        let moment = match attempt.ended {
+            Some(ended) if attempt.has_failed() || next.is_some() => Some(ended),
+            _ => next?.began,
+        };
+        moment?.at
+    })
 }
 
 /// From when to when an attempt ran; one without an end ran on to the end of its state.
@@ -306,7 +314,7 @@ fn legend(timeline: &Timeline, rows: &[Row]) -> Markup {
         (Outcome::Aborted, "cut down with the one that failed"),
         (Outcome::Open, "in flight at the end"),
     ];
-    let ticks = states().any(|instance| instance.attempts.iter().any(Attempt::has_failed));
+    let ticks = states().any(|instance| failures(&instance.attempts).next().is_some());
     let folded = rows.iter().any(|row| matches!(&row.what, What::Folded(group) if !group.spans.is_empty()));
     html! {
         p.legend {
