@@ -15,5 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     let report = Report::new(&Subject::default(), &finding);
     let text = Format::Text.render(&report, false);
     assert!(text.lines().all(|line| !line.chars().any(char::is_control)));
-    assert!(!Format::Json.render(&report, false).is_empty());
+    for format in Format::NAMES.iter().filter_map(|name| Format::parse(name)) {
+        assert!(!format.render(&report, true).is_empty());
+    }
 });
