@@ -112,13 +112,7 @@ fn leaf(builder: &Builder<'_>, end: usize) -> Option<Leaf> {
                 leaf.containers += 1;
                 leaf.failing = Some(leaf.index);
             }
-            EventType::MapIterationFailed
-            | EventType::MapIterationAborted
-            | EventType::MapStateAborted
-            | EventType::ParallelStateAborted
-            | EventType::TaskStateAborted
-            | EventType::WaitStateAborted
-            | EventType::MapRunAborted => {}
+            fallen if fallen.only_follows_a_failure() => {}
             _ => return Some(leaf),
         }
         leaf.over.push(events[leaf.index].id);

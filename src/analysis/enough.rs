@@ -100,13 +100,7 @@ impl<'a> Known<'a, '_> {
         loop {
             match &event.event_type {
                 EventType::MapStateFailed | EventType::ParallelStateFailed => containers += 1,
-                EventType::MapIterationFailed
-                | EventType::MapIterationAborted
-                | EventType::MapStateAborted
-                | EventType::ParallelStateAborted
-                | EventType::TaskStateAborted
-                | EventType::WaitStateAborted
-                | EventType::MapRunAborted => {}
+                fallen if fallen.only_follows_a_failure() => {}
                 _ => return Ok(Leaf { event, containers }),
             }
             event = self.must(event)?;

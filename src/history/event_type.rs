@@ -144,6 +144,20 @@ event_types! {
 }
 
 impl EventType {
+    /// Whether it only tells what else fell with a failure: the chain passes over it to the cause.
+    pub fn only_follows_a_failure(&self) -> bool {
+        matches!(
+            self,
+            Self::MapIterationFailed
+                | Self::MapIterationAborted
+                | Self::MapStateAborted
+                | Self::ParallelStateAborted
+                | Self::TaskStateAborted
+                | Self::WaitStateAborted
+                | Self::MapRunAborted
+        )
+    }
+
     /// What the event says about a Task state's work; `None` for every other event.
     pub fn work(&self) -> Option<Work> {
         Some(match self {
