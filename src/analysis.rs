@@ -124,6 +124,13 @@ pub fn analyse_to(history: &History, end: Option<usize>) -> Analysis {
     let failure = end.map(|end| failure_of(&events[end])).unwrap_or_default();
     let root = caught.last().copied().or(timeline.failed);
     let mut notes = history.notes().to_vec();
+    if status == Status::Failed && verdict.is_none() && !ran_out {
+        let left = match in_flight.len() {
+            0 => "no state was in flight".to_owned(),
+            left => format!("{left} states were in flight"),
+        };
+        notes.push(format!("Which state's failure ended the execution, no event tells: {left}."));
+    }
     if ran_out && !history.is_complete() {
         notes.push(format!("The states were counted in the newest {} events.", events.len()));
     }

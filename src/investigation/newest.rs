@@ -64,7 +64,11 @@ pub(super) async fn read(
     if let Wanted::Asked(Question { redrive_count: Some(_), status }) = wanted
         && !matches!(status, Some(Status::TimedOut | Status::Aborted))
     {
-        description = describe(calls, execution).await;
+        description = match describe(calls, execution).await {
+            Some(Err(error)) if error.class().is_passing() => return Err(error),
+            // Not allowed, perhaps: then everything is read, which needs no more than a part of it.
+            answer => answer.and_then(Result::ok),
+        };
     }
     let redrives = description.as_ref().map(|description| description.redrive_count.unwrap_or(0));
     while let Some(missing) = newest.lacks(wanted, redrives) {
@@ -77,7 +81,7 @@ pub(super) async fn read(
         return Ok(whole(newest, wanted));
     }
     if description.is_none() && matches!(wanted, Wanted::Asked(_)) {
-        description = describe(calls, execution).await;
+        description = describe(calls, execution).await.and_then(Result::ok);
     }
     let input = description.and_then(|description| description.input);
     let end = match newest.seen(wanted, redrives) {
@@ -94,13 +98,15 @@ pub(super) async fn read(
     Ok(Read { history, end, input })
 }
 
-/// What DescribeExecution says. If it says nothing, the history is read as a whole, which needs no
-/// more than reading a part of it.
-async fn describe(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Option<ExecutionDescription> {
+/// What DescribeExecution says; `None` if it may not be asked any more.
+async fn describe(
+    calls: &mut Calls<'_>,
+    execution: &ExecutionArn,
+) -> Option<Result<ExecutionDescription, ReadError>> {
     if !calls.may() {
         return None;
     }
-    calls.reader.describe_execution(execution).await.ok()
+    Some(calls.reader.describe_execution(execution).await)
 }
 
 fn whole(newest: Newest, wanted: Wanted) -> Read {

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::stub::Fault;
 use crate::stub::sfn::StepFunctions;
 use crate::synth::steps::{Failure, Phase, child, fail, map_run, pass, task};
-use crate::synth::{Machine, execution_arn, map_run_arn};
+use crate::synth::{self, Machine, execution_arn, map_run_arn};
 
 fn reader(stub: &StepFunctions) -> SfnReader {
     let credentials = Credentials::new("test", "test", None, None, "stub");
@@ -304,6 +304,25 @@ async fn an_end_that_is_not_there_yet_is_said_so() {
         error.to_string(),
         format!("{arn} has not ended as FAILED after redrive 1 according to its history of 6 events")
     );
+}
+
+#[tokio::test]
+async fn where_describing_is_denied_everything_is_read_and_where_it_is_throttled_that_is_said() {
+    let stub = StepFunctions::start().await;
+    let arn = execution_arn("shop", "long");
+    add(&stub, &arn, &synth::long(3_000));
+    let asked = Asked { status: Some(Status::Failed), redrive_count: Some(0), ..asked(&arn) };
+    stub.plan("DescribeExecution", [Some(Fault::throttled())]);
+    match investigate(&reader(&stub), &asked).await.unwrap_err() {
+        InvestigationError::Read(error) => assert_eq!(error.class(), ReadClass::Throttled),
+        other => panic!("{other}"),
+    }
+    stub.plan("DescribeExecution", [Some(Fault::denied())]);
+    let finding = investigate(&reader(&stub), &asked).await.unwrap();
+    assert_eq!((finding.reading.calls, finding.reading.complete), (4, true));
+    let finding = investigate(&reader(&stub), &asked).await.unwrap();
+    assert_eq!((finding.reading.calls, finding.reading.complete), (2, false));
+    assert!(finding.analysis.payload.is_some());
 }
 
 #[tokio::test]
