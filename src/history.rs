@@ -123,7 +123,7 @@ impl Details {
         let hands_on_an_error =
             || self.output.as_deref().is_some_and(|output| output.starts_with("{\"Error\""));
         self.output = match event_type {
-            EventType::TaskSubmitted => self.output.take(),
+            EventType::TaskSubmitted if self.resource_type.as_deref() == Some("states") => self.output.take(),
             EventType::StateExited(StateType::Map | StateType::Parallel) if hands_on_an_error() => {
                 self.output.take()
             }
