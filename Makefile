@@ -3,7 +3,7 @@
 PYTHON ?= python3
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 
-.PHONY: help demo test crash-matrix check build clean python
+.PHONY: help demo test crash-matrix storm check build clean python
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: python ## runs all tests, those against LocalStack included
 
 crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.md
 	CRASH_MATRIX=docs/crash-matrix.md cargo test --locked --features failpoints --test it crash:: -- --nocapture
+
+storm: python ## 300 failures, an API out of order, two workers killed three times each, on LocalStack
+	STORM_FAILURES=300 $(LOCALSTACK) cargo test --locked --test it localstack::storm:: -- --nocapture
 
 check: ## formatting, lints and documentation
 	cargo fmt --all --check

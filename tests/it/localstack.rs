@@ -3,7 +3,11 @@
 //! `make test` starts LocalStack for these; without it they fail and say so. Each test has state
 //! machines, a stack and a receiver of its own, so that they run side by side.
 
+mod gate;
+mod outage;
+mod own;
 pub mod stage;
+mod storm;
 
 use std::time::Duration;
 
@@ -56,29 +60,6 @@ async fn every_scenario_ends_in_two_notifications_and_an_empty_queue() {
             scenario.check(&body["data"], execution);
         }
         assert_ne!(key(told[0]), key(told[1]));
-    }
-    assert_eq!(stage.dead_letters().await, []);
-    assert_eq!(worker.stop().await, Some(0));
-}
-
-#[tokio::test]
-async fn an_outage_of_the_api_loses_nothing_and_fills_no_dead_letter_queue() {
-    let receiver = Receiver::start().await;
-    receiver.always(503);
-    let short = [("VisibilityTimeoutSeconds", "30"), ("MaxReceiveCount", "3")];
-    let stage = Stage::set_up("outage", &["catch-then-fail"], &short).await;
-    let mut worker = stage.worker(&receiver.url, &[]);
-    let first = stage.run().await;
-    let second = stage.run().await;
-    // Long enough for each route to be found broken, and probed.
-    receiver.wait_for(16).await;
-    assert_eq!(stage.dead_letters().await, []);
-    let during = receiver.received().len();
-    receiver.recover();
-    stage.wait_until_empty().await;
-    let after = receiver.received()[during..].to_vec();
-    for (_, execution) in first.iter().chain(&second) {
-        assert_eq!(of_execution(&after, execution).len(), 2, "{execution}");
     }
     assert_eq!(stage.dead_letters().await, []);
     assert_eq!(worker.stop().await, Some(0));

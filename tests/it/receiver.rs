@@ -96,10 +96,12 @@ impl Answer {
     }
 }
 
+type Answering = dyn FnMut(&Received) -> Option<Answer> + Send;
+
 /// What a test says of some requests.
 struct Rule {
     applies: Box<dyn Fn(&Received) -> bool + Send>,
-    answers: VecDeque<Answer>,
+    answers: Box<Answering>,
     /// What comes when the answers are used up; `None` passes on to the next rule.
     then: Option<u16>,
 }
@@ -150,6 +152,11 @@ impl Receiver {
         self.rule(applies, [], Some(status));
     }
 
+    /// Whatever comes is answered as this says, as far as it says anything.
+    pub(crate) fn answer_by(&self, answers: impl FnMut(&Received) -> Option<Answer> + Send + 'static) {
+        self.push(Rule { applies: Box::new(|_| true), answers: Box::new(answers), then: None });
+    }
+
     /// Takes back every answer that was not given yet.
     pub(crate) fn recover(&self) {
         self.shared.rules.lock().expect("no test panics with the rules in hand").clear();
@@ -162,12 +169,22 @@ impl Receiver {
 
     /// Waits until so many requests have come, and returns all that came. Panics after 20 seconds.
     pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
-        let mut received = self.shared.received.subscribe();
-        let enough = tokio::time::timeout(PATIENCE, received.wait_for(|received| received.len() >= count));
-        match enough.await {
-            Ok(received) => received.expect("the receiver is alive").clone(),
-            Err(_) => panic!("only {} of {count} requests came", self.received().len()),
+        match self.wait_until(PATIENCE, |received| received.len() >= count).await {
+            Some(received) => received,
+            None => panic!("only {} of {count} requests came", self.received().len()),
         }
+    }
+
+    /// Waits until what came is enough, and returns all that came; `None` if it is not in time.
+    pub(crate) async fn wait_until(
+        &self,
+        patience: Duration,
+        mut enough: impl FnMut(&[Received]) -> bool,
+    ) -> Option<Vec<Received>> {
+        let mut received = self.shared.received.subscribe();
+        let enough = received.wait_for(|received| enough(received));
+        let received = tokio::time::timeout(patience, enough).await.ok()?;
+        Some(received.expect("the receiver is alive").clone())
     }
 
     fn rule(
@@ -176,7 +193,11 @@ impl Receiver {
         answers: impl IntoIterator<Item = Answer>,
         then: Option<u16>,
     ) {
-        let rule = Rule { applies: Box::new(applies), answers: answers.into_iter().collect(), then };
+        let mut answers: VecDeque<Answer> = answers.into_iter().collect();
+        self.push(Rule { applies: Box::new(applies), answers: Box::new(move |_| answers.pop_front()), then });
+    }
+
+    fn push(&self, rule: Rule) {
         self.shared.rules.lock().expect("no test panics with the rules in hand").push(rule);
     }
 }
@@ -204,7 +225,7 @@ fn next(rules: &mut [Rule], received: &Received) -> Answer {
     let scripted = rules.iter_mut().filter(|rule| (rule.applies)(received));
     let mut then = None;
     for rule in scripted {
-        if let Some(answer) = rule.answers.pop_front() {
+        if let Some(answer) = (rule.answers)(received) {
             return answer;
         }
         then = then.or(rule.then);

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Stage {
     prefix: String,
     scenarios: Vec<String>,
+    variables: Vec<(String, String)>,
     sqs: aws_sdk_sqs::Client,
     pub queue_url: String,
     dead_letter_url: String,
@@ -54,9 +55,20 @@ impl Stage {
     /// Makes state machines for these scenarios (all of them, if none is named) and a stack that
     /// watches no others.
     pub async fn set_up(test: &str, scenarios: &[&str], parameters: &[(&str, &str)]) -> Self {
+        let variables = [("AWS_ENDPOINT_URL".to_owned(), endpoint())];
+        Self::set_up_on(&variables, test, scenarios, parameters).await
+    }
+
+    /// The same on the LocalStack that these environment variables lead to.
+    pub async fn set_up_on(
+        variables: &[(String, String)],
+        test: &str,
+        scenarios: &[&str],
+        parameters: &[(&str, &str)],
+    ) -> Self {
         let prefix = format!("{test}-{}", std::process::id());
         let create = [&["create", "--prefix", &prefix][..], scenarios].concat();
-        let machines = python(&create).await;
+        let machines = python(variables, &create).await;
         let machines: Vec<&str> =
             machines.as_object().unwrap().values().map(|arn| arn.as_str().unwrap()).collect();
         let arns = machines.join(",");
@@ -65,14 +77,20 @@ impl Stage {
         for pair in &set {
             deploy.extend(["--set", pair]);
         }
-        let outputs = python(&deploy).await;
+        let outputs = python(variables, &deploy).await;
         Self {
             scenarios: scenarios.iter().map(|name| (*name).to_owned()).collect(),
-            sqs: aws_sdk_sqs::Client::new(&aws().await),
+            sqs: aws_sdk_sqs::Client::new(&leading_to(&endpoint_of(variables)).await),
             queue_url: outputs["QueueUrl"].as_str().unwrap().to_owned(),
             dead_letter_url: outputs["DeadLetterQueueUrl"].as_str().unwrap().to_owned(),
+            variables: variables.to_vec(),
             prefix,
         }
+    }
+
+    /// Where its LocalStack is.
+    pub fn endpoint(&self) -> String {
+        endpoint_of(&self.variables)
     }
 
     /// Runs every scenario until it has failed; returns the executions' ARNs, those of children
@@ -80,7 +98,7 @@ impl Stage {
     pub async fn run(&self) -> BTreeMap<String, String> {
         let names = self.scenarios.iter().map(String::as_str);
         let start: Vec<&str> = ["start", "--prefix", &self.prefix].into_iter().chain(names).collect();
-        let started = python(&start).await;
+        let started = python(&self.variables, &start).await;
         let started = started.as_object().unwrap().iter();
         started.map(|(name, arn)| (name.clone(), arn.as_str().unwrap().to_owned())).collect()
     }
@@ -94,7 +112,7 @@ impl Stage {
     /// The binary with the settings of this stage.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.args(arguments).env("AWS_ENDPOINT_URL", endpoint()).kill_on_drop(true);
+        command.args(arguments).env("AWS_ENDPOINT_URL", self.endpoint()).kill_on_drop(true);
         command
     }
 
@@ -135,16 +153,21 @@ impl Stage {
 
     /// Waits until the queue holds nothing: neither visible, nor in flight, nor delayed.
     pub async fn wait_until_empty(&self) {
-        self.wait_for("the queue to be empty", |counts| counts.iter().all(|count| *count == 0)).await;
+        self.wait_until_empty_for(PATIENCE).await;
+    }
+
+    pub async fn wait_until_empty_for(&self, patience: Duration) {
+        let empty = |counts: &[usize; 3]| counts.iter().all(|count| *count == 0);
+        self.wait_for("the queue to be empty", patience, empty).await;
     }
 
     /// Waits until so many messages are visible.
     pub async fn wait_for_messages(&self, count: usize) {
-        self.wait_for("the messages", |counts| counts[0] == count).await;
+        self.wait_for("the messages", PATIENCE, |counts| counts[0] == count).await;
     }
 
-    async fn wait_for(&self, what: &str, holds: impl Fn(&[usize; 3]) -> bool) {
-        let until = Instant::now() + PATIENCE;
+    async fn wait_for(&self, what: &str, patience: Duration, holds: impl Fn(&[usize; 3]) -> bool) {
+        let until = Instant::now() + patience;
         loop {
             let counts = self.counts().await;
             if holds(&counts) {
@@ -273,17 +296,32 @@ fn endpoint() -> String {
     std::env::var("MISSTEP_TEST_LOCALSTACK").expect("these tests need LocalStack: run `make test`")
 }
 
+fn endpoint_of(variables: &[(String, String)]) -> String {
+    let (_, url) =
+        variables.iter().find(|(name, _)| name == "AWS_ENDPOINT_URL").expect("a LocalStack's address");
+    url.clone()
+}
+
 /// Leads to LocalStack.
 pub async fn aws() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).endpoint_url(endpoint()).load().await
+    leading_to(&endpoint()).await
+}
+
+async fn leading_to(endpoint: &str) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).endpoint_url(endpoint).load().await
 }
 
 /// Runs `localstack/scenarios.py` and returns what it prints.
-async fn python(arguments: &[&str]) -> Value {
-    let _needed = endpoint();
+async fn python(variables: &[(String, String)], arguments: &[&str]) -> Value {
     let python = std::env::var("MISSTEP_TEST_PYTHON").expect("`make test` names the Python of LocalStack");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("localstack/scenarios.py");
-    let output = Command::new(python).arg(script).args(arguments).output().await.unwrap();
+    let output = Command::new(python)
+        .arg(script)
+        .args(arguments)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .output()
+        .await
+        .unwrap();
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

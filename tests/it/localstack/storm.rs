@@ -1,0 +1,193 @@
+//! Everything at once: many failures, an API that answers a third of the time with anything but a
+//! success, and two workers on the queue, each killed three times.
+//!
+//! Which process sent a notification is known by the path it was sent to. Every duplicate has to be
+//! explained: a notification that the API took may come again because the answer was lost, because
+//! the process that sent it was killed, or because it lost the lease, and for no other reason.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::stage::{Stage, WorkerProcess};
+use crate::receiver::{Answer, Received, Receiver};
+
+/// Of so many failing executions; `make storm` makes more.
+const FAILURES: usize = 24;
+
+/// How many of a hundred requests meet something else than a 204.
+const FOUL: u8 = 30;
+
+const WORKERS: [&str; 2] = ["a", "b"];
+const KILLS: usize = 3;
+
+/// Until everybody was told.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a worker makes of an answer that the API gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Taken,
+    Refused,
+    /// The API took it and the worker cannot know.
+    Lost,
+}
+
+/// A request as the API saw it.
+#[derive(Debug, Clone)]
+struct Entry {
+    key: String,
+    process: String,
+    given: Given,
+}
+
+/// What the API did, in order.
+type Ledger = Arc<Mutex<Vec<Entry>>>;
+
+/// An API with bad weather, the same for the same seed and order of requests.
+fn foul_weather(receiver: &Receiver, seed: u64) -> Ledger {
+    let ledger = Ledger::default();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let kept = ledger.clone();
+    receiver.answer_by(move |request| {
+        let (given, answer) = if random.u8(..100) >= FOUL {
+            (Given::Taken, Answer::status(204))
+        } else {
+            match random.u8(..6) {
+                0 => (Given::Refused, Answer::status(500)),
+                1 => (Given::Refused, Answer::status(503)),
+                2 => (Given::Refused, Answer::status(429).header("retry-after", 1)),
+                3 => (Given::Lost, Answer::Reset),
+                // Its status came, and says all: the notification was taken.
+                4 => (Given::Taken, Answer::Half(200)),
+                _ => (Given::Lost, Answer::Silence),
+            }
+        };
+        let key = request.header("idempotency-key").expect("each has one").to_owned();
+        let process = request.path.clone();
+        kept.lock().expect("nobody panics with the ledger in hand").push(Entry { key, process, given });
+        Some(answer)
+    });
+    ledger
+}
+
+/// Executions and audiences that were told: the API took a notification.
+fn taken(ledger: &Ledger) -> HashMap<String, usize> {
+    let ledger = ledger.lock().expect("nobody panics with the ledger in hand");
+    let mut taken = HashMap::new();
+    for entry in ledger.iter().filter(|entry| entry.given != Given::Refused) {
+        *taken.entry(entry.key.clone()).or_default() += 1;
+    }
+    taken
+}
+
+/// One worker's life, with its ends. Returns the process that is left, with the logs of all.
+async fn lives(
+    stage: &Stage,
+    receiver: &Receiver,
+    name: &str,
+    each: usize,
+) -> (WorkerProcess, BTreeMap<String, String>) {
+    let mut logs = BTreeMap::new();
+    for life in 0..KILLS {
+        let (path, mut worker) = start(stage, receiver, name, life);
+        let of_this = |received: &[Received]| received.iter().filter(|request| request.path == path).count();
+        let busy = receiver.wait_until(PATIENCE, |received| of_this(received) >= each).await;
+        assert!(busy.is_some(), "{path} did not send {each} notifications:\n{}", worker.log());
+        worker.kill().await;
+        logs.insert(path, worker.log());
+    }
+    (start(stage, receiver, name, KILLS).1, logs)
+}
+
+fn start(stage: &Stage, receiver: &Receiver, name: &str, life: usize) -> (String, WorkerProcess) {
+    let url = format!("{}/{name}{life}", receiver.url);
+    let path = format!("/notify/{name}{life}");
+    // Few at once, so that both have something to do.
+    (path, stage.worker(&url, &[("MISSTEP_CONCURRENCY", "4"), ("MISSTEP_NOTIFY_TIMEOUT_SECS", "2")]))
+}
+
+#[tokio::test]
+async fn every_failure_is_told_in_a_storm_and_every_duplicate_explained() {
+    let failures: usize = std::env::var("STORM_FAILURES").map_or(FAILURES, |count| count.parse().unwrap());
+    let began = Instant::now();
+    let receiver = Receiver::start().await;
+    let ledger = foul_weather(&receiver, 7);
+    let stage = Stage::set_up("storm", &[], &[("VisibilityTimeoutSeconds", "10")]).await;
+    let run = async {
+        let mut executions = Vec::new();
+        while executions.len() < failures {
+            executions.extend(stage.run().await.into_values());
+        }
+        executions
+    };
+    // Each is killed once it has sent its share; after the last kill half is left for both.
+    let each = (failures / (2 * KILLS)).max(2);
+    let [a, b] = WORKERS;
+    let (executions, (mut a, mut logs), (mut b, logs_of_b)) =
+        tokio::join!(run, lives(&stage, &receiver, a, each), lives(&stage, &receiver, b, each));
+    logs.extend(logs_of_b);
+    stage.wait_until_empty_for(PATIENCE).await;
+    assert_eq!((a.stop().await, b.stop().await), (Some(0), Some(0)));
+
+    let told = taken(&ledger);
+    let mut keys: HashMap<(String, String), String> = HashMap::new();
+    for request in receiver.received() {
+        let body = request.json();
+        let of = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+        let whom = (of(&body["data"]["event_info"]["execution_arn"]), of(&body["emailType"]));
+        let key = request.header("idempotency-key").expect("each has one").to_owned();
+        assert_eq!(*keys.entry(whom.clone()).or_insert_with(|| key.clone()), key, "{whom:?}");
+    }
+    for execution in &executions {
+        for audience in ["INTERNAL_ENQUIRY_ERROR", "ASSESTIVE_ENQUIRY_ERROR"] {
+            let key = keys.get(&(execution.clone(), audience.to_owned()));
+            assert!(key.is_some_and(|key| told.contains_key(key)), "{execution}: {audience} was not told");
+        }
+    }
+    assert_eq!(stage.dead_letters().await, []);
+    assert_eq!(keys.len(), 2 * executions.len(), "nothing but these failures was told");
+
+    let explained = explain(&ledger, &logs, &[a.log(), b.log()]);
+    let requests = receiver.received().len();
+    println!(
+        "storm: {} failures, {requests} requests, {} taken or lost on the way back, {} killed, duplicates: {explained:?}; {:.0} s",
+        executions.len(),
+        told.values().sum::<usize>(),
+        logs.len(),
+        began.elapsed().as_secs_f64(),
+    );
+    assert_eq!(explained.get("unexplained"), None);
+}
+
+/// Why notifications came again that the API had taken.
+fn explain(
+    ledger: &Ledger,
+    killed: &BTreeMap<String, String>,
+    survivors: &[String],
+) -> BTreeMap<&'static str, usize> {
+    let ledger = ledger.lock().expect("nobody panics with the ledger in hand");
+    let lost_a_lease = killed.values().chain(survivors).any(|log| log.contains("lost the lease"));
+    let mut before: HashMap<&str, &Entry> = HashMap::new();
+    let mut reasons = BTreeMap::new();
+    for entry in ledger.iter() {
+        if let Some(first) = before.get(entry.key.as_str()) {
+            let reason = match first.given {
+                Given::Lost => "lost answer",
+                // A process remembers what it told; another one does so for want of the delete.
+                _ if first.process != entry.process && killed.contains_key(&first.process) => "kill",
+                _ if first.process != entry.process && lost_a_lease => "lost lease",
+                _ => "unexplained",
+            };
+            if entry.given != Given::Refused || reason == "unexplained" {
+                *reasons.entry(reason).or_default() += 1;
+            }
+        }
+        if entry.given != Given::Refused {
+            before.insert(&entry.key, entry);
+        }
+    }
+    reasons
+}
