@@ -3,7 +3,7 @@
 PYTHON ?= python3
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 
-.PHONY: help demo test crash-matrix storm check build clean python
+.PHONY: help demo test crash-matrix storm soak check build clean python
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.m
 
 storm: python ## 300 failures, an API out of order, two workers killed three times each, on LocalStack
 	STORM_FAILURES=300 $(LOCALSTACK) cargo test --locked --test it localstack::storm:: -- --nocapture
+
+soak: ## 200,000 messages through a release build: memory, file descriptors, and CPU while it waits
+	SOAK_MESSAGES=200000 SOAK_SECONDS=60 cargo test --locked --release --test it soak:: -- --nocapture --test-threads=1
 
 check: ## formatting, lints and documentation
 	cargo fmt --all --check

@@ -9,6 +9,7 @@
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`gate`] | a gate before a server, open or shut |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`hostile`] | histories that are broken, cut off, or not histories at all |
@@ -24,6 +25,7 @@
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`report`] | what a report says and what it leaves out |
+//! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
@@ -41,6 +43,7 @@ mod clients;
 mod crash;
 mod descent;
 mod desk;
+mod gate;
 mod generated;
 mod guarantee;
 mod hostile;
@@ -56,6 +59,8 @@ mod queue_contract;
 mod receiver;
 mod recorded;
 mod report;
+#[cfg(target_os = "linux")]
+mod soak;
 mod speed;
 mod stub;
 mod supply_chain;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::gate::Gate;
 use super::of_execution;
 use super::own::{Own, free_port};
 use super::stage::{Stage, WorkerProcess};
+use crate::gate::Gate;
 use crate::receiver::Receiver;
 
 /// How long everything is gone: six visibility timeouts, twice what three receives last.

@@ -1,4 +1,4 @@
-//! A gate on 127.0.0.1 before LocalStack: while it is shut, nobody gets through.
+//! A gate on 127.0.0.1 before another server there: while it is shut, nobody gets through.
 
 use std::net::SocketAddr;
 
@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Leads every connection on to another port, until it is shut.
-pub struct Gate {
+pub(crate) struct Gate {
     address: SocketAddr,
     leads_to: SocketAddr,
     passing: Option<JoinHandle<()>>,
@@ -14,7 +14,7 @@ pub struct Gate {
 
 impl Gate {
     /// An open gate before `http://HOST:PORT`.
-    pub async fn before(endpoint: &str) -> Self {
+    pub(crate) async fn before(endpoint: &str) -> Self {
         let leads_to = endpoint.trim_start_matches("http://").parse().expect("an endpoint with its port");
         let listener = listen("127.0.0.1:0".parse().expect("an address"));
         let address = listener.local_addr().expect("a bound socket has an address");
@@ -22,12 +22,12 @@ impl Gate {
     }
 
     /// What to call in place of the endpoint.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Cuts what is open and refuses what comes.
-    pub async fn shut(&mut self) {
+    pub(crate) async fn shut(&mut self) {
         if let Some(passing) = self.passing.take() {
             passing.abort();
             // Once it is over, the port is closed, and so is every connection.
@@ -36,7 +36,7 @@ impl Gate {
     }
 
     /// Lets everybody through again, on the same port.
-    pub fn open(&mut self) {
+    pub(crate) fn open(&mut self) {
         self.passing = Some(tokio::spawn(pass(listen(self.address), self.leads_to)));
     }
 }
