@@ -4,10 +4,12 @@
 //! every fault is shown at once. Results go to standard output, everything else to standard error.
 
 mod aws;
+mod dlq;
 mod explain;
 mod work;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -61,6 +63,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match matches.subcommand() {
         Some(("work", matches)) => work::run(matches),
         Some(("explain", matches)) => explain::run(matches),
+        Some(("dlq", matches)) => dlq::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
     }
 }
@@ -74,6 +77,7 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(with_settings(work::command()))
         .subcommand(with_settings(explain::command()))
+        .subcommand(dlq::command())
 }
 
 /// Adds a flag for every setting.
@@ -104,6 +108,17 @@ fn sources(matches: &ArgMatches) -> Sources {
         |name| std::env::var(name).ok(),
         matches.get_one::<String>("config").cloned(),
     )
+}
+
+/// Prints a result. A reader that went away (`misstep explain … | head`) has seen enough.
+fn print(text: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output cannot be written: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Tells every fault of the settings.

@@ -78,6 +78,17 @@ pub struct Work {
     pub shutdown_grace: Duration,
 }
 
+/// Settings of the commands on the dead-letter queue.
+#[derive(Debug, Clone)]
+pub struct Dlq {
+    /// Settings that every command has.
+    pub common: Common,
+    /// The queue that the dead-letter queue serves.
+    pub queue_url: String,
+    /// The dead-letter queue, where it is not to be found through the redrive policy.
+    pub dlq_url: Option<String>,
+}
+
 /// The notification API and its two audiences.
 #[derive(Clone)]
 pub struct Notification {
@@ -221,6 +232,18 @@ impl Sources {
             })
         })();
         self.finish(work)
+    }
+
+    /// The settings of `dlq`.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn dlq(mut self) -> Result<Dlq, Vec<Fault>> {
+        let common = self.read_common();
+        let queue = self.required("queue_url", queue_url);
+        let dlq_url = self.optional("dlq_url", queue_url);
+        let dlq = common.zip(queue).map(|(common, queue_url)| Dlq { common, queue_url, dlq_url });
+        self.finish(dlq)
     }
 
     fn read_common(&mut self) -> Option<Common> {

@@ -20,6 +20,7 @@
 //! | [`notify`] | audiences, routes and channels |
 //! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
 //! | [`outcome`] | what becomes of the message |
+//! | [`dlq`] | the dead-letter queue looked into |
 //! | [`retry`] | how long to wait before trying again |
 //! | [`failpoint`] | where tests may crash the process; empty in what is released |
 
@@ -28,6 +29,7 @@ pub mod arn;
 pub mod breaker;
 pub mod cli;
 pub mod config;
+pub mod dlq;
 pub mod event;
 pub mod failpoint;
 pub mod history;

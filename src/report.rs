@@ -6,7 +6,7 @@ pub mod markdown;
 mod outline;
 mod payload;
 pub mod text;
-mod value;
+pub(crate) mod value;
 mod wording;
 
 use serde::Serialize;

@@ -1,17 +1,19 @@
 //! `misstep explain`: the analysis of one execution, for a person or a program.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Exit, aws, failed, faults, sources};
+use super::{Exit, aws, failed, faults, print, sources};
 use crate::analysis::Question;
 use crate::arn::ExecutionArn;
 use crate::config::Common;
-use crate::history::file;
 use crate::history::patient::PatientReader;
 use crate::history::sfn::SfnReader;
+use crate::history::{Status, file};
 use crate::investigation::{Asked, Finding, investigate};
 use crate::report::format::Format;
 use crate::report::{Report, Subject};
@@ -62,20 +64,11 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     let written = match &output {
         Some(path) => std::fs::write(path, text)
             .map_err(|error| format!("{} cannot be written: {error}", path.display())),
-        None => print(&text).map_err(|error| format!("standard output cannot be written: {error}")),
+        None => print(&text),
     };
     match written {
         Ok(()) => Exit::Done,
         Err(why) => failed(&why),
-    }
-}
-
-/// Prints a result. A reader that went away (`misstep explain … | head`) has seen enough.
-fn print(text: &str) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
     }
 }
 
@@ -113,9 +106,19 @@ fn explain_arn(target: &str, settings: &Common) -> Result<Report, String> {
         let aws = tokio::time::timeout(aws::START_TIMEOUT, aws::load())
             .await
             .map_err(|_elapsed| "AWS credentials could not be had in time; check the network".to_owned())??;
-        let reader = PatientReader::new(std::sync::Arc::new(SfnReader::new(&aws)), settings.history_rate);
-        let asked = Asked { execution: execution.clone(), status: None, redrive_count: None };
-        let finding = investigate(&reader, &asked).await.map_err(|error| chain(&error))?;
-        Ok(Report::new(&subject(settings, Some(execution)), &finding))
+        explain_execution(&aws, &execution, None, settings).await
     })
+}
+
+/// Reads and analyses one execution.
+pub(super) async fn explain_execution(
+    aws: &SdkConfig,
+    execution: &ExecutionArn,
+    status: Option<Status>,
+    settings: &Common,
+) -> Result<Report, String> {
+    let reader = PatientReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate);
+    let asked = Asked { execution: execution.clone(), status, redrive_count: None };
+    let finding = investigate(&reader, &asked).await.map_err(|error| chain(&error))?;
+    Ok(Report::new(&subject(settings, Some(execution.clone())), &finding))
 }

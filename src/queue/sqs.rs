@@ -55,6 +55,12 @@ impl SqsQueue {
         }
     }
 
+    /// The queue at `url`, from which messages are received for as long as `visibility_timeout`,
+    /// whatever the queue is set to.
+    pub fn holding(aws: &SdkConfig, url: &str, visibility_timeout: Duration) -> Self {
+        Self { visibility_timeout: OnceLock::from(visibility_timeout), ..Self::new(aws, url) }
+    }
+
     async fn ask(
         &self,
         names: &[QueueAttributeName],

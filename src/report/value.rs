@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A text on one line. What would steer a terminal, or turn or hide the text around it, stands as
 /// its number: names and causes come from whoever wrote the state machine or caused the error.
-pub(super) fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

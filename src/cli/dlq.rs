@@ -1,0 +1,248 @@
+//! `misstep dlq`: looks into the dead-letter queue.
+
+use std::sync::Arc;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{Exit, aws, count, explain, failed, faults, print, sources, with_settings};
+use crate::config::Dlq;
+use crate::dlq::filter::{self, Filter};
+use crate::dlq::scan::{Whole, scan};
+use crate::dlq::{HOLD, Letter, list, show};
+use crate::queue::Queue;
+use crate::queue::sqs::SqsQueue;
+use crate::report::format::Format;
+use crate::{shutdown, telemetry};
+
+pub(super) fn command() -> Command {
+    let list = Command::new("list")
+        .about("What is in the dead-letter queue, grouped by reason and state machine")
+        .arg(flag("messages", "One line a message"))
+        .arg(format());
+    let show = Command::new("show")
+        .about("One message: body, attributes, why it is here")
+        .arg(Arg::new("id").value_name("ID").required(true).help("The message's id"))
+        .arg(flag("explain", "Read and analyse its execution now; nothing is sent"))
+        .arg(format());
+    Command::new("dlq")
+        .about("Looks into the dead-letter queue; looking holds the messages for a moment and counts as a receive")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(with_settings(with_filters(list)))
+        .subcommand(with_settings(show))
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Exit {
+    let (name, matches) = matches.subcommand().expect("the parser requires one");
+    let settings = match sources(matches).dlq() {
+        Ok(settings) => settings,
+        Err(all) => return faults(&all),
+    };
+    let filter = match filter_of(matches) {
+        Ok(filter) => filter,
+        Err(why) => {
+            anstream::eprintln!("misstep: {why}");
+            return Exit::Usage;
+        }
+    };
+    telemetry::start(&settings.common.log, settings.common.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
+    };
+    let done = runtime.block_on(async {
+        let stop =
+            shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
+        match name {
+            "list" => run_list(&settings, matches, &filter, &stop).await,
+            _ => run_show(&settings, matches, &stop).await,
+        }
+    });
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => Exit::Done,
+        Err(why) => failed(&why),
+    }
+}
+
+async fn run_list(
+    settings: &Dlq,
+    matches: &ArgMatches,
+    filter: &Filter,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    let (_, queue) = dead_letter_queue(settings).await?;
+    let limit = matches.get_one::<usize>("limit").copied().unwrap_or(usize::MAX);
+    let mut taken = 0;
+    let scanned = scan(queue, stop, |letter| {
+        taken += usize::from(filter.takes(letter));
+        taken >= limit
+    });
+    let scanned = scanned.await.map_err(looked_in_vain)?;
+    let letters: Vec<&Letter> = scanned.letters().filter(|letter| filter.takes(letter)).take(limit).collect();
+    let each = matches.get_flag("messages");
+    let mut text = if is_json(matches) {
+        format!("{:#}\n", list::json(&letters, each))
+    } else {
+        list::table(&letters, each)
+    };
+    if !is_json(matches) && scanned.letters().count() > letters.len() && scanned.whole == Whole::Yes {
+        let others = scanned.letters().count() - letters.len();
+        text.push_str(&format!("{} more that the filters leave out\n", count(others, "message")));
+    }
+    let whole = scanned.whole;
+    // Before anything is printed: a reader may close the pipe.
+    give_back(scanned).await;
+    print(&text)?;
+    match whole {
+        Whole::Yes | Whole::Enough => Ok(()),
+        Whole::Interrupted => Err("interrupted: this is only what was seen so far; all of it was given back".to_owned()),
+        Whole::InFlightLimit => Err(
+            "SQS hands out no more than 120,000 messages at a time: this is what could be seen; all of it was given back".to_owned(),
+        ),
+    }
+}
+
+async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken) -> Result<(), String> {
+    let id = matches.get_one::<String>("id").expect("the parser requires it");
+    let (aws, queue) = dead_letter_queue(settings).await?;
+    let scanned = scan(queue, stop, |letter| letter.message.id == *id).await.map_err(looked_in_vain)?;
+    let seen = scanned.letters().count();
+    let found = scanned.copy_of(id);
+    let whole = scanned.whole;
+    give_back(scanned).await;
+    let letter = match (found, whole) {
+        (Some(letter), _) => letter,
+        (None, Whole::Interrupted) => return Err(format!("interrupted before {id} was found")),
+        (None, _) => {
+            return Err(format!(
+                "no message {id} among the {} that are visible; somebody else may hold it: try again in a while, or look at `misstep dlq list --messages`",
+                count(seen, "message")
+            ));
+        }
+    };
+    let explain = matches.get_flag("explain");
+    let mut reports = Vec::new();
+    for change in letter.changes.iter().filter(|_| explain) {
+        let status = Some(change.status);
+        reports.push(explain::explain_execution(&aws, &change.execution, status, &settings.common).await?);
+    }
+    if is_json(matches) {
+        let mut json = show::json(&letter);
+        if explain {
+            json["explained"] = serde_json::to_value(&reports).expect("a report has only text keys");
+        }
+        return print(&format!("{json:#}\n"));
+    }
+    let reports = reports.iter().map(|report| format!("\n{}", Format::Text.render(report, false)));
+    print(&(show::text(&letter) + &reports.collect::<String>()))
+}
+
+/// The dead-letter queue that the settings name, or that the queue's redrive policy does.
+async fn dead_letter_queue(settings: &Dlq) -> Result<(aws_config::SdkConfig, Arc<dyn Queue>), String> {
+    let look = async {
+        let aws = aws::load().await?;
+        let url = match &settings.dlq_url {
+            Some(url) => url.clone(),
+            None => {
+                let attributes = SqsQueue::new(&aws, &settings.queue_url).attributes().await;
+                let attributes = attributes.map_err(|error| {
+                    format!(
+                        "the queue cannot be read: {}; check MISSTEP_QUEUE_URL, the region and sqs:GetQueueAttributes",
+                        telemetry::chain(&error)
+                    )
+                })?;
+                attributes.dead_letter_url.ok_or_else(|| {
+                    format!(
+                        "{} has no dead-letter queue of its own; if it is one itself (EventBridge's, for example), name it with --dlq-url, and with --queue-url the queue that its messages belong to",
+                        settings.queue_url
+                    )
+                })?
+            }
+        };
+        let queue: Arc<dyn Queue> = Arc::new(SqsQueue::holding(&aws, &url, HOLD));
+        Ok((aws, queue))
+    };
+    let looked = tokio::time::timeout(aws::START_TIMEOUT, look).await;
+    looked
+        .map_err(|_elapsed| "AWS did not answer in time; check the network and AWS_ENDPOINT_URL".to_owned())?
+}
+
+async fn give_back(scanned: crate::dlq::scan::Scan) {
+    let failed = scanned.give_back().await;
+    if failed > 0 {
+        anstream::eprintln!(
+            "misstep: {} could not be given back at once and will be visible again within {} s",
+            count(failed, "message"),
+            HOLD.as_secs()
+        );
+    }
+}
+
+fn looked_in_vain(error: crate::queue::QueueError) -> String {
+    format!(
+        "the dead-letter queue cannot be read: {}; what had been received was given back. Check the URL and sqs:ReceiveMessage",
+        telemetry::chain(&error)
+    )
+}
+
+fn is_json(matches: &ArgMatches) -> bool {
+    matches.get_one::<String>("format").is_some_and(|format| format == "json")
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}
+
+fn format() -> Arg {
+    Arg::new("format")
+        .long("format")
+        .value_name("FORMAT")
+        .value_parser(["table", "json"])
+        .help("table (the default) or json")
+}
+
+fn with_filters(command: Command) -> Command {
+    let filter = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help).help_heading("Filters")
+    };
+    command
+        .arg(filter("state-machine", "ARN|NAME", "Only of this state machine"))
+        .arg(filter("execution", "ARN|NAME", "Only of this execution"))
+        .arg(filter("status", "STATUS", "Only FAILED, TIMED_OUT or ABORTED").value_parser([
+            "FAILED",
+            "TIMED_OUT",
+            "ABORTED",
+        ]))
+        .arg(filter("reason", "TEXT", "Only where reason or error contain this text or regular expression"))
+        .arg(filter("older-than", "TIME", "Only what was first sent longer ago than 30m, 2h or 7d"))
+        .arg(filter("newer-than", "TIME", "Only what was first sent less long ago"))
+        .arg(
+            filter("message-id", "ID", "Only this message; may be given several times")
+                .action(ArgAction::Append),
+        )
+        .arg(filter("limit", "COUNT", "No more messages than this").value_parser(clap::value_parser!(usize)))
+}
+
+fn filter_of(matches: &ArgMatches) -> Result<Filter, String> {
+    // `show` has none of them.
+    let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
+    let now = Timestamp::now();
+    let ago = |name: &str| {
+        text(name).map(|text| filter::ago(&text, now).map_err(|why| format!("--{name}: {why}"))).transpose()
+    };
+    let ids = matches.try_get_many::<String>("message-id").ok().flatten();
+    Ok(Filter {
+        state_machine: text("state-machine"),
+        execution: text("execution"),
+        status: text("status"),
+        reason: text("reason")
+            .map(|text| filter::reason(&text).map_err(|why| format!("--reason: {why}")))
+            .transpose()?,
+        before: ago("older-than")?,
+        after: ago("newer-than")?,
+        message_ids: ids.map(|ids| ids.cloned().collect()).unwrap_or_default(),
+    })
+}

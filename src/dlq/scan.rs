@@ -1,0 +1,136 @@
+//! Looking through a whole queue, larger than a batch and than a visibility timeout.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::{HOLD, Letter};
+use crate::queue::leases::{Lease, Leases};
+use crate::queue::{MOST_ENTRIES, Queue, QueueError};
+use crate::telemetry::chain;
+
+/// How long a poll waits. SQS asks all of its servers only when it waits.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// So many polls in a row have to come back empty.
+const EMPTY_POLLS: usize = 2;
+
+/// What SQS says when it has handed out as many messages as it may.
+const IN_FLIGHT_LIMIT: &str = "OverLimit";
+
+/// Messages that are held, in the order in which they were first seen.
+pub struct Scan {
+    queue: Arc<dyn Queue>,
+    held: Vec<(Letter, Lease)>,
+    renewing: CancellationToken,
+    /// Whether the whole queue was seen.
+    pub whole: Whole,
+}
+
+/// How a scan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    /// Everything that was visible was seen.
+    Yes,
+    /// What was sought was found.
+    Enough,
+    /// It was interrupted.
+    Interrupted,
+    /// SQS hands out no more than 120,000 messages at a time.
+    InFlightLimit,
+}
+
+/// Looks through `queue` until it is empty, `enough` says so of a message, or `stop`.
+///
+/// # Errors
+/// When polling fails. What was held by then has been given back.
+pub async fn scan(
+    queue: Arc<dyn Queue>,
+    stop: &CancellationToken,
+    mut enough: impl FnMut(&Letter) -> bool,
+) -> Result<Scan, QueueError> {
+    let leases = Leases::new(queue.clone(), HOLD);
+    let renewing = CancellationToken::new();
+    tokio::spawn(leases.clone().keep(renewing.clone()));
+    let mut scan = Scan { queue, held: Vec::new(), renewing, whole: Whole::Yes };
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut empty = 0;
+    while empty < EMPTY_POLLS {
+        if stop.is_cancelled() {
+            scan.whole = Whole::Interrupted;
+            break;
+        }
+        // To its end, whatever happens: SQS may have handed out messages already.
+        let received = match scan.queue.receive(MOST_ENTRIES, WAIT).await {
+            Ok(received) => received,
+            Err(QueueError::Call { code: Some(code), .. }) if code.contains(IN_FLIGHT_LIMIT) => {
+                scan.whole = Whole::InFlightLimit;
+                break;
+            }
+            Err(error) => {
+                scan.give_back().await;
+                return Err(error);
+            }
+        };
+        empty = if received.is_empty() { empty + 1 } else { 0 };
+        let mut found = false;
+        for message in received {
+            let lease = leases.hold(&message);
+            let letter = Letter::new(message);
+            found |= enough(&letter);
+            match seen.get(&letter.message.id) {
+                // Its lease was lost meanwhile, or SQS delivered it twice.
+                Some(at) => scan.held[*at] = (letter, lease),
+                None => {
+                    seen.insert(letter.message.id.clone(), scan.held.len());
+                    scan.held.push((letter, lease));
+                }
+            }
+        }
+        if found {
+            scan.whole = Whole::Enough;
+            break;
+        }
+    }
+    Ok(scan)
+}
+
+impl Scan {
+    /// What is held.
+    pub fn letters(&self) -> impl Iterator<Item = &Letter> {
+        self.held.iter().map(|(letter, _)| letter)
+    }
+
+    /// A copy of one message, to be looked at when it has been given back.
+    pub fn copy_of(&self, id: &str) -> Option<Letter> {
+        let letter = self.letters().find(|letter| letter.message.id == id)?;
+        Some(Letter::new(letter.message.clone()))
+    }
+
+    /// Makes everything visible again; returns how many messages that failed of, which are visible
+    /// again after [`HOLD`].
+    pub async fn give_back(self) -> usize {
+        let mut receipts = Vec::new();
+        for (letter, lease) in self.held {
+            // One whose lease was lost is visible already, or somebody else's.
+            if lease.release().await {
+                receipts.push((letter.message.receipt, Duration::ZERO));
+            }
+        }
+        let mut failed = 0;
+        for changes in receipts.chunks(MOST_ENTRIES) {
+            failed += match self.queue.change_visibility(changes).await {
+                Ok(results) => results.iter().filter(|result| result.is_err()).count(),
+                Err(error) => {
+                    warn!(error = %chain(&error), messages = changes.len(), "messages could not be given back");
+                    changes.len()
+                }
+            };
+        }
+        self.renewing.cancel();
+        failed
+    }
+}
