@@ -1,12 +1,15 @@
-//! The dead-letter queue as a workbench: what is there and why.
+//! The dead-letter queue as a workbench: what is there and why, and the way back.
 //!
 //! There is no looking at a message without receiving it. So whatever is looked at is held, with a
 //! short visibility timeout that is renewed, and given back at the end, on an interrupt and on an
 //! error; should the process be killed, all of it is visible again after [`HOLD`]. Each look counts
 //! as a receive, which matters only where the dead-letter queue has a dead-letter queue itself.
 
+pub mod dropped;
 pub mod filter;
+pub mod journal;
 pub mod list;
+pub mod replay;
 pub mod scan;
 pub mod show;
 
@@ -44,13 +47,7 @@ impl Letter {
     /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>), or, without
     /// any, as one that was received too often.
     pub fn new(message: Message) -> Self {
-        let text = |name: &str| {
-            let (_, value) = message.attributes.iter().find(|(known, _)| known == name)?;
-            match value {
-                AttributeValue::Text { value, .. } => Some(value.clone()),
-                AttributeValue::Bytes { .. } => None,
-            }
-        };
+        let text = |name: &str| text(&message, name);
         let time = |name: &str| text(name)?.parse::<Timestamp>().ok();
         let sent =
             message.sent_at_ms.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
@@ -67,6 +64,16 @@ impl Letter {
             changes: event::parse_some(&message.body).0,
             message,
         }
+    }
+
+    /// An attribute's text.
+    pub fn text(&self, name: &str) -> Option<String> {
+        text(&self.message, name)
+    }
+
+    /// How often it was replayed before.
+    pub fn replays(&self) -> u32 {
+        self.text("misstep.replays").and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
     /// The state machine's name: of the first execution, if there are several.
@@ -92,7 +99,16 @@ impl Letter {
             "first_sent_at": self.first_sent_at.map(|at| at.to_string()),
             "dead_lettered_at": self.dead_lettered_at.map(|at| at.to_string()),
             "receives": self.message.receives,
+            "replays": self.replays(),
         })
+    }
+}
+
+fn text(message: &Message, name: &str) -> Option<String> {
+    let (_, value) = message.attributes.iter().find(|(known, _)| known == name)?;
+    match value {
+        AttributeValue::Text { value, .. } => Some(value.clone()),
+        AttributeValue::Bytes { .. } => None,
     }
 }
 

@@ -20,7 +20,7 @@
 //! | [`notify`] | audiences, routes and channels |
 //! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
 //! | [`outcome`] | what becomes of the message |
-//! | [`dlq`] | the dead-letter queue looked into |
+//! | [`dlq`] | the dead-letter queue looked into, and the way back |
 //! | [`retry`] | how long to wait before trying again |
 //! | [`failpoint`] | where tests may crash the process; empty in what is released |
 

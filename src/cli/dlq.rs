@@ -1,7 +1,10 @@
-//! `misstep dlq`: looks into the dead-letter queue.
+//! `misstep dlq`: looks into the dead-letter queue and sends messages back.
+
+mod change;
 
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -27,11 +30,13 @@ pub(super) fn command() -> Command {
         .arg(flag("explain", "Read and analyse its execution now; nothing is sent"))
         .arg(format());
     Command::new("dlq")
-        .about("Looks into the dead-letter queue; looking holds the messages for a moment and counts as a receive")
+        .about("Looks into the dead-letter queue and sends messages back; looking holds the messages for a moment and counts as a receive")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(with_settings(with_filters(list)))
         .subcommand(with_settings(show))
+        .subcommand(with_settings(with_filters(change::replay_command())))
+        .subcommand(with_settings(with_filters(change::drop_command())))
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Exit {
@@ -57,6 +62,8 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
             shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
         match name {
             "list" => run_list(&settings, matches, &filter, &stop).await,
+            "replay" => change::run_replay(&settings, matches, &filter, &stop).await,
+            "drop" => change::run_drop(&settings, matches, &filter, &stop).await,
             _ => run_show(&settings, matches, &stop).await,
         }
     });
@@ -73,7 +80,7 @@ async fn run_list(
     filter: &Filter,
     stop: &CancellationToken,
 ) -> Result<(), String> {
-    let (_, queue) = dead_letter_queue(settings).await?;
+    let (_, _, queue) = dead_letter_queue(settings).await?;
     let limit = matches.get_one::<usize>("limit").copied().unwrap_or(usize::MAX);
     let mut taken = 0;
     let scanned = scan(queue, stop, |letter| {
@@ -107,7 +114,7 @@ async fn run_list(
 
 async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken) -> Result<(), String> {
     let id = matches.get_one::<String>("id").expect("the parser requires it");
-    let (aws, queue) = dead_letter_queue(settings).await?;
+    let (aws, _, queue) = dead_letter_queue(settings).await?;
     let scanned = scan(queue, stop, |letter| letter.message.id == *id).await.map_err(looked_in_vain)?;
     let seen = scanned.letters().count();
     let found = scanned.copy_of(id);
@@ -140,8 +147,8 @@ async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken
     print(&(show::text(&letter) + &reports.collect::<String>()))
 }
 
-/// The dead-letter queue that the settings name, or that the queue's redrive policy does.
-async fn dead_letter_queue(settings: &Dlq) -> Result<(aws_config::SdkConfig, Arc<dyn Queue>), String> {
+/// The dead-letter queue that the settings name, or that the queue's redrive policy does, and its URL.
+async fn dead_letter_queue(settings: &Dlq) -> Result<(SdkConfig, String, Arc<dyn Queue>), String> {
     let look = async {
         let aws = aws::load().await?;
         let url = match &settings.dlq_url {
@@ -163,7 +170,7 @@ async fn dead_letter_queue(settings: &Dlq) -> Result<(aws_config::SdkConfig, Arc
             }
         };
         let queue: Arc<dyn Queue> = Arc::new(SqsQueue::holding(&aws, &url, HOLD));
-        Ok((aws, queue))
+        Ok((aws, url, queue))
     };
     let looked = tokio::time::timeout(aws::START_TIMEOUT, look).await;
     looked

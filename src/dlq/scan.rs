@@ -21,10 +21,14 @@ const EMPTY_POLLS: usize = 2;
 /// What SQS says when it has handed out as many messages as it may.
 const IN_FLIGHT_LIMIT: &str = "OverLimit";
 
+/// A message and the right to it.
+pub type Held = (Letter, Lease);
+
 /// Messages that are held, in the order in which they were first seen.
 pub struct Scan {
     queue: Arc<dyn Queue>,
-    held: Vec<(Letter, Lease)>,
+    leases: Arc<Leases>,
+    held: Vec<Held>,
     renewing: CancellationToken,
     /// Whether the whole queue was seen.
     pub whole: Whole,
@@ -55,7 +59,7 @@ pub async fn scan(
     let leases = Leases::new(queue.clone(), HOLD);
     let renewing = CancellationToken::new();
     tokio::spawn(leases.clone().keep(renewing.clone()));
-    let mut scan = Scan { queue, held: Vec::new(), renewing, whole: Whole::Yes };
+    let mut scan = Scan { queue, leases, held: Vec::new(), renewing, whole: Whole::Yes };
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut empty = 0;
     while empty < EMPTY_POLLS {
@@ -78,7 +82,7 @@ pub async fn scan(
         empty = if received.is_empty() { empty + 1 } else { 0 };
         let mut found = false;
         for message in received {
-            let lease = leases.hold(&message);
+            let lease = scan.leases.hold(&message);
             let letter = Letter::new(message);
             found |= enough(&letter);
             match seen.get(&letter.message.id) {
@@ -102,6 +106,43 @@ impl Scan {
     /// What is held.
     pub fn letters(&self) -> impl Iterator<Item = &Letter> {
         self.held.iter().map(|(letter, _)| letter)
+    }
+
+    /// The queue that was looked through.
+    pub fn queue(&self) -> &Arc<dyn Queue> {
+        &self.queue
+    }
+
+    /// Takes out what is selected; whoever does so has to settle it or put it back.
+    pub fn take(&mut self, selected: impl Fn(&Letter) -> bool) -> Vec<Held> {
+        let (taken, left) =
+            std::mem::take(&mut self.held).into_iter().partition(|(letter, _)| selected(letter));
+        self.held = left;
+        taken
+    }
+
+    /// Puts messages back that were taken out.
+    pub fn put_back(&mut self, held: impl IntoIterator<Item = Held>) {
+        self.held.extend(held);
+    }
+
+    /// Counts what has come since that is `sought`, and holds all of it.
+    pub async fn look_for(&mut self, sought: impl Fn(&Letter) -> bool) -> usize {
+        let received = match self.queue.receive(MOST_ENTRIES, Duration::ZERO).await {
+            Ok(received) => received,
+            Err(error) => {
+                warn!(error = %chain(&error), "the dead-letter queue could not be looked at for what comes back");
+                return 0;
+            }
+        };
+        let mut found = 0;
+        for message in received {
+            let lease = self.leases.hold(&message);
+            let letter = Letter::new(message);
+            found += usize::from(sought(&letter));
+            self.held.push((letter, lease));
+        }
+        found
     }
 
     /// A copy of one message, to be looked at when it has been given back.

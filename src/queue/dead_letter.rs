@@ -52,7 +52,9 @@ impl DeadLetter {
             attributes.push(ours("first_sent_at", &rfc3339(sent_at_ms)));
         }
         let own = |name: &str| attributes.iter().any(|(ours, _)| ours == name);
-        let kept: Vec<_> = message.attributes.iter().filter(|(name, _)| !own(name)).cloned().collect();
+        let mut kept: Vec<_> = message.attributes.iter().filter(|(name, _)| !own(name)).cloned().collect();
+        // First among them how often it was replayed, which says that replaying does not help.
+        kept.sort_by_key(|(name, _)| name != "misstep.replays");
         attributes.extend(kept);
         attributes.truncate(MOST_ATTRIBUTES);
         let mut room = LARGEST_MESSAGE.saturating_sub(message.body.len());

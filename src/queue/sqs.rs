@@ -15,7 +15,7 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
-    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
+    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -59,6 +59,40 @@ impl SqsQueue {
     /// whatever the queue is set to.
     pub fn holding(aws: &SdkConfig, url: &str, visibility_timeout: Duration) -> Self {
         Self { visibility_timeout: OnceLock::from(visibility_timeout), ..Self::new(aws, url) }
+    }
+
+    /// Sends up to ten messages; returns the id of each, or why it was refused. An entry that the
+    /// answer does not mention counts as refused.
+    ///
+    /// # Errors
+    /// When the call as a whole failed: any of them may have been sent.
+    pub async fn send(&self, letters: &[DeadLetter]) -> Result<Vec<Result<String, EntryError>>, QueueError> {
+        let entries = letters.iter().enumerate().map(|(index, letter)| {
+            let attributes = letter.attributes.iter().map(|(name, value)| (name.clone(), to_sdk(value)));
+            SendMessageBatchRequestEntry::builder()
+                .id(index.to_string())
+                .message_body(&letter.body)
+                .set_message_attributes(Some(attributes.collect()))
+                .build()
+                .expect("id and body are set")
+        });
+        let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
+        let answer = call.send().await.map_err(|error| self.call_error("SendMessageBatch", error))?;
+        let unmentioned = || EntryError {
+            code: "NotMentioned".to_owned(),
+            message: "SQS did not say what became of it".to_owned(),
+            lost: false,
+        };
+        let mut results: Vec<Result<String, EntryError>> =
+            letters.iter().map(|_| Err(unmentioned())).collect();
+        let sent = answer.successful.into_iter().map(|entry| (entry.id, Ok(entry.message_id)));
+        let refused = answer.failed.into_iter().map(|entry| (entry.id.clone(), Err(entry_error(entry))));
+        for (id, result) in sent.chain(refused) {
+            if let Some(place) = id.parse::<usize>().ok().and_then(|index| results.get_mut(index)) {
+                *place = result;
+            }
+        }
+        Ok(results)
     }
 
     async fn ask(

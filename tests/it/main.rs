@@ -31,7 +31,7 @@
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 //! | [`text`] | the report in text |
-//! | [`workbench`] | the dead-letter queue looked into |
+//! | [`workbench`] | `misstep dlq`: looking, replaying, dropping |
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]

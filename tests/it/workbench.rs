@@ -1,5 +1,7 @@
-//! `misstep dlq` as a process, on a queue that the stub of SQS stands in for: what it shows, and that
-//! it leaves everything as it was.
+//! `misstep dlq` as a process, on a queue that the stub of SQS stands in for: what it shows and
+//! sends back, and that it leaves everything else as it was.
+
+mod changes;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;

@@ -192,30 +192,30 @@ impl Known {
 
     fn change(&mut self, name: &str, operation: &str, arguments: &Value) -> Result<Value, Refusal> {
         match operation {
-            "SendMessage" => {
-                let body = arguments["MessageBody"].as_str().unwrap_or_default();
-                if body.is_empty() {
-                    return Err(Refusal::new(
-                        400,
-                        "MissingParameter",
-                        "The request must contain the parameter MessageBody.",
-                    ));
-                }
-                let delay = Duration::from_secs(within(arguments, "DelaySeconds", 0, 0..=900)?);
-                let id = self.put(name, body, arguments["MessageAttributes"].clone(), delay);
-                Ok(json!({"MessageId": id, "MD5OfMessageBody": md5::hex(body.as_bytes())}))
-            }
+            "SendMessage" => self.send(name, arguments),
+            "SendMessageBatch" => self.batch(operation, arguments, |known, entry| known.send(name, entry)),
             "DeleteMessage" => self.delete(name, arguments).map(|()| json!({})),
             "ChangeMessageVisibility" => self.change_visibility(name, arguments).map(|()| json!({})),
             "DeleteMessageBatch" => {
-                self.batch(operation, arguments, |known, entry| known.delete(name, entry))
+                self.batch(operation, arguments, |known, entry| known.delete(name, entry).map(|()| json!({})))
             }
-            "ChangeMessageVisibilityBatch" => {
-                self.batch(operation, arguments, |known, entry| known.change_visibility(name, entry))
-            }
+            "ChangeMessageVisibilityBatch" => self.batch(operation, arguments, |known, entry| {
+                known.change_visibility(name, entry).map(|()| json!({}))
+            }),
             "GetQueueAttributes" => Ok(self.attributes(name, arguments)),
             other => Err(Refusal::new(400, "AWS.SimpleQueueService.UnsupportedOperation", other)),
         }
+    }
+
+    fn send(&mut self, name: &str, arguments: &Value) -> Result<Value, Refusal> {
+        let body = arguments["MessageBody"].as_str().unwrap_or_default();
+        if body.is_empty() {
+            let what = "The request must contain the parameter MessageBody.";
+            return Err(Refusal::new(400, "MissingParameter", what));
+        }
+        let delay = Duration::from_secs(within(arguments, "DelaySeconds", 0, 0..=900)?);
+        let id = self.put(name, body, arguments["MessageAttributes"].clone(), delay);
+        Ok(json!({"MessageId": id, "MD5OfMessageBody": md5::hex(body.as_bytes())}))
     }
 
     fn put(&mut self, name: &str, body: &str, attributes: Value, delay: Duration) -> String {
@@ -302,7 +302,7 @@ impl Known {
         &mut self,
         operation: &str,
         arguments: &Value,
-        mut one: impl FnMut(&mut Self, &Value) -> Result<(), Refusal>,
+        mut one: impl FnMut(&mut Self, &Value) -> Result<Value, Refusal>,
     ) -> Result<Value, Refusal> {
         let entries = arguments["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
         let refuse =
@@ -326,7 +326,10 @@ impl Known {
                 _ => Ok(()),
             };
             match planned.and_then(|()| one(self, entry)) {
-                Ok(()) => successful.push(json!({"Id": entry["Id"]})),
+                Ok(mut said) => {
+                    said["Id"] = entry["Id"].clone();
+                    successful.push(said);
+                }
                 Err(refusal) => failed.push(json!({
                     "Id": entry["Id"], "Code": refusal.code, "Message": refusal.message,
                     "SenderFault": refusal.status < 500,

@@ -1,0 +1,329 @@
+//! `misstep dlq replay` and `drop`: what changes the dead-letter queue. Dry runs unless `--yes` says
+//! otherwise, or somebody at a terminal does.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Arg, ArgMatches, Command};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{dead_letter_queue, flag, give_back, looked_in_vain};
+use crate::cli::{count, print};
+use crate::config::Dlq;
+use crate::dlq::filter::Filter;
+use crate::dlq::journal::Journal;
+use crate::dlq::replay::{Done, Pace, delete, replay, send_again};
+use crate::dlq::scan::{Scan, Whole, scan};
+use crate::dlq::{Letter, dropped, list};
+use crate::queue::MOST_ENTRIES;
+use crate::queue::sqs::SqsQueue;
+
+/// How long Step Functions keeps an execution's history after its end
+/// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
+const HISTORY_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+pub(super) fn replay_command() -> Command {
+    Command::new("replay")
+        .about("Sends messages back to the queue and deletes each here once it is there; a dry run without --yes")
+        .arg(flag("yes", "Do it, and do not ask"))
+        .arg(
+            Arg::new("rate")
+                .long("rate")
+                .value_name("COUNT")
+                .default_value("10")
+                .value_parser(rate)
+                .help("Messages a second"),
+        )
+        .arg(
+            Arg::new("bounce-limit")
+                .long("bounce-limit")
+                .value_name("COUNT")
+                .default_value("5")
+                .value_parser(clap::value_parser!(usize))
+                .help("Stop when so many replayed messages have come back"),
+        )
+        .arg(
+            Arg::new("journal")
+                .long("journal")
+                .value_name("FILE")
+                .help("What was sent, for going on after an interruption [default: misstep-replay-QUEUE.journal]"),
+        )
+        .arg(
+            Arg::new("from")
+                .long("from")
+                .value_name("FILE")
+                .help("Send the messages that `drop` wrote to this file, in place of those in the dead-letter queue"),
+        )
+}
+
+pub(super) fn drop_command() -> Command {
+    Command::new("drop")
+        .about("Deletes messages after writing them to a file; a dry run without --yes")
+        .arg(flag("yes", "Do it, and do not ask"))
+        .arg(
+            Arg::new("output").long("output").value_name("FILE").help(
+                "Where the messages are kept; must not be there yet [default: misstep-dropped-TIME.jsonl]",
+            ),
+        )
+}
+
+pub(super) async fn run_replay(
+    settings: &Dlq,
+    matches: &ArgMatches,
+    filter: &Filter,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    if let Some(file) = matches.get_one::<String>("from") {
+        return replay_file(settings, matches, filter, &PathBuf::from(file), stop).await;
+    }
+    let (aws, dlq_url, queue) = dead_letter_queue(settings).await?;
+    let mut scanned =
+        selected(scan(queue, stop, enough(matches, filter)).await.map_err(looked_in_vain)?).await?;
+    let meant = meant(&scanned, matches, filter);
+    let question = format!("Send {} back to {}", count(meant.len(), "message"), settings.queue_url);
+    let told = print(&overview(scanned.letters().filter(|letter| meant.contains(&letter.message.id))));
+    let done = match told.and_then(|()| agreed(matches, &meant, &question)) {
+        Ok(true) => {
+            let journal = Journal::open(&journal_path(matches, &dlq_url), &dlq_url, &settings.queue_url);
+            match journal {
+                Ok(mut journal) => {
+                    let target = SqsQueue::new(&aws, &settings.queue_url);
+                    let bar = bar(meant.len());
+                    let chosen = |letter: &Letter| meant.contains(&letter.message.id);
+                    let progress = |done| bar.inc(done as u64);
+                    let pace = pace(matches);
+                    let done =
+                        replay(&mut scanned, &target, &mut journal, pace, stop, chosen, progress).await;
+                    bar.finish_and_clear();
+                    Ok(Some(done))
+                }
+                Err(why) => Err(why),
+            }
+        }
+        Ok(false) => Ok(None),
+        Err(why) => Err(why),
+    };
+    give_back(scanned).await;
+    done?.map_or(Ok(()), |done| told_of(&done))
+}
+
+/// Sends what an earlier drop kept.
+async fn replay_file(
+    settings: &Dlq,
+    matches: &ArgMatches,
+    filter: &Filter,
+    file: &std::path::Path,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    let mut letters = dropped::read(file)?;
+    letters.retain(|letter| filter.takes(letter));
+    letters.truncate(limit(matches));
+    print(&overview(letters.iter()))?;
+    let ids: Vec<String> = letters.iter().map(|letter| letter.message.id.clone()).collect();
+    let question = format!("Send {} to {}", count(ids.len(), "message"), settings.queue_url);
+    if !agreed(matches, &ids, &question)? {
+        return Ok(());
+    }
+    let from = file.display().to_string();
+    let mut journal = Journal::open(&journal_path(matches, &from), &from, &settings.queue_url)?;
+    let aws = crate::cli::aws::load().await?;
+    let target = SqsQueue::new(&aws, &settings.queue_url);
+    let bar = bar(ids.len());
+    let progress = |done| bar.inc(done as u64);
+    let done = send_again(letters, &target, &mut journal, pace(matches), stop, progress).await;
+    bar.finish_and_clear();
+    told_of(&done)
+}
+
+pub(super) async fn run_drop(
+    settings: &Dlq,
+    matches: &ArgMatches,
+    filter: &Filter,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    let (_, dlq_url, queue) = dead_letter_queue(settings).await?;
+    let mut scanned =
+        selected(scan(queue, stop, enough(matches, filter)).await.map_err(looked_in_vain)?).await?;
+    let meant = meant(&scanned, matches, filter);
+    let letters = || scanned.letters().filter(|letter| meant.contains(&letter.message.id));
+    let path = match matches.get_one::<String>("output") {
+        Some(path) => PathBuf::from(path),
+        None => {
+            PathBuf::from(format!("misstep-dropped-{}.jsonl", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")))
+        }
+    };
+    let question = format!(
+        "Delete {} from {dlq_url}, keeping them in {}",
+        count(meant.len(), "message"),
+        path.display()
+    );
+    let kept = print(&overview(letters())).and_then(|()| {
+        let agreed = agreed(matches, &meant, &question)?;
+        if agreed {
+            dropped::write(&path, letters())?;
+        }
+        Ok(agreed)
+    });
+    let (mut deleted, mut failed) = (0, 0);
+    if kept == Ok(true) {
+        let queue = scanned.queue().clone();
+        let mut chosen = scanned.take(|letter| meant.contains(&letter.message.id));
+        while !chosen.is_empty() && !stop.is_cancelled() {
+            let batch = chosen.drain(..chosen.len().min(MOST_ENTRIES)).collect();
+            let done = delete(&queue, batch).await;
+            (deleted, failed) = (deleted + done.ids.len(), failed + done.failed);
+        }
+        failed += chosen.len();
+        scanned.put_back(chosen);
+    }
+    give_back(scanned).await;
+    if !kept? {
+        return Ok(());
+    }
+    print(&format!(
+        "{} dropped; `misstep dlq replay --from {}` sends them again\n",
+        count(deleted, "message"),
+        path.display()
+    ))?;
+    if failed > 0 {
+        return Err(format!(
+            "{} could not be deleted and stay in the dead-letter queue; the file has them too",
+            count(failed, "message")
+        ));
+    }
+    Ok(())
+}
+
+/// A scan that was interrupted is no ground to change anything on.
+async fn selected(scanned: Scan) -> Result<Scan, String> {
+    if scanned.whole == Whole::Interrupted {
+        give_back(scanned).await;
+        return Err("interrupted: nothing was changed, all of it was given back".to_owned());
+    }
+    Ok(scanned)
+}
+
+fn limit(matches: &ArgMatches) -> usize {
+    matches.get_one::<usize>("limit").copied().unwrap_or(usize::MAX)
+}
+
+fn enough<'a>(matches: &ArgMatches, filter: &'a Filter) -> impl FnMut(&Letter) -> bool + use<'a> {
+    let limit = limit(matches);
+    let mut taken = 0;
+    move |letter| {
+        taken += usize::from(filter.takes(letter));
+        taken >= limit
+    }
+}
+
+/// The ids of the messages that the filters mean.
+fn meant(scanned: &Scan, matches: &ArgMatches, filter: &Filter) -> Vec<String> {
+    let letters = scanned.letters().filter(|letter| filter.takes(letter));
+    letters.take(limit(matches)).map(|letter| letter.message.id.clone()).collect()
+}
+
+fn overview<'a>(letters: impl Iterator<Item = &'a Letter>) -> String {
+    let letters: Vec<&Letter> = letters.collect();
+    let mut text = list::table(&letters, false);
+    let long_ago = Timestamp::now().checked_sub(HISTORY_KEPT).unwrap_or(Timestamp::MIN);
+    let gone = letters.iter().filter(|letter| {
+        let ended = letter.changes.iter().filter_map(|change| change.stopped_at).max();
+        ended.or(letter.first_sent_at).is_some_and(|ended| ended < long_ago)
+    });
+    let gone = gone.count();
+    if gone > 0 {
+        text.push_str(&format!(
+            "{} about executions that ended more than 90 days ago: their histories are gone, they will be told from the event alone\n",
+            count(gone, "message")
+        ));
+    }
+    text
+}
+
+/// Whether it is to be done: `--yes` says so, or somebody at the terminal.
+fn agreed(matches: &ArgMatches, meant: &[String], question: &str) -> Result<bool, String> {
+    if meant.is_empty() {
+        return Ok(false);
+    }
+    if matches.get_flag("yes") {
+        return Ok(true);
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        print(&format!("Dry run: nothing was changed. {question}: with --yes\n"))?;
+        return Ok(false);
+    }
+    print(&format!("{question}? [y/N] "))?;
+    std::io::stdout().flush().map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| format!("no answer could be read: {error}"))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn journal_path(matches: &ArgMatches, from: &str) -> PathBuf {
+    let name = from.rsplit('/').next().unwrap_or(from);
+    matches
+        .get_one::<String>("journal")
+        .map_or_else(|| PathBuf::from(format!("misstep-replay-{name}.journal")), PathBuf::from)
+}
+
+fn pace(matches: &ArgMatches) -> Pace {
+    Pace {
+        rate: *matches.get_one::<f64>("rate").expect("it has a default"),
+        bounce_limit: *matches.get_one::<usize>("bounce-limit").expect("it has a default"),
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected messages a second".to_owned())?;
+    if (0.1..=3_000.0).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("expected from 0.1 to 3000 messages a second".to_owned())
+    }
+}
+
+/// On standard error, and only on a terminal.
+fn bar(messages: usize) -> ProgressBar {
+    let bar = ProgressBar::new(messages as u64);
+    bar.with_style(
+        ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left").expect("a valid template"),
+    )
+}
+
+fn told_of(done: &Done) -> Result<(), String> {
+    let mut text = format!("{} sent back\n", count(done.replayed, "message"));
+    let mut also = |number: usize, what: &str| {
+        if number > 0 {
+            text.push_str(&format!("{} {what}\n", count(number, "message")));
+        }
+    };
+    also(done.only_deleted, "sent by an earlier replay: not sent again");
+    also(
+        done.maybe_twice,
+        "sent again, since an earlier replay ended without knowing whether it had sent them: they may be told twice, with the same Idempotency-Key",
+    );
+    also(
+        done.not_deleted,
+        "sent but not yet deleted here: run the same replay again, which deletes without sending",
+    );
+    also(done.bounced, "came back to the dead-letter queue");
+    for (id, why) in &done.refused {
+        text.push_str(&format!("{id} was refused and stays: {why}\n"));
+    }
+    print(&text)?;
+    match &done.cut_short {
+        Some(why) => Err(format!(
+            "the replay ended early: {why}. What was not sent is where it was; run it again to go on"
+        )),
+        None if !done.refused.is_empty() => {
+            Err(format!("{} could not be sent", count(done.refused.len(), "message")))
+        }
+        None => Ok(()),
+    }
+}

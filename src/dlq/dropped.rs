@@ -1,0 +1,125 @@
+//! A file of messages that were dropped, one JSON line each, from which they can be sent again.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::Letter;
+use crate::queue::{AttributeValue, Message, ReceiptHandle};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    message_id: String,
+    sent_at_ms: Option<u64>,
+    receives: u32,
+    attributes: Vec<Attribute>,
+    body: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Attribute {
+    name: String,
+    data_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+/// Writes messages to a new file; they are on the disk when this returns.
+///
+/// # Errors
+/// When the file is there already, or cannot be written.
+pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a Letter>) -> Result<(), String> {
+    let cannot = |error: std::io::Error| format!("{} cannot be written: {error}", path.display());
+    // Never over what an earlier drop kept.
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(cannot)?;
+    for letter in letters {
+        let Message { id, body, receives, sent_at_ms, attributes, .. } = &letter.message;
+        let line = Line {
+            message_id: id.clone(),
+            sent_at_ms: *sent_at_ms,
+            receives: *receives,
+            attributes: attributes.iter().map(attribute).collect(),
+            body: body.clone(),
+        };
+        let mut line = serde_json::to_string(&line).expect("a line has only text keys");
+        line.push('\n');
+        file.write_all(line.as_bytes()).map_err(cannot)?;
+    }
+    file.sync_all().map_err(cannot)
+}
+
+/// Reads what [`write`] wrote.
+///
+/// # Errors
+/// Names the file and the line that is none of those.
+pub fn read(path: &Path) -> Result<Vec<Letter>, String> {
+    let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut letters = Vec::new();
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let place = || format!("line {} of {}", number + 1, path.display());
+        let line: Line = serde_json::from_str(&line.map_err(cannot)?)
+            .map_err(|error| format!("{} is not a dropped message: {error}", place()))?;
+        let attributes: Option<Vec<_>> = line.attributes.into_iter().map(value).collect();
+        letters.push(Letter::new(Message {
+            id: line.message_id,
+            receipt: ReceiptHandle(String::new()),
+            body: line.body,
+            receives: line.receives,
+            sent_at_ms: line.sent_at_ms,
+            attributes: attributes.ok_or_else(|| format!("{} has a damaged attribute", place()))?,
+            received_at: Instant::now(),
+        }));
+    }
+    Ok(letters)
+}
+
+fn attribute((name, value): &(String, AttributeValue)) -> Attribute {
+    let (data_type, text, base64) = match value {
+        AttributeValue::Text { data_type, value } => (data_type, Some(value.clone()), None),
+        AttributeValue::Bytes { data_type, value } => (data_type, None, Some(STANDARD.encode(value))),
+    };
+    Attribute { name: name.clone(), data_type: data_type.clone(), text, base64 }
+}
+
+fn value(attribute: Attribute) -> Option<(String, AttributeValue)> {
+    let Attribute { name, data_type, text, base64 } = attribute;
+    let value = match (text, base64) {
+        (Some(value), None) => AttributeValue::Text { data_type, value },
+        (None, Some(base64)) => AttributeValue::Bytes { data_type, value: STANDARD.decode(base64).ok()? },
+        _ => return None,
+    };
+    Some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dlq::tests::letter;
+
+    #[test]
+    fn what_was_dropped_can_be_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dropped");
+        let mut first = letter("a", "orders", 7, &[("tenant", "blue")]);
+        let bytes = AttributeValue::Bytes { data_type: "Binary".to_owned(), value: vec![0, 255] };
+        first.message.attributes.push(("raw".to_owned(), bytes));
+        write(&path, [&first].into_iter()).unwrap();
+        let read_again = read(&path).unwrap();
+        assert_eq!(read_again[0].message.id, "a");
+        assert_eq!(read_again[0].message.body, first.message.body);
+        assert_eq!(read_again[0].message.attributes, first.message.attributes);
+        assert!(write(&path, [&first].into_iter()).unwrap_err().contains("exists"));
+        std::fs::write(&path, "{}\n").unwrap();
+        assert!(read(&path).err().unwrap().contains("line 1 of"));
+    }
+}
