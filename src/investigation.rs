@@ -57,7 +57,7 @@ pub struct Finding {
 }
 
 /// What was read for a finding.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Reading {
     /// Calls made, of whichever kind.
     pub calls: u32,
@@ -70,7 +70,7 @@ pub struct Reading {
 }
 
 /// Something that was not read.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unread {
     /// The ARN of the execution or the Map run.
     pub arn: String,

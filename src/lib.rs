@@ -17,6 +17,7 @@
 //! | [`investigation`] | reading and analysis together, down into child executions |
 //! | [`analysis`] | from a history to the state that tripped; pure |
 //! | [`report`] | the finding as a notification's data, as text and so on |
+//! | [`redact`] | secrets removed before anything leaves |
 //! | [`notify`] | audiences, routes and channels |
 //! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
 //! | [`outcome`] | what becomes of the message |
@@ -38,6 +39,7 @@ pub mod notify;
 pub mod outcome;
 pub mod process;
 pub mod queue;
+pub mod redact;
 pub mod report;
 pub mod retry;
 pub mod shutdown;

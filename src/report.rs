@@ -9,7 +9,7 @@ pub mod text;
 pub(crate) mod value;
 mod wording;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::analysis::answer::{
     AlsoFailed, Busy, Confidence, FailedState, Failure, InFlight, RootCause, Step,
@@ -20,6 +20,7 @@ use crate::analysis::timeline::Timeline;
 use crate::arn::ExecutionArn;
 use crate::history::Status;
 use crate::investigation::{Finding, Reading, Unread};
+use crate::redact::Removed;
 
 /// The name of this shape of a report.
 const SCHEMA: &str = "misstep.report/1";
@@ -46,7 +47,7 @@ pub struct Subject {
 }
 
 /// A report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// Which execution.
     pub event_info: EventInfo,
@@ -60,7 +61,7 @@ pub struct Report {
 }
 
 /// Which execution a report is about.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the names are those of the contract")]
 pub struct EventInfo {
     pub execution_arn: Option<String>,
@@ -70,7 +71,7 @@ pub struct EventInfo {
 }
 
 /// What an execution ran on, and what failed in it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EventDetails {
     /// The execution's input, as JSON text.
     pub payload: Option<String>,
@@ -79,9 +80,10 @@ pub struct EventDetails {
 }
 
 /// The `analysis` of a report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Explanation {
     /// The name of this shape: `misstep.report/1`.
+    #[serde(skip_deserializing, default = "schema")]
     pub schema: &'static str,
     /// The application, from the settings.
     pub application: Option<String>,
@@ -119,10 +121,12 @@ pub struct Explanation {
     pub unread: Vec<Unread>,
     /// What a reader should know about the grounds of this.
     pub notes: Vec<String>,
+    /// What was removed because it is secret.
+    pub redacted: Option<Removed>,
 }
 
 /// Where to look further.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Links {
     /// The execution's page in the AWS console.
     pub console: Option<String>,
@@ -233,6 +237,7 @@ impl Report {
                 since: None,
                 unread: Vec::new(),
                 notes: Vec::new(),
+                redacted: None,
             },
             timeline: None,
         }
@@ -241,4 +246,8 @@ impl Report {
 
 fn understood(failure: &Failure) -> Option<ParsedCause> {
     Some(cause::understand(failure.error.as_deref(), failure.cause.as_deref()?))
+}
+
+fn schema() -> &'static str {
+    SCHEMA
 }

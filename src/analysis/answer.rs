@@ -1,12 +1,12 @@
 //! What the analysis answers: the fixed fields of the report, in the report's words and order.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::history::StateType;
 
 /// An error as Step Functions holds it. Both may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The error's name.
     pub error: Option<String>,
@@ -22,7 +22,7 @@ impl Failure {
 }
 
 /// How sure an answer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
     /// The history says so.
@@ -32,7 +32,7 @@ pub enum Confidence {
 }
 
 /// The state whose failure ended the execution.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FailedState {
     /// Its name.
     pub name: String,
@@ -57,13 +57,13 @@ pub struct FailedState {
 }
 
 /// One failed attempt of a state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
     /// When it began.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "time", deserialize_with = "read_time")]
     pub started_at: Option<Timestamp>,
     /// When it failed.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "time", deserialize_with = "read_time")]
     pub ended_at: Option<Timestamp>,
     /// The error's name.
     pub error: Option<String>,
@@ -72,7 +72,7 @@ pub struct FailedAttempt {
 }
 
 /// The deepest cause that is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootCause {
     /// The execution it lies in; `None` for a history without an ARN.
     pub execution_arn: Option<String>,
@@ -87,7 +87,7 @@ pub struct RootCause {
 }
 
 /// A step down towards the root cause.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hop {
     /// How this state leads further down.
     pub how: HopKind,
@@ -100,7 +100,7 @@ pub struct Hop {
 }
 
 /// How a state leads further down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HopKind {
     /// It reports what was caught from another state of the same execution.
@@ -112,7 +112,7 @@ pub enum HopKind {
 }
 
 /// What a state in flight was doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// It was entered, and nothing came of it yet.
@@ -130,7 +130,7 @@ pub enum Phase {
 }
 
 /// An innermost state that was entered and not exited.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InFlight {
     /// Its name.
     pub name: String,
@@ -143,14 +143,14 @@ pub struct InFlight {
     /// What it was doing.
     pub phase: Phase,
     /// Since when.
-    #[serde(serialize_with = "time")]
+    #[serde(serialize_with = "time", deserialize_with = "read_time")]
     pub since: Option<Timestamp>,
     /// The error of its last failed attempt.
     pub last_error: Option<Failure>,
 }
 
 /// Another state with an error, or one that fell with the failed one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlsoFailed {
     /// Its name.
     pub name: String,
@@ -165,7 +165,7 @@ pub struct AlsoFailed {
 }
 
 /// What became of an error that did not end the execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LesserOutcome {
     /// A Catch took it.
@@ -177,7 +177,7 @@ pub enum LesserOutcome {
 }
 
 /// A state name that had an error: `event_details.steps` of the notification.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// The state's name.
     pub name: String,
@@ -188,7 +188,7 @@ pub struct Step {
 }
 
 /// How often a state was entered: named where an execution ran out of events.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Busy {
     /// The state's name.
     pub name: String,
@@ -202,4 +202,9 @@ fn time<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok,
         Some(time) => serializer.collect_str(time),
         None => serializer.serialize_none(),
     }
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
 }

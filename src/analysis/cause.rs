@@ -16,17 +16,18 @@ mod samples;
 mod service;
 mod stack;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::arn::ExecutionArn;
 use partial::Fields;
+pub(crate) use partial::unescape;
 
 /// How many wrappings are taken off: JSON in a JSON string, a cause in a cause.
 const MAX_WRAPPINGS: usize = 8;
 
 /// What a cause says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParsedCause {
     /// Who wrote it.
     pub kind: CauseKind,
@@ -39,7 +40,7 @@ pub struct ParsedCause {
 }
 
 /// Whose words a cause is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
     /// An error object of a Lambda function or of Lambda itself.

@@ -62,6 +62,12 @@ impl serde::Serialize for StateType {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for StateType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::parse(&String::deserialize(deserializer)?))
+    }
+}
+
 /// What an event says about the work of a Task state, whichever integration does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {

@@ -222,7 +222,7 @@ fn skip_space(bytes: &[u8], at: usize) -> usize {
 
 /// The text of a JSON string with its opening quotation mark, as far as it goes. Half an escape at
 /// the end is dropped; an unknown one stays as it is written.
-fn unescape(quoted: &str) -> String {
+pub(crate) fn unescape(quoted: &str) -> String {
     if let Ok(text) = serde_json::from_str::<String>(quoted) {
         return text;
     }

@@ -1,0 +1,207 @@
+//! JSON text edited in place: what is not removed stays to the byte.
+//!
+//! For text that a parser has taken. The walk has no recursion of its own for nested values, only
+//! for JSON in strings, which is bounded by its caller.
+
+use std::borrow::Cow;
+
+use super::names::Secret;
+use super::sweep::Sweep;
+use crate::analysis::cause::unescape;
+
+/// An object or a list that the walk is in.
+#[derive(Clone, Copy, Default)]
+struct Frame {
+    /// The object is `{"name": "DB_PASSWORD", …}`: its value is secret.
+    pair: Option<Secret>,
+}
+
+/// What becomes of valid JSON; `None` if it stays as it is.
+pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option<String> {
+    let mut edits = Edits { text, out: String::new(), copied: 0 };
+    let bytes = text.as_bytes();
+    let mut frames: Vec<Frame> = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                let end = end_of_string(bytes, at);
+                let after = skip_space(bytes, end);
+                if bytes.get(after) != Some(&b':') {
+                    if let Some(new) = sweep.text(&content(&text[at..end]), depth + 1) {
+                        edits.replace(at, end, &quoted(&new));
+                    }
+                    at = end;
+                    continue;
+                }
+                let key = content(&text[at..end]);
+                let value = skip_space(bytes, after + 1);
+                at = value;
+                let frame = frames.last_mut();
+                let pair = frame.as_ref().and_then(|frame| frame.pair);
+                let secret = sweep.secret(&key).or(pair.filter(|_| is_value(&key)));
+                if let Some(secret) = secret {
+                    let end = end_of_value(bytes, value);
+                    if take(&text[value..end], secret, sweep) {
+                        edits.replace(value, end, &quoted(super::patterns::Kind::Key.mark()));
+                        at = end;
+                    }
+                } else if let Some(frame) = frame.filter(|_| is_name(&key))
+                    && bytes.get(value) == Some(&b'"')
+                {
+                    let end = end_of_string(bytes, value);
+                    frame.pair = sweep.secret(&content(&text[value..end]));
+                }
+            }
+            b'{' | b'[' => {
+                frames.push(Frame::default());
+                at += 1;
+            }
+            b'}' | b']' => {
+                frames.pop();
+                at += 1;
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = end_of_value(bytes, at);
+                if let Some(new) = sweep.number(&text[at..end]) {
+                    edits.replace(at, end, &quoted(&new));
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    edits.done()
+}
+
+/// `{"Name": "DB_PASSWORD", "Value": "…"}`, as ECS and others write environments and headers.
+pub(super) fn is_name(key: &str) -> bool {
+    ["name", "key", "header", "parameter"].iter().any(|name| key.eq_ignore_ascii_case(name))
+}
+
+/// The other half of such a pair.
+pub(super) fn is_value(key: &str) -> bool {
+    ["value", "values", "stringvalue"].iter().any(|name| key.eq_ignore_ascii_case(name))
+}
+
+/// Whether the value of a secret key is to go; if so, it is counted and remembered.
+fn take(value: &str, secret: Secret, sweep: &mut Sweep<'_>) -> bool {
+    match value.as_bytes().first() {
+        None | Some(b'n' | b't' | b'f') => false,
+        Some(b'"') => sweep.take(&content(value)),
+        Some(b'{' | b'[') => {
+            // A list of nothing holds no secret.
+            let is_empty = value[1..value.len() - 1].trim().is_empty();
+            if !is_empty {
+                sweep.take_all(strings(value));
+            }
+            !is_empty
+        }
+        Some(_) => secret == Secret::Any && sweep.take(value),
+    }
+}
+
+/// The strings and numbers in a value, keys left out.
+fn strings(json: &str) -> Vec<Cow<'_, str>> {
+    let bytes = json.as_bytes();
+    let mut strings = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => {
+                let end = end_of_string(bytes, at);
+                if bytes.get(skip_space(bytes, end)) != Some(&b':') {
+                    strings.push(content(&json[at..end]));
+                }
+                at = end;
+            }
+            b'-' | b'0'..=b'9' => {
+                let end = end_of_value(bytes, at);
+                strings.push(Cow::Borrowed(&json[at..end]));
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    strings
+}
+
+struct Edits<'a> {
+    text: &'a str,
+    out: String,
+    copied: usize,
+}
+
+impl Edits<'_> {
+    fn replace(&mut self, from: usize, to: usize, with: &str) {
+        self.out.push_str(&self.text[self.copied..from]);
+        self.out.push_str(with);
+        self.copied = to;
+    }
+
+    fn done(mut self) -> Option<String> {
+        (self.copied > 0).then(|| {
+            self.out.push_str(&self.text[self.copied..]);
+            self.out
+        })
+    }
+}
+
+/// What a JSON string says.
+fn content(quoted: &str) -> Cow<'_, str> {
+    if quoted.contains('\\') {
+        Cow::Owned(unescape(quoted))
+    } else {
+        Cow::Borrowed(quoted[1..].strip_suffix('"').unwrap_or(&quoted[1..]))
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a text is JSON")
+}
+
+fn end_of_string(bytes: &[u8], at: usize) -> usize {
+    let mut at = at + 1;
+    loop {
+        match bytes.get(at) {
+            None => return bytes.len(),
+            Some(b'"') => return at + 1,
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
+        }
+    }
+}
+
+fn end_of_value(bytes: &[u8], at: usize) -> usize {
+    let mut depth = 0_usize;
+    let mut at = at;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                at = end_of_string(bytes, at);
+                if depth == 0 {
+                    return at.min(bytes.len());
+                }
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth == 0 => return at,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            b',' if depth == 0 => return at,
+            byte if depth == 0 && byte.is_ascii_whitespace() => return at,
+            _ => {}
+        }
+        at += 1;
+    }
+    bytes.len()
+}
+
+fn skip_space(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+}

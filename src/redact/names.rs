@@ -1,0 +1,303 @@
+//! Which keys name a secret.
+//!
+//! A key is taken apart into words at separators and changes of case, so that `apiKey`, `API-KEY`
+//! and `x_api_key` are one. Short words count only as whole words (`card`, not `discard`), long ones
+//! wherever they stand (`dbpassword2`). What only tells about a secret (`token_type`) is none.
+
+/// Words that name a secret wherever they stand in a key, separators left out.
+const ANYWHERE: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "encryptionkey",
+    "signingkey",
+    "sharedkey",
+    "accountkey",
+    "masterkey",
+    "credential",
+    "authorization",
+    "connectionstring",
+    "socialsecurity",
+    "securitycode",
+    "creditcard",
+    "debitcard",
+    "cardnumber",
+    "cardno",
+    "passportnumber",
+    "bankaccount",
+];
+
+/// Words that name a secret as whole words of a key.
+const WORDS: &[&str] = &[
+    "pwd", "pw", "pin", "otp", "totp", "ssn", "cvv", "cvv2", "cvc", "cvc2", "csc", "card", "iban", "pan",
+    "ccn", "ccnumber",
+];
+
+/// The same, for secrets that are never a bare number: `"max_tokens": 4096` is none.
+const TEXT_WORDS: &[&str] =
+    &["token", "jwt", "bearer", "auth", "cookie", "pass", "sessionid", "sid", "signature", "sig", "hmac"];
+
+/// Last words of keys that only tell about a secret.
+const ABOUT: &[&str] = &[
+    "algorithm",
+    "alg",
+    "arn",
+    "at",
+    "brand",
+    "changed",
+    "count",
+    "counts",
+    "created",
+    "date",
+    "enabled",
+    "endpoint",
+    "error",
+    "errors",
+    "exception",
+    "expiration",
+    "expired",
+    "expires",
+    "handler",
+    "in",
+    "issuer",
+    "last4",
+    "length",
+    "limit",
+    "manager",
+    "method",
+    "mode",
+    "name",
+    "network",
+    "policy",
+    "required",
+    "requirements",
+    "rotation",
+    "scheme",
+    "scopes",
+    "server",
+    "service",
+    "size",
+    "source",
+    "state",
+    "status",
+    "ttl",
+    "type",
+    "types",
+    "updated",
+    "url",
+    "uri",
+    "usage",
+    "used",
+    "valid",
+    "version",
+];
+
+/// What a key says about its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Secret {
+    /// The value is a secret.
+    Any,
+    /// It is, unless it is a bare number.
+    NotNumbers,
+}
+
+/// The names of secrets.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    extra: Vec<Vec<String>>,
+    allowed: Vec<String>,
+}
+
+impl Names {
+    /// The names built in, with more of them, and without the allowed ones.
+    pub(super) fn new(extra: &[String], allowed: &[String]) -> Self {
+        let extra = extra.iter().map(|key| words(key)).filter(|words| !words.is_empty()).collect();
+        Self { extra, allowed: allowed.iter().map(|key| words(key).concat()).collect() }
+    }
+
+    /// What a key says about its value.
+    pub(super) fn secret(&self, key: &str) -> Option<Secret> {
+        // Step Functions' own "key.$" holds a path, not a value.
+        if key.len() > 256 || key.ends_with(".$") {
+            return None;
+        }
+        let words = words(key);
+        let joined = words.concat();
+        if joined.is_empty() || self.allowed.contains(&joined) {
+            return None;
+        }
+        let has = |extra: &Vec<String>| {
+            joined == extra.concat() || words.windows(extra.len()).any(|window| window == &extra[..])
+        };
+        if self.extra.iter().any(has) {
+            return Some(Secret::Any);
+        }
+        if words.len() > 1 && words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
+            return None;
+        }
+        let long = joined.replace("secretar", "");
+        if ANYWHERE.iter().any(|name| long.contains(name)) || has_word(&words, WORDS) {
+            return Some(Secret::Any);
+        }
+        let pair = |first: &str, second: &str| words.windows(2).any(|w| w[0] == first && w[1] == second);
+        // Without separators: `accesstoken`, `taskToken`.
+        let ends_in_token = joined.ends_with("token") || joined.ends_with("tokens");
+        (has_word(&words, TEXT_WORDS) || ends_in_token || pair("session", "id") || pair("session", "key"))
+            .then_some(Secret::NotNumbers)
+    }
+}
+
+fn has_word(words: &[String], names: &[&str]) -> bool {
+    words.iter().any(|word| {
+        let singular = word.strip_suffix('s').unwrap_or(word);
+        names.contains(&word.as_str()) || (singular != "pas" && names.contains(&singular))
+    })
+}
+
+/// The words of a key, in lower case.
+fn words(key: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let chars: Vec<char> = key.chars().collect();
+    for (at, char) in chars.iter().enumerate() {
+        if !char.is_alphanumeric() {
+            words.push(std::mem::take(&mut word));
+            continue;
+        }
+        let before = at.checked_sub(1).map(|before| chars[before]);
+        let small_after = chars.get(at + 1).is_some_and(|after| after.is_lowercase());
+        // apiKey, APIKey
+        let begins = char.is_uppercase()
+            && before.is_some_and(|before| {
+                before.is_lowercase() || before.is_numeric() || (before.is_uppercase() && small_after)
+            });
+        if begins {
+            words.push(std::mem::take(&mut word));
+        }
+        word.extend(char.to_lowercase());
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_and_separators_do_not_matter() {
+        let names = Names::new(&[], &[]);
+        for key in [
+            "password",
+            "dbPassword",
+            "DB_PASSWORD",
+            "PASSWORD2",
+            "passwd",
+            "client_secret",
+            "clientSecret",
+            "secrets",
+            "apiKey",
+            "API-KEY",
+            "x-api-key",
+            "api key",
+            "APIKEY",
+            "aws_secret_access_key",
+            "SecretAccessKey",
+            "Authorization",
+            "Proxy-Authorization",
+            "proxy.authorization",
+            "card",
+            "card_number",
+            "cardNumber",
+            "creditCard",
+            "SSN",
+            "ssn",
+            "customer_ssn",
+            "cvv",
+            "PIN",
+            "iban",
+            "private_key",
+            "privateKeyPem",
+            "credentials",
+            "connectionString",
+        ] {
+            assert_eq!(names.secret(key), Some(Secret::Any), "{key}");
+        }
+        for key in [
+            "TaskToken",
+            "taskToken",
+            "task_token",
+            "accessToken",
+            "accesstoken",
+            "token",
+            "tokens",
+            "id_token",
+            "auth",
+            "Cookie",
+            "Set-Cookie",
+            "jwt",
+            "session_id",
+            "sessionId",
+            "X-Amz-Signature",
+            "pass",
+            "db_pass",
+        ] {
+            assert_eq!(names.secret(key), Some(Secret::NotNumbers), "{key}");
+        }
+    }
+
+    #[test]
+    fn words_that_only_look_like_it_are_none() {
+        let names = Names::new(&[], &[]);
+        for key in [
+            "authority",
+            "author",
+            "authorized",
+            "discard",
+            "cardinality",
+            "cardboard",
+            "pinned",
+            "spin",
+            "secretary",
+            "token_type",
+            "tokenExpires",
+            "card_type",
+            "password_policy",
+            "secretArn",
+            "passenger",
+            "passed",
+            "boarding",
+            "key",
+            "Key",
+            "monkey",
+            "assigned",
+            "expand",
+            "company",
+            "token.$",
+            "",
+            "$",
+            "状態",
+        ] {
+            assert_eq!(names.secret(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn the_list_can_be_made_longer_and_shorter() {
+        let strings = |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        let names = Names::new(&strings(&["date of birth", "loyaltyId"]), &strings(&["page_token", "PIN"]));
+        for key in ["dateOfBirth", "DATE_OF_BIRTH", "customer.date-of-birth", "loyalty_id"] {
+            assert_eq!(names.secret(key), Some(Secret::Any), "{key}");
+        }
+        for key in ["pageToken", "page-token", "pin"] {
+            assert_eq!(names.secret(key), None, "{key}");
+        }
+        assert!(names.secret("access_token").is_some());
+    }
+}

@@ -1,0 +1,420 @@
+//! What a secret looks like, under whichever key, or none.
+//!
+//! A pattern may stand in text that is escaped, once or several times: `\nAKIA…`. So a word does not
+//! begin at a boundary alone but also after an escape.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// What was removed, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Its key says that it is secret.
+    Key,
+    /// An AWS access key id or secret access key.
+    AwsKey,
+    /// A bearer token, or another that its beginning gives away.
+    Token,
+    /// A JSON web token.
+    Jwt,
+    /// A private key in PEM.
+    PrivateKey,
+    /// A payment card's number.
+    Card,
+    /// The password in an address.
+    UrlPassword,
+    /// An e-mail address.
+    Email,
+    /// The same text was secret elsewhere.
+    Repeated,
+}
+
+impl Kind {
+    /// The name under which it is counted.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::AwsKey => "aws_key",
+            Self::Token => "token",
+            Self::Jwt => "jwt",
+            Self::PrivateKey => "private_key",
+            Self::Card => "card",
+            Self::UrlPassword => "url_password",
+            Self::Email => "email",
+            Self::Repeated => "repeated",
+        }
+    }
+
+    /// What stands in its place.
+    pub(super) fn mark(self) -> &'static str {
+        match self {
+            Self::Key | Self::UrlPassword | Self::Repeated => "[redacted]",
+            Self::AwsKey => "[redacted: AWS key]",
+            Self::Token => "[redacted: token]",
+            Self::Jwt => "[redacted: JWT]",
+            Self::PrivateKey => "[redacted: private key]",
+            Self::Card => "[redacted: card]",
+            Self::Email => "[redacted: e-mail]",
+        }
+    }
+}
+
+/// A secret in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) place: Range<usize>,
+    pub(super) kind: Kind,
+}
+
+struct Pattern {
+    kind: Kind,
+    /// One of these is in every match; looked for first, since it is cheap.
+    needs: &'static [&'static str],
+    /// The secret is the group `s`, or all.
+    regex: LazyLock<Regex>,
+    /// Whether a match stands on its own rather than inside of a word.
+    fresh: bool,
+    is: fn(&str) -> bool,
+}
+
+macro_rules! pattern {
+    ($kind:ident, $needs:expr, $fresh:expr, $is:expr, $regex:expr) => {
+        Pattern {
+            kind: Kind::$kind,
+            needs: &$needs,
+            regex: LazyLock::new(|| Regex::new($regex).expect("a constant, met by the tests")),
+            fresh: $fresh,
+            is: $is,
+        }
+    };
+}
+
+static PATTERNS: [Pattern; 9] = [
+    pattern!(
+        PrivateKey,
+        ["PRIVATE KEY"],
+        false,
+        any,
+        r#"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[^"]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|"|$)"#
+    ),
+    pattern!(Jwt, ["eyJ"], true, any, r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,3}"),
+    pattern!(AwsKey, ["AKIA", "ASIA", "ABIA", "ACCA"], true, any, r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
+    pattern!(
+        Token,
+        [" ", "+", "%20"],
+        true,
+        is_bearer,
+        r"(?i:bearer)(?:\s|\+|%20)+(?<s>[A-Za-z0-9._~+/=-]{6,})"
+    ),
+    pattern!(Token, [" "], true, is_basic, r"(?i:basic)\s+(?<s>[A-Za-z0-9+/]{8,}={0,2})"),
+    pattern!(UrlPassword, ["@"], false, any, r#":(?:\\*/){2}[^\s/"'<>\\@:?#]*:(?<s>[^\s/"'<>\\]+)@"#),
+    pattern!(
+        Token,
+        [
+            "ghp_",
+            "gho_",
+            "ghu_",
+            "ghs_",
+            "ghr_",
+            "github_pat_",
+            "glpat-",
+            "xox",
+            "k_live_",
+            "k_test_",
+            "AIza",
+            "npm_",
+            "sk-",
+            "SG."
+        ],
+        true,
+        any,
+        r"(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|AIza[A-Za-z0-9_-]{30,}|npm_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"
+    ),
+    pattern!(
+        Token,
+        ["hooks.slack.com"],
+        false,
+        any,
+        r"hooks\.slack\.com(?:\\*/)services(?<s>[A-Za-z0-9/\\_-]+)"
+    ),
+    // A task token of Step Functions.
+    pattern!(Token, ["AAAAKgAAAA"], false, any, r"[A-Za-z0-9]{0,16}AAAAKgAAAA[A-Za-z0-9+/]{20,}={0,2}"),
+];
+
+static EMAIL: Pattern = pattern!(
+    Email,
+    ["@"],
+    false,
+    any,
+    r"[A-Za-z0-9][A-Za-z0-9._%+'-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.[A-Za-z]{2,}"
+);
+
+fn any(_: &str) -> bool {
+    true
+}
+
+/// `Bearer authentication` is none.
+fn is_bearer(value: &str) -> bool {
+    value.len() >= 20 || value.bytes().any(|byte| !byte.is_ascii_alphabetic())
+}
+
+/// `Basic authentication` is none.
+fn is_basic(value: &str) -> bool {
+    let has = |of: fn(&u8) -> bool| value.as_bytes().iter().skip(1).any(of);
+    has(|byte| !byte.is_ascii_alphabetic()) || (has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase))
+}
+
+/// The secrets in a text, in their order and apart from each other.
+pub(super) fn find(text: &str, emails: bool) -> Vec<Found> {
+    if text.len() < 8 {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for pattern in PATTERNS.iter().chain(emails.then_some(&EMAIL)) {
+        if !pattern.needs.iter().any(|needed| text.contains(needed)) {
+            continue;
+        }
+        for captures in pattern.regex.captures_iter(text) {
+            let whole = captures.get(0).expect("group 0 is the match");
+            let secret = captures.name("s").unwrap_or(whole);
+            // An escape's letter belongs to the escape.
+            let escaped =
+                secret.as_str().starts_with(['n', 'r', 't']) && text[..secret.start()].ends_with('\\');
+            let place = secret.start() + usize::from(escaped)
+                ..secret.end() - usize::from(secret.as_str().ends_with('"'));
+            if pattern.fresh && !starts_fresh(text, whole.start()) {
+                continue;
+            }
+            if (pattern.is)(secret.as_str()) && !text[place.clone()].starts_with("[redacted") {
+                found.push(Found { place, kind: pattern.kind });
+            }
+        }
+    }
+    found.extend(aws_secrets(text).map(|place| Found { place, kind: Kind::AwsKey }));
+    found.extend(cards(text).into_iter().map(|place| Found { place, kind: Kind::Card }));
+    apart(found)
+}
+
+/// What overlaps becomes one, of the kind of the one that begins first.
+fn apart(mut found: Vec<Found>) -> Vec<Found> {
+    found.sort_by_key(|one| (one.place.start, one.kind));
+    let mut apart: Vec<Found> = Vec::new();
+    for one in found {
+        match apart.last_mut() {
+            Some(last) if one.place.start < last.place.end => {
+                last.place.end = last.place.end.max(one.place.end);
+            }
+            _ => apart.push(one),
+        }
+    }
+    apart
+}
+
+/// Whether a word begins here: at a boundary, or after an escape like `\n` or `\u0022`.
+pub(super) fn starts_fresh(text: &str, at: usize) -> bool {
+    let before = &text.as_bytes()[..at];
+    match before {
+        [] => true,
+        [.., byte] if !byte.is_ascii_alphanumeric() && *byte != b'_' => true,
+        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
+        [.., b'\\', b'u', _, _, _, _] => true,
+        _ => false,
+    }
+}
+
+/// Secret access keys: 40 characters of base64 that are neither a digest nor a path.
+fn aws_secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let bytes = text.as_bytes();
+    let of_it = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < bytes.len() {
+            let length = bytes[at..].iter().take_while(|byte| of_it(**byte)).count();
+            let mut start = at;
+            let end = at + length;
+            at = end + 1;
+            let escaped = length == 41 && start > 0 && bytes[start - 1] == b'\\';
+            if escaped && matches!(bytes[start], b'n' | b'r' | b't') {
+                start += 1;
+            }
+            let padded = matches!(bytes.get(end), Some(b'=' | b'_' | b'-'));
+            if end - start == 40 && !padded && is_random(&bytes[start..end]) {
+                return Some(start..end);
+            }
+        }
+        None
+    })
+}
+
+fn is_random(run: &[u8]) -> bool {
+    let class = |byte: &u8| match byte {
+        b'A'..=b'Z' => 0,
+        b'a'..=b'z' => 1,
+        b'0'..=b'9' => 2,
+        _ => 3,
+    };
+    let mut counts = [0_usize; 4];
+    for byte in run {
+        counts[class(byte)] += 1;
+    }
+    let turns = run.windows(2).filter(|pair| class(&pair[0]) != class(&pair[1])).count();
+    let digits = if counts[3] > 0 { 1 } else { 3 };
+    counts[0] >= 5 && counts[1] >= 5 && counts[2] >= digits && turns >= 13
+}
+
+/// The numbers of payment cards: the digits of an issuer, as many as it uses, with a right check
+/// digit; in one piece, or in the groups that are printed on cards.
+fn cards(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let groups = digit_groups(bytes);
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (at, group) in groups.iter().enumerate() {
+        if found.last().is_some_and(|last| group.start < last.end) || !begins_number(text, group.start) {
+            continue;
+        }
+        let mut digits = Vec::with_capacity(19);
+        let mut shape = Vec::with_capacity(5);
+        let mut separator = None;
+        for next in groups.iter().skip(at).take(5) {
+            if let Some(before) = shape.last() {
+                let between: &Range<usize> = before;
+                let gap = &bytes[between.end..next.start];
+                if gap.len() != 1 || !matches!(gap[0], b' ' | b'-') || separator.is_some_and(|s| s != gap[0])
+                {
+                    break;
+                }
+                separator = Some(gap[0]);
+            }
+            if digits.len() + next.len() > 19 {
+                break;
+            }
+            digits.extend(bytes[next.clone()].iter().map(|byte| byte - b'0'));
+            shape.push(next.clone());
+            let ends = bytes.get(next.end).is_none_or(|byte| !byte.is_ascii_alphanumeric())
+                && !(bytes.get(next.end) == Some(&b'.')
+                    && bytes.get(next.end + 1).is_some_and(u8::is_ascii_digit));
+            if ends && is_printed_so(&shape) && is_card(&digits) {
+                found.push(group.start..next.end);
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn digit_groups(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut groups = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let length = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if length > 0 {
+            groups.push(at..at + length);
+        }
+        at += length.max(1);
+    }
+    groups
+}
+
+fn begins_number(text: &str, at: usize) -> bool {
+    let before = &text.as_bytes()[..at];
+    !matches!(before, [.., digit, b'.'] if digit.is_ascii_digit()) && starts_fresh(text, at)
+}
+
+fn is_printed_so(groups: &[Range<usize>]) -> bool {
+    let lengths: Vec<usize> = groups.iter().map(Range::len).collect();
+    matches!(lengths[..], [13..=19] | [4, 4, 4, 1..=4] | [4, 4, 4, 4, 1..=3] | [4, 6, 4..=5])
+}
+
+fn is_card(digits: &[u8]) -> bool {
+    let prefix =
+        |places: usize| digits.iter().take(places).fold(0_u32, |n, digit| n * 10 + u32::from(*digit));
+    let issued = match digits.len() {
+        13 => prefix(1) == 4,
+        14 => matches!(prefix(2), 36 | 38 | 39) || (300..=305).contains(&prefix(3)),
+        15 => matches!(prefix(2), 34 | 37),
+        16..=19 => match prefix(4) {
+            2221..=2720 | 3528..=3589 | 6011 | 6440..=6599 => true,
+            four => matches!(four / 100, 40..=59 | 62 | 63 | 67),
+        },
+        _ => false,
+    };
+    issued && has_check_digit(digits)
+}
+
+fn has_check_digit(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| {
+            let weighed = u32::from(*digit) * if place % 2 == 1 { 2 } else { 1 };
+            if weighed > 9 { weighed - 9 } else { weighed }
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<(Kind, &str)> {
+        find(text, true).into_iter().map(|one| (one.kind, &text[one.place])).collect()
+    }
+
+    #[test]
+    fn each_kind_is_found_in_a_sentence_and_after_an_escape() {
+        for (kind, secret) in [
+            (Kind::AwsKey, "AKIAIOSFODNN7EXAMPLE"),
+            (Kind::AwsKey, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+            (Kind::Jwt, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"),
+            (Kind::Card, "4111111111111111"),
+            (Kind::Card, "4111 1111 1111 1111"),
+            (Kind::Card, "5555-5555-5555-4444"),
+            (Kind::Card, "378282246310005"),
+            (Kind::Card, "3782 822463 10005"),
+            (Kind::Token, "ghp_0123456789abcdefghijABCDEFGHIJ"),
+            (Kind::Token, "AAAAKgAAAAIAAAAAAAAAAVT2uPbS9mXzQkW7p1fYbq0"),
+            (Kind::Email, "amira.haddad@example.com"),
+        ] {
+            for (before, after) in [("it was ", ", so"), ("\\n", "\\n"), ("\\\\\\\"", "\\\\\\\""), ("", "")] {
+                assert_eq!(kinds(&format!("{before}{secret}{after}")), [(kind, secret)], "{before}{secret}");
+            }
+        }
+        assert_eq!(kinds("as Bearer abc123.x, or"), [(Kind::Token, "abc123.x,".trim_end_matches(','))]);
+        assert_eq!(kinds("basic dXNlcjpwYXNzd29yZA=="), [(Kind::Token, "dXNlcjpwYXNzd29yZA==")]);
+        assert_eq!(kinds("postgres://app:hunter@2@db/x"), [(Kind::UrlPassword, "hunter@2")]);
+        assert_eq!(kinds(r"https:\/\/app:hunter@db\/x")[0], (Kind::UrlPassword, "hunter"));
+    }
+
+    #[test]
+    fn a_private_key_goes_whole_and_one_without_an_end_up_to_the_end() {
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----";
+        assert_eq!(kinds(&format!("a {key} b")), [(Kind::PrivateKey, key)]);
+        let cut = "-----BEGIN PRIVATE KEY-----\\nMIIB\\nabc";
+        assert_eq!(kinds(&format!("a {cut}")), [(Kind::PrivateKey, cut)]);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_secret_stays() {
+        for text in [
+            "order 4111111111111112",
+            "order 1234567890123456",
+            "at 1700000000000 ms",
+            "took 0.4111111111111111 s",
+            "id 41111111111111110000000",
+            "123e4567-e89b-12d3-a456-426614174000",
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+            "arn:aws:states:eu-west-1:123456789012:execution:orders:run-7",
+            "Basic authentication, Bearer authentication",
+            "https://example.com:8080/a@b",
+            "/home/amira/src/payments/handlers/charge.py",
+            "AKIAIOSFODNN7",
+        ] {
+            let found: Vec<_> = find(text, false);
+            assert!(found.is_empty(), "{text}: {found:?}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One going over a report: first by keys and patterns, then for what was found and stands elsewhere.
+
+use serde::de::IgnoredAny;
+
+use super::names::Secret;
+use super::patterns::{self, Kind};
+use super::repeats::{Known, Repeats};
+use super::{Redactor, Removed, json, prose};
+
+/// How deeply JSON in strings is followed; further down it is read as text.
+const DEEPEST: usize = 16;
+
+/// The state of going over a report.
+pub(super) struct Sweep<'a> {
+    redactor: &'a Redactor,
+    removed: Removed,
+    known: Known,
+    repeats: Option<Repeats>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Keys and patterns; what they find is remembered.
+    Finding,
+    /// What was found.
+    Repeats,
+}
+
+impl<'a> Sweep<'a> {
+    pub(super) fn new(redactor: &'a Redactor) -> Self {
+        Self {
+            redactor,
+            removed: Removed::default(),
+            known: Known::default(),
+            repeats: None,
+            stage: Stage::Finding,
+        }
+    }
+
+    /// From finding to looking for what was found, other than these names.
+    pub(super) fn look_for_repeats(&mut self, names: &[String]) {
+        self.known.without(names);
+        self.repeats = self.known.repeats();
+        self.stage = Stage::Repeats;
+    }
+
+    pub(super) fn removed(&self) -> &Removed {
+        &self.removed
+    }
+
+    /// A text that is none of the two parts of the report it is shown with: gone over whole, not
+    /// counted.
+    pub(super) fn beside(&mut self, text: &str, is_name: bool) -> Option<String> {
+        let counted = self.removed.clone();
+        self.stage = Stage::Finding;
+        let found = if is_name { self.name(text) } else { self.text(text, 0) };
+        self.stage = Stage::Repeats;
+        let again = if is_name { None } else { self.text(found.as_deref().unwrap_or(text), 0) };
+        self.removed = counted;
+        again.or(found)
+    }
+
+    /// A name: only what looks like a secret goes.
+    pub(super) fn name(&mut self, text: &str) -> Option<String> {
+        if self.stage == Stage::Finding { self.by_pattern(text) } else { None }
+    }
+
+    /// A text that is JSON if it can be.
+    pub(super) fn json_text(&mut self, text: &str) -> Option<String> {
+        if is_json(text) { json::rewrite(text, self, 0) } else { self.text(text, 0) }
+    }
+
+    /// Any text; JSON in it that is so deep.
+    pub(super) fn text(&mut self, text: &str, depth: usize) -> Option<String> {
+        let may_be_json = depth < DEEPEST && text.trim_start().starts_with(['{', '[', '"']);
+        if may_be_json && is_json(text) {
+            return json::rewrite(text, self, depth);
+        }
+        match self.stage {
+            Stage::Finding => {
+                let keyed = edited(text, prose::keyed(text, self));
+                let by_pattern = self.by_pattern(keyed.as_deref().unwrap_or(text));
+                by_pattern.or(keyed)
+            }
+            Stage::Repeats => {
+                let (text, count) = self.repeats.as_ref()?.removed(text, Kind::Repeated.mark())?;
+                self.removed.count(Kind::Repeated, count);
+                Some(text)
+            }
+        }
+    }
+
+    /// A bare number in JSON.
+    pub(super) fn number(&mut self, token: &str) -> Option<String> {
+        match self.stage {
+            Stage::Finding => self.by_pattern(token),
+            Stage::Repeats if self.known.has(token) => {
+                self.removed.count(Kind::Repeated, 1);
+                Some(Kind::Repeated.mark().to_owned())
+            }
+            Stage::Repeats => None,
+        }
+    }
+
+    /// What a key says about its value.
+    pub(super) fn secret(&self, key: &str) -> Option<Secret> {
+        if self.stage == Stage::Finding { self.redactor.names.secret(key) } else { None }
+    }
+
+    /// Counts and remembers a secret value; `false` if there is nothing to remove.
+    pub(super) fn take(&mut self, value: &str) -> bool {
+        let value = value.trim();
+        if value.is_empty() || value.starts_with("[redacted") {
+            return false;
+        }
+        self.known.add(value);
+        self.removed.count(Kind::Key, 1);
+        true
+    }
+
+    /// The same of a list or an object with these in it.
+    pub(super) fn take_all(&mut self, parts: impl IntoIterator<Item = impl AsRef<str>>) {
+        for part in parts {
+            self.known.add_part(part.as_ref());
+        }
+        self.removed.count(Kind::Key, 1);
+    }
+
+    fn by_pattern(&mut self, text: &str) -> Option<String> {
+        let found = patterns::find(text, self.redactor.emails);
+        for one in &found {
+            self.removed.count(one.kind, 1);
+            if matches!(one.kind, Kind::UrlPassword | Kind::Token) {
+                self.known.add(&text[one.place.clone()]);
+            }
+        }
+        let edit = |one: patterns::Found| prose::Edit { place: one.place, new: one.kind.mark().to_owned() };
+        edited(text, found.into_iter().map(edit).collect())
+    }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+fn edited(text: &str, edits: Vec<prose::Edit>) -> Option<String> {
+    if edits.is_empty() {
+        return None;
+    }
+    let (mut out, mut copied) = (String::with_capacity(text.len()), 0);
+    for edit in edits {
+        out.push_str(&text[copied..edit.place.start]);
+        out.push_str(&edit.new);
+        copied = edit.place.end;
+    }
+    out.push_str(&text[copied..]);
+    Some(out)
+}
