@@ -1,10 +1,12 @@
 //! The finding as people and programs get it: the `data` of a notification.
 
+mod fingerprint;
 pub mod format;
 pub mod html;
 pub mod markdown;
 mod outline;
 mod payload;
+pub mod summary;
 pub mod text;
 pub(crate) mod value;
 mod wording;
@@ -16,7 +18,7 @@ use crate::analysis::answer::{
 };
 use crate::analysis::cause::{self, ParsedCause};
 use crate::analysis::named_state;
-use crate::analysis::timeline::Timeline;
+use crate::analysis::timeline::{Moment, Timeline};
 use crate::arn::ExecutionArn;
 use crate::history::Status;
 use crate::investigation::{Finding, Reading, Unread};
@@ -89,6 +91,10 @@ pub struct Explanation {
     pub application: Option<String>,
     /// How the execution ended.
     pub status: Option<Status>,
+    /// When it began, as far as its history was read.
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub ended_at: Option<String>,
     /// The error of its last event.
     pub error: Option<String>,
     /// That error's cause.
@@ -121,6 +127,8 @@ pub struct Explanation {
     pub unread: Vec<Unread>,
     /// What a reader should know about the grounds of this.
     pub notes: Vec<String>,
+    /// The same for all failures of one bug; null for what has not failed.
+    pub fingerprint: Option<String>,
     /// What was removed because it is secret.
     pub redacted: Option<Removed>,
 }
@@ -154,6 +162,8 @@ impl Report {
         report.timeline = Some(analysis.timeline.clone());
         report.analysis = Explanation {
             status: Some(analysis.status),
+            started_at: time(analysis.timeline.began),
+            ended_at: time(analysis.timeline.ended).filter(|_| analysis.status != Status::Running),
             error: analysis.failure.error.clone(),
             cause: analysis.failure.cause.clone(),
             failed_state: analysis.failed_state.clone(),
@@ -169,11 +179,18 @@ impl Report {
             notes: analysis.notes.clone(),
             ..report.analysis
         };
+        report.analysis.fingerprint = fingerprint::of(&report);
         report
     }
 
     /// A report from the event alone, because the history could not be read.
     pub fn degraded(subject: &Subject, reason: &str) -> Self {
+        let mut report = Self::from_event(subject, reason);
+        report.analysis.fingerprint = fingerprint::of(&report);
+        report
+    }
+
+    fn from_event(subject: &Subject, reason: &str) -> Self {
         let mut report = Self::about(subject);
         report.analysis.degraded = Some(reason.to_owned());
         let cause = subject.cause.as_deref().filter(|_| subject.status == Some(Status::Failed));
@@ -221,6 +238,8 @@ impl Report {
                 schema: SCHEMA,
                 application: subject.application.clone(),
                 status: subject.status,
+                started_at: None,
+                ended_at: None,
                 parsed_cause: understood(&failure),
                 parsed_root_cause: None,
                 error: failure.error,
@@ -237,6 +256,7 @@ impl Report {
                 since: None,
                 unread: Vec::new(),
                 notes: Vec::new(),
+                fingerprint: None,
                 redacted: None,
             },
             timeline: None,
@@ -246,6 +266,10 @@ impl Report {
 
 fn understood(failure: &Failure) -> Option<ParsedCause> {
     Some(cause::understand(failure.error.as_deref(), failure.cause.as_deref()?))
+}
+
+fn time(moment: Option<Moment>) -> Option<String> {
+    moment?.at.map(|at| at.to_string())
 }
 
 fn schema() -> &'static str {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_config::SdkConfig;
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Exit, aws, failed, faults, print, sources};
 use crate::analysis::Question;
@@ -15,6 +15,7 @@ use crate::history::patient::PatientReader;
 use crate::history::sfn::SfnReader;
 use crate::history::{Status, file};
 use crate::investigation::{Asked, Finding, investigate};
+use crate::redact::{Redactor, Rules};
 use crate::report::format::Format;
 use crate::report::{Report, Subject};
 use crate::telemetry::{self, chain};
@@ -33,6 +34,12 @@ pub(super) fn command() -> Command {
                 .help("How the report looks; text on a terminal, json otherwise"),
         )
         .arg(Arg::new("output").long("output").value_name("FILE").help("Write the report there instead of to standard output"))
+        .arg(
+            Arg::new("redact")
+                .long("redact")
+                .action(ArgAction::SetTrue)
+                .help("Remove secrets, as notifications do; without it, everything is shown"),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Exit {
@@ -54,8 +61,10 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     } else {
         explain_file(target, &settings)
     };
-    let report = match explained {
-        Ok(explained) => explained,
+    let shown =
+        explained.and_then(|report| if matches.get_flag("redact") { redacted(&report) } else { Ok(report) });
+    let report = match shown {
+        Ok(report) => report,
         Err(why) => return failed(&why),
     };
     let colour =
@@ -70,6 +79,13 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(()) => Exit::Done,
         Err(why) => failed(&why),
     }
+}
+
+fn redacted(report: &Report) -> Result<Report, String> {
+    let redactor = Redactor::new(&Rules::default());
+    redactor.redacted(report).map_err(|error| {
+        format!("the report cannot be shown without its secrets: {error}; this is a defect of misstep, please report it")
+    })
 }
 
 fn subject(settings: &Common, execution: Option<ExecutionArn>) -> Subject {

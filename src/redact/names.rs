@@ -140,7 +140,7 @@ impl Names {
         if words.len() > 1 && words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
             return None;
         }
-        let long = joined.replace("secretar", "");
+        let long = joined.replace("secretar", "").replace("secretsmanager", "");
         if ANYWHERE.iter().any(|name| long.contains(name)) || has_word(&words, WORDS) {
             return Some(Secret::Any);
         }
@@ -265,6 +265,7 @@ mod tests {
             "pinned",
             "spin",
             "secretary",
+            "secretsmanager",
             "token_type",
             "tokenExpires",
             "card_type",

@@ -70,6 +70,7 @@ struct Quote {
 struct Key<'a> {
     text: &'a str,
     quote: Option<Quote>,
+    is_element: bool,
 }
 
 struct Value {
@@ -82,7 +83,8 @@ fn key_before(text: &str, separator: usize, byte: u8) -> Option<Key<'_>> {
     let bytes = text.as_bytes();
     // `=>` is one, `>=` and `a > b` are not.
     let end = match byte {
-        b'>' => separator.checked_sub(1).filter(|before| bytes[*before] == b'=')?,
+        b'>' if bytes[..separator].last() == Some(&b'=') => separator - 1,
+        b'>' => return element_before(text, separator),
         b'=' if matches!(bytes.get(separator + 1), Some(b'=' | b'>')) => return None,
         _ => separator,
     };
@@ -98,7 +100,7 @@ fn key_before(text: &str, separator: usize, byte: u8) -> Option<Key<'_>> {
         let inner = end - 1 - backslashes;
         let start = from + bytes.get(from..inner)?.iter().rposition(|byte| *byte == last)? + 1;
         let quote = Some(Quote { mark: last, backslashes });
-        return Some(Key { text: text.get(start..inner)?, quote });
+        return Some(Key { text: text.get(start..inner)?, quote, is_element: false });
     }
     let of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     let word = |end: usize| end - bytes[from..end].iter().rev().take_while(|byte| of_word(byte)).count();
@@ -114,10 +116,23 @@ fn key_before(text: &str, separator: usize, byte: u8) -> Option<Key<'_>> {
         // `api key: …`
         start = word(start - 1);
     }
-    Some(Key { text: text.get(start..end)?, quote: None })
+    Some(Key { text: text.get(start..end)?, quote: None, is_element: false })
+}
+
+/// `<password>`, `<ns:password type="plain">`.
+fn element_before(text: &str, end: usize) -> Option<Key<'_>> {
+    let bytes = text.as_bytes();
+    let from = end.saturating_sub(LONGEST_KEY);
+    let start = from + bytes[from..end].iter().rposition(|byte| *byte == b'<')? + 1;
+    let tag = text.get(start..end).filter(|tag| !tag.starts_with(['/', '!', '?']) && !tag.ends_with('/'))?;
+    Some(Key { text: tag.split_whitespace().next()?, quote: None, is_element: true })
 }
 
 fn value_after(text: &str, at: usize, key: &Key<'_>) -> Option<Value> {
+    if key.is_element {
+        let end = text[at..].find('<').map_or(text.len(), |length| at + length);
+        return Some(Value { place: at..end, quote: None, is_nested: false });
+    }
     let bytes = text.as_bytes();
     let space = bytes[at..].iter().take(8).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     let at = at + space;

@@ -79,9 +79,11 @@ impl<'a> Sweep<'a> {
         }
         match self.stage {
             Stage::Finding => {
+                let whole_keys = self.removed_from(text, patterns::private_keys(text));
+                let text = whole_keys.as_deref().unwrap_or(text);
                 let keyed = edited(text, prose::keyed(text, self));
                 let by_pattern = self.by_pattern(keyed.as_deref().unwrap_or(text));
-                by_pattern.or(keyed)
+                by_pattern.or(keyed).or(whole_keys)
             }
             Stage::Repeats => {
                 let (text, count) = self.repeats.as_ref()?.removed(text, Kind::Repeated.mark())?;
@@ -111,7 +113,7 @@ impl<'a> Sweep<'a> {
     /// Counts and remembers a secret value; `false` if there is nothing to remove.
     pub(super) fn take(&mut self, value: &str) -> bool {
         let value = value.trim();
-        if value.is_empty() || value.starts_with("[redacted") {
+        if value.is_empty() || patterns::is_mark(value) {
             return false;
         }
         self.known.add(value);
@@ -128,7 +130,10 @@ impl<'a> Sweep<'a> {
     }
 
     fn by_pattern(&mut self, text: &str) -> Option<String> {
-        let found = patterns::find(text, self.redactor.emails);
+        self.removed_from(text, patterns::find(text, self.redactor.emails))
+    }
+
+    fn removed_from(&mut self, text: &str, found: Vec<patterns::Found>) -> Option<String> {
         for one in &found {
             self.removed.count(one.kind, 1);
             if matches!(one.kind, Kind::UrlPassword | Kind::Token) {

@@ -85,6 +85,7 @@ fn sentences_headers_and_addresses_are_read_for_keys() {
         ("GET /a?user=1&token=abc&b=2", "GET /a?user=1&token=[redacted]&b=2"),
         ("{'password': 'it', 'b': 1}", "{'password': '[redacted]', 'b': 1}"),
         ("{:password=>\"abc\"}", "{:password=>\"[redacted]\"}"),
+        ("<a><password>a b</password><b/>x</a>", "<a><password>[redacted]</password><b/>x</a>"),
         ("at\\npassword=abc", "at\\npassword=[redacted]"),
         (
             "The Parameters '{\"secret\":\"abc\"}' could not be used",
@@ -100,6 +101,8 @@ fn sentences_headers_and_addresses_are_read_for_keys() {
         "TokenExpiredException: renewed at 12:30",
         "at Token.java:42",
         "max_tokens=4096",
+        "not authorized to perform: secretsmanager:GetSecretValue on x",
+        "a <b> token > c",
     ] {
         assert_eq!(text(same), same);
     }

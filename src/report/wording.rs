@@ -10,6 +10,7 @@ use crate::analysis::answer::{
     AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Phase,
 };
 use crate::history::Status;
+use crate::redact::Removed;
 
 /// Characters of a message or an error's name.
 pub(super) const MESSAGE: usize = 300;
@@ -363,7 +364,22 @@ pub(super) fn notes(report: &Report) -> Vec<Sentence> {
         .unread
         .iter()
         .map(|unread| words("not read: ").arn(&unread.arn).words(format!(" ({})", harmless(&unread.why))));
-    notes.chain(unread).collect()
+    notes.chain(unread).chain(analysis.redacted.as_ref().map(removed)).collect()
+}
+
+/// That something is missing because it is secret.
+fn removed(removed: &Removed) -> Sentence {
+    let kinds: Vec<String> = removed
+        .kinds
+        .iter()
+        .map(|(kind, values)| format!("{values} {}", harmless(&kind.replace('_', " "))))
+        .collect();
+    let values = if removed.values == 1 {
+        "1 secret value".to_owned()
+    } else {
+        format!("{} secret values", removed.values)
+    };
+    words(format!("redacted: {values} removed ({})", kinds.join(", ")))
 }
 
 /// The execution's page. Anything else than an address on the web is no page.

@@ -101,6 +101,36 @@ fn a_report_that_cannot_be_written_is_a_clear_error_and_none_is_lost_elsewhere()
 }
 
 #[test]
+fn explain_shows_everything_unless_asked_to_redact() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = folder.path().join("history.json");
+    let input = r#"{"order_id":7,"password":"hunter-77","data":"{\"card\":\"4111111111111111\"}"}"#;
+    let failed = serde_json::json!({"error": "hunter-77", "cause": "no login with hunter-77"});
+    let events = serde_json::json!({"events": [
+        {"id": 1, "previousEventId": 0, "type": "ExecutionStarted", "timestamp": "2026-03-01T12:00:00Z",
+         "executionStartedEventDetails": {"input": input}},
+        {"id": 2, "previousEventId": 1, "type": "FailStateEntered", "timestamp": "2026-03-01T12:00:01Z",
+         "stateEnteredEventDetails": {"name": "Refuse", "input": input}},
+        {"id": 3, "previousEventId": 2, "type": "ExecutionFailed", "timestamp": "2026-03-01T12:00:01Z",
+         "executionFailedEventDetails": failed},
+    ]});
+    std::fs::write(&history, events.to_string()).unwrap();
+    let history = history.to_str().unwrap();
+    for format in misstep::report::format::Format::NAMES {
+        let shown = |arguments: &[&str]| {
+            let output = misstep(&[&["explain", history, "--format", format], arguments].concat(), &[]);
+            assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let (all, redacted) = (shown(&[]), shown(&["--redact"]));
+        for secret in ["hunter-77", "4111111111111111"] {
+            assert!(all.contains(secret) && !redacted.contains(secret), "{format}: {redacted}");
+        }
+        assert!(redacted.contains("Refuse") && redacted.contains("order_id"), "{redacted}");
+    }
+}
+
+#[test]
 fn the_code_of_every_exit_is_the_documented_one() {
     use misstep::cli::Exit;
     let codes =

@@ -9,6 +9,7 @@
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`fingerprint`] | one fingerprint a bug, and no other tomorrow |
 //! | [`gate`] | a gate before a server, open or shut |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
@@ -24,6 +25,7 @@
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
+//! | [`redaction`] | no planted secret survives, in any form |
 //! | [`report`] | what a report says and what it leaves out |
 //! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
@@ -44,6 +46,7 @@ mod clients;
 mod crash;
 mod descent;
 mod desk;
+mod fingerprint;
 mod gate;
 mod generated;
 mod guarantee;
@@ -59,6 +62,7 @@ mod planted;
 mod queue_contract;
 mod receiver;
 mod recorded;
+mod redaction;
 mod report;
 #[cfg(target_os = "linux")]
 mod soak;

@@ -47,8 +47,14 @@ pub(crate) fn planted_reports() -> &'static [(&'static str, Vec<Report>)] {
 
 /// The same with one plant.
 pub(crate) fn reports(plant: &str) -> Vec<Report> {
+    reports_with_key(plant, &around("key", plant))
+}
+
+/// The same, with this key in every object.
+pub(crate) fn reports_with_key(plant: &str, key: &str) -> Vec<Report> {
     static HISTORIES: LazyLock<Vec<Value>> = LazyLock::new(histories);
-    let mut reports: Vec<Report> = HISTORIES.iter().map(|history| report(history.clone(), plant)).collect();
+    let mut reports: Vec<Report> =
+        HISTORIES.iter().map(|history| report(history.clone(), plant, key)).collect();
     let dressed: Vec<Report> = reports.iter().map(|report| dressed(report.clone(), plant)).collect();
     reports.extend(dressed);
     reports.push(busy(plant));
@@ -69,11 +75,11 @@ fn around(text: &str, plant: &str) -> String {
     format!("{plant}{text}{plant}")
 }
 
-fn report(mut history: Value, plant: &str) -> Report {
+fn report(mut history: Value, plant: &str, key: &str) -> Report {
     for event in history["events"].as_array_mut().unwrap() {
-        for (key, value) in event.as_object_mut().unwrap() {
-            if !matches!(key.as_str(), "type" | "timestamp") {
-                planted(value, plant);
+        for (field, value) in event.as_object_mut().unwrap() {
+            if !matches!(field.as_str(), "type" | "timestamp") {
+                planted(value, plant, key);
             }
         }
     }
@@ -81,19 +87,19 @@ fn report(mut history: Value, plant: &str) -> Report {
     Report::new(&Subject::default(), &Finding::of_file(&history, &Question::default()))
 }
 
-fn planted(value: &mut Value, plant: &str) {
+fn planted(value: &mut Value, plant: &str, key: &str) {
     match value {
         // What was JSON stays JSON half of the time, so that both ways of showing it are met.
         Value::String(text) => match serde_json::from_str::<Value>(text) {
             Ok(mut json) if json.is_object() => {
-                planted(&mut json, plant);
-                json[around("key", plant)] = json!([around("value", plant), {}]);
+                planted(&mut json, plant, key);
+                json[key] = json!([around("value", plant), {}]);
                 *text = json.to_string();
             }
             _ => *text = around(text, plant),
         },
-        Value::Array(list) => list.iter_mut().for_each(|value| planted(value, plant)),
-        Value::Object(object) => object.values_mut().for_each(|value| planted(value, plant)),
+        Value::Array(list) => list.iter_mut().for_each(|value| planted(value, plant, key)),
+        Value::Object(object) => object.values_mut().for_each(|value| planted(value, plant, key)),
         _ => {}
     }
 }

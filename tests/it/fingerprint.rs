@@ -1,0 +1,158 @@
+//! One fingerprint a bug, and no other tomorrow.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use misstep::analysis::Question;
+use misstep::arn::ExecutionArn;
+use misstep::history::{Status, file};
+use misstep::investigation::Finding;
+use misstep::report::{Report, Subject};
+
+fn table() -> Vec<(String, Report)> {
+    let mut all = Vec::new();
+    for kind in ["failed", "localstack"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/histories").join(kind);
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let history = file::parse(&fs::read(&path).unwrap()).unwrap();
+            let report = Report::new(&Subject::default(), &Finding::of_file(&history, &Question::default()));
+            all.push((path.file_stem().unwrap().to_str().unwrap().to_owned(), report));
+        }
+    }
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
+}
+
+/// Failures of one bug among the recorded histories: the same definition on other data, or by another
+/// path to the same timeout. All others stand alone.
+const TOGETHER: &[&[&str]] = &[
+    &["fixed-timeout-lambda", "fixed-timeout-service-lambda-with-path"],
+    &["heartbeat-no-timeout", "heartbeat-path-timeout"],
+    &[
+        "map-state-items-eval-jsonata-variable-sampling-fail-boolean",
+        "map-state-items-eval-jsonata-variable-sampling-fail-null",
+        "map-state-items-eval-jsonata-variable-sampling-fail-number",
+        "map-state-items-eval-jsonata-variable-sampling-fail-object",
+        "map-state-items-eval-jsonata-variable-sampling-fail-string",
+    ],
+    &[
+        "map-state-items-input-types-boolean",
+        "map-state-items-input-types-null",
+        "map-state-items-input-types-number",
+        "map-state-items-input-types-object",
+        "map-state-items-input-types-string",
+    ],
+    &[
+        "map-state-tolerated-failure-percentage-path-1",
+        "map-state-tolerated-failure-percentage-path-1-1",
+        "map-state-tolerated-failure-percentage-path-100-1",
+    ],
+    &[
+        "map-state-tolerated-failure-percentage-path-nonumber",
+        "map-state-tolerated-failure-percentage-path-tolerated-failure-percentage-value0",
+    ],
+    &["parallel-retried", "parallel-task"],
+    &["put-events-malformed-detail", "put-events-mixed-malformed-detail"],
+    &[
+        "sfn-send-task-outcome-with-no-such-token-state-machine-template0",
+        "sfn-send-task-outcome-with-no-such-token-state-machine-template1",
+    ],
+    &[
+        "wait-timestamp-jsonata-invalid-date",
+        "wait-timestamp-jsonata-invalid-iso",
+        "wait-timestamp-jsonata-invalid-time",
+        "wait-timestamp-jsonata-no-t",
+        "wait-timestamp-jsonata-no-z",
+    ],
+    &[
+        "wait-timestamp-path-invalid-date",
+        "wait-timestamp-path-invalid-iso",
+        "wait-timestamp-path-invalid-time",
+        "wait-timestamp-path-no-t",
+        "wait-timestamp-path-no-z",
+    ],
+];
+
+#[test]
+fn failures_of_one_bug_have_the_same_and_two_bugs_have_not() {
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, report) in table() {
+        let failed = report.analysis.failed_state.as_ref().map_or("-", |failed| failed.name.as_str());
+        let error = report.analysis.error.as_deref().unwrap_or("-");
+        let fingerprint = report.analysis.fingerprint.clone().unwrap();
+        println!("{fingerprint}  {name}  {failed}  {error}");
+        groups.entry(fingerprint).or_default().push(name);
+    }
+    let mut together: Vec<_> = groups.into_values().filter(|names| names.len() > 1).collect();
+    together.sort();
+    assert_eq!(together, TOGETHER);
+}
+
+#[test]
+fn they_do_not_change_from_one_release_to_the_next() {
+    let pinned = table();
+    for (name, fingerprint) in PINNED {
+        let report = &pinned.iter().find(|(named, _)| named == name).unwrap().1;
+        assert_eq!(report.analysis.fingerprint.as_deref(), Some(*fingerprint), "{name}");
+    }
+}
+
+/// A failure of every sort. Whoever changes one of these makes every known failure look new.
+const PINNED: &[(&str, &str)] = &[
+    ("abort-in-parallel", "877a4eeaca941355"),
+    ("timeout-in-map", "57f8d2a52c59ee28"),
+    ("dynamodb-put-item-no-such-table", "eba15b7adc015224"),
+    ("retry-interval-features", "b1d1bc72aa0b7701"),
+    ("run-task-sync-raise-failure", "4527646ba0faf869"),
+    ("start-execution-sync-delegate-timeout", "5f895cc3ecec6041"),
+    ("map-of-parallels", "50375bbaed28f82c"),
+    ("parallel-state-fail", "94fe25dcee99ca38"),
+    ("put-events-no-source", "cb88e8353c54f98c"),
+    ("undefined-reference-base-undefined-output", "6526202dd5f31c35"),
+    ("wait-timestamp-jsonata-no-z", "4cbdf3e89fa9d41b"),
+    ("task-retried-caught-then-fail", "ec7958182b442138"),
+    ("map-item-reader-json-no-json-list-object", "b461b200b7fbafe5"),
+    ("heartbeat-no-timeout", "0d12b696ecb39c93"),
+];
+
+fn subject(machine: &str, status: Status, cause: Option<&str>) -> Subject {
+    let arn = "arn:aws:states:eu-west-1:123456789012:execution:orders:run-7";
+    Subject {
+        execution: Some(ExecutionArn::parse(arn).unwrap()),
+        state_machine_arn: Some(machine.to_owned()),
+        status: Some(status),
+        error: cause.map(|_| "OrderRejected".to_owned()),
+        cause: cause.map(str::to_owned),
+        ..Subject::default()
+    }
+}
+
+#[test]
+fn versions_iterations_and_ids_make_no_difference_and_machines_and_messages_do() {
+    const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders";
+    let of = |machine: &str, status, cause| {
+        Report::degraded(&subject(machine, status, cause), "gone").analysis.fingerprint.unwrap()
+    };
+    let first = of(MACHINE, Status::Failed, Some("order ORD-17 of 2026-03-01 has no 'blue teapot'"));
+    let same = of(&format!("{MACHINE}:7"), Status::Failed, Some("order ORD-9 of 2025-01-31 has no 'lamp'"));
+    assert_eq!(first, same, "told from the event alone");
+    for (machine, status, cause) in [
+        (format!("{MACHINE}-eu"), Status::Failed, Some("order ORD-17 of 2026-03-01 has no 'blue teapot'")),
+        (MACHINE.to_owned(), Status::Aborted, Some("order ORD-17 of 2026-03-01 has no 'blue teapot'")),
+        (MACHINE.to_owned(), Status::Failed, Some("order ORD-17 was paid twice")),
+        (MACHINE.to_owned(), Status::TimedOut, None),
+    ] {
+        assert_ne!(first, of(&machine, status, cause), "{machine} {status:?} {cause:?}");
+    }
+}
+
+#[test]
+fn what_has_not_failed_has_none() {
+    for history in crate::recorded::all() {
+        let report = Report::new(&Subject::default(), &Finding::of_file(&history, &Question::default()));
+        let failed = !matches!(report.analysis.status, Some(Status::Succeeded | Status::Running));
+        assert_eq!(report.analysis.fingerprint.is_some(), failed);
+    }
+}

@@ -1,0 +1,278 @@
+//! No planted secret survives, in any form.
+
+use std::time::Duration;
+
+use misstep::notify::fit::fit;
+use misstep::redact::{Redactor, Removed, Rules};
+use misstep::report::format::Format;
+use misstep::report::summary::summary;
+use misstep::report::{Report, Subject};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::planted::{NOTHING, reports, reports_with_key};
+
+/// Secrets that are known by what they look like.
+const LOOKS: &[&str] = &[
+    "AKIAIOSFODNN7EXAMPLE",
+    "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "4111111111111111",
+    "5555-5555-5555-4444",
+    "378282246310005",
+    "Bearer 5f8a-opaque.token",
+    "ghp_0123456789abcdefghijABCDEFGHIJ",
+    "AAAAKgAAAAIAAAAAAAAAAVT2uPbS9mXzQkW7p1fYbq0ilnC4",
+    "https://app:hunter77@db.example.com/x",
+    "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----",
+];
+
+/// What of it must not be left.
+fn essence(secret: &str) -> &str {
+    match secret {
+        "Bearer 5f8a-opaque.token" => "5f8a-opaque",
+        "https://app:hunter77@db.example.com/x" => "hunter77",
+        pem if pem.starts_with("-----") => "MIIEvQIBADANBg",
+        other => other,
+    }
+}
+
+const KEYS: &[&str] = &[
+    "password",
+    "DB_PASSWORD",
+    "clientSecret",
+    "client-secret",
+    "apiKey",
+    "x-api-key",
+    "API KEY",
+    "Authorization",
+    "accessToken",
+    "TaskToken",
+    "taskToken",
+    "token",
+    "card",
+    "cardNumber",
+    "ssn",
+    "cvv",
+    "pin",
+    "iban",
+    "privateKey",
+    "credentials",
+    "aws_secret_access_key",
+    "Cookie",
+    "session_id",
+];
+
+fn redactor() -> Redactor {
+    Redactor::new(&Rules::default())
+}
+
+/// Everything that a report is shown or sent as, without its secrets.
+fn every_form(report: &Report) -> Vec<(&'static str, String)> {
+    let redacted = redactor().redacted(report).unwrap();
+    let mut forms: Vec<(&str, String)> = Format::NAMES
+        .map(|name| (name, Format::parse(name).unwrap().render(&redacted, false)))
+        .into_iter()
+        .collect();
+    let mut data = serde_json::to_value(report).unwrap();
+    redactor().redact(&mut data);
+    let keys = ["order_id", "data", "password"].map(str::to_owned);
+    forms.push(("summary", summary(&data, &keys).to_string()));
+    forms.push(("full", data.to_string()));
+    for most in [4_096, 1_500] {
+        let mut cut = data.clone();
+        fit(&mut cut, most, |data| data.to_string().len());
+        forms.push(("cut", cut.to_string()));
+    }
+    forms
+}
+
+/// A report with a text in every place where somebody's data may stand.
+fn report(text: &str) -> Report {
+    let cause = Some(text.to_owned());
+    let subject =
+        Subject { error: Some("E".into()), cause, input: Some(text.to_owned()), ..Subject::default() };
+    let mut report = reports(NOTHING).pop().unwrap();
+    let other = Report::degraded(&subject, text);
+    report.event_details = other.event_details;
+    report.analysis.cause = other.analysis.cause;
+    report.analysis.parsed_cause = other.analysis.parsed_cause;
+    report.analysis.degraded = other.analysis.degraded;
+    report.analysis.notes.push(text.to_owned());
+    report
+}
+
+/// JSON that holds a value under a key, in so many strings of JSON.
+fn nested(key: &str, value: &Value, depth: usize) -> String {
+    let mut text = json!({"order_id": 7, key: value, "after": [1, {"b": "c"}]}).to_string();
+    for level in 0..depth {
+        text = json!({"level": level, "data": text, "more": "x"}).to_string();
+    }
+    text
+}
+
+#[test]
+fn what_looks_like_a_secret_survives_in_no_form_of_any_planted_report() {
+    for secret in LOOKS {
+        let plant = format!(" {secret} ");
+        // Keys are never changed, so nothing is planted there.
+        for report in reports_with_key(&plant, "key") {
+            for (form, text) in every_form(&report) {
+                assert!(!text.contains(essence(secret)), "{form}: {secret}\n{text}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_value_under_a_secret_key_survives_in_no_form(
+        key in prop::sample::select(KEYS),
+        value in r#"[A-Za-z][A-Za-z0-9"\\/ é\n]{4,20}Zq[A-Za-z0-9]{3}"#,
+        depth in 0_usize..6,
+        shape in 0_usize..4,
+    ) {
+        let wrapped = match shape {
+            0 => json!(value),
+            1 => json!([value]),
+            2 => json!({"number": value}),
+            _ => json!([{"deep": [{"deeper": value}]}]),
+        };
+        let text = nested(key, &wrapped, depth);
+        let left = &value[value.find("Zq").unwrap()..];
+        for (form, shown) in every_form(&report(&text)) {
+            prop_assert!(!shown.contains(left), "{form}: {key} {value:?} at {depth}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_anywhere_shows_no_more(
+        key in prop::sample::select(KEYS),
+        value in r#"[A-Za-z]{3}[A-Za-z0-9"\\/ ]{4,20}Zq[A-Za-z0-9]{3}"#,
+        depth in 0_usize..5,
+        cut in 0.0_f64..1.0,
+    ) {
+        let whole = nested(key, &json!(value), depth);
+        let mut at = (whole.len() as f64 * cut) as usize;
+        while !whole.is_char_boundary(at) { at += 1 }
+        let left = &value[value.find("Zq").unwrap()..];
+        for (form, shown) in every_form(&report(&whole[..at])) {
+            prop_assert!(!shown.contains(left), "{form}: {}\n{shown}", &whole[..at]);
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_survives_at_no_depth_cut_or_not(
+        secret in prop::sample::select(LOOKS),
+        depth in 0_usize..5,
+        whole in any::<bool>(),
+    ) {
+        let mut text = nested("note", &json!(format!("it was {secret} so")), depth);
+        if !whole { text.truncate(text.len() - 3) }
+        for (form, shown) in every_form(&report(&text)) {
+            prop_assert!(!shown.contains(essence(secret)), "{form}: {secret}\n{shown}");
+        }
+    }
+
+    #[test]
+    fn json_stays_json_with_the_same_keys_and_a_second_time_changes_nothing(
+        key in prop::sample::select(KEYS),
+        value in r#"\PC{0,30}"#,
+        depth in 0_usize..5,
+    ) {
+        let text = nested(key, &json!(value), depth);
+        let mut data = json!({"event_details": {"payload": text}, "analysis": {"cause": text}});
+        redactor().redact(&mut data);
+        let payload = data["event_details"]["payload"].as_str().unwrap().to_owned();
+        let now: Value = serde_json::from_str(&payload).unwrap();
+        let before: Value = serde_json::from_str(&text).unwrap();
+        let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        prop_assert_eq!(keys(&now), keys(&before));
+        let once = data.clone();
+        prop_assert_eq!(redactor().redact(&mut data), Removed::default());
+        prop_assert_eq!(data, once);
+    }
+
+    #[test]
+    fn any_text_at_all_is_taken(text in r#"[\PC"\\:={}\[\]'>]{0,80}"#) {
+        let text = text.replace('e', "password");
+        let mut data = json!({"event_details": {"payload": text}, "analysis": {"cause": text}});
+        redactor().redact(&mut data);
+        let once = data.clone();
+        redactor().redact(&mut data);
+        prop_assert_eq!(data, once);
+    }
+}
+
+#[test]
+fn a_report_without_secrets_stays_as_it_is() {
+    for report in reports(NOTHING) {
+        let before = serde_json::to_value(&report).unwrap();
+        let redacted = redactor().redacted(&report).unwrap();
+        assert_eq!(serde_json::to_value(&redacted).unwrap(), before);
+        for name in Format::NAMES {
+            let format = Format::parse(name).unwrap();
+            assert_eq!(format.render(&redacted, false), format.render(&report, false));
+        }
+    }
+}
+
+#[test]
+fn what_is_no_secret_stays() {
+    let innocent = json!({
+        "order_number": "1234567890123456", "tokens": 5, "max_tokens": 4096, "authority": "Utrecht", "author": "amira",
+        "card_type": "visa", "cardinality": "one", "discard": "yes", "token_type": "Bearer", "secretary": "jonas",
+        "when": 1_700_000_000_000_i64, "digest": "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "key": "orders/7.json", "arn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:orders-db-Ab12",
+        "id": "123e4567-e89b-12d3-a456-426614174000", "email": "amira@example.com",
+    })
+    .to_string();
+    let mut data = json!({"event_details": {"payload": innocent}, "analysis": {}});
+    let removed = redactor().redact(&mut data);
+    assert_eq!((data["event_details"]["payload"].as_str().unwrap(), removed.values), (innocent.as_str(), 0));
+    Redactor::new(&Rules { emails: true, ..Rules::default() }).redact(&mut data);
+    assert!(!data.to_string().contains("amira@"));
+}
+
+#[test]
+fn every_form_says_that_something_was_removed_and_how_much() {
+    for (form, text) in every_form(&report(r#"{"password":"hunter-77","card":"4111111111111111"}"#)) {
+        let says = match form {
+            "text" | "markdown" | "html" => text.contains("secret values removed"),
+            "json" => text.contains("\"redacted\": {"),
+            _ => text.contains("\"redacted\":{"),
+        };
+        assert!(says, "{form}: {text}");
+    }
+}
+
+#[test]
+fn a_mebibyte_of_the_worst_takes_no_longer_than_its_length() {
+    let repeated = |unit: &str| unit.repeat((1 << 20) / unit.len());
+    let texts = [
+        repeated("password:"),
+        repeated("\"password\":\""),
+        repeated("{\"a\":"),
+        repeated("\\\"name\\\":"),
+        repeated("4111 1111 1111 "),
+        repeated("-----BEGIN PRIVATE KEY-----"),
+        repeated("://a:b"),
+        repeated("eyJabcdef."),
+        repeated("a@b."),
+        repeated("token=[{"),
+        repeated("\\"),
+        format!("[{}1]", repeated("{\"password\":\"hunter77\",\"n\":4111111111111111},")),
+    ];
+    for text in texts {
+        let mut data = json!({"event_details": {"payload": text}, "analysis": {}});
+        let began = Instant::now();
+        Redactor::new(&Rules { emails: true, ..Rules::default() }).redact(&mut data);
+        let took = began.elapsed();
+        println!("{:?}: {} ms", &text[..12], took.as_millis());
+        // Far more than it takes, far less than a time that grows with the square would be.
+        assert!(took < Duration::from_secs(20), "{:?}: {took:?}", &text[..40]);
+    }
+}
