@@ -3,7 +3,7 @@
 //! The contract of every implementation is that of an SQS standard queue, no more: a received
 //! message is invisible to others until its visibility timeout ends, then it comes back with a
 //! new receipt handle; a message may come twice; a delete with a stale receipt handle may succeed
-//! without deleting. [`sqs`] is the real one and the only file that names the SQS client.
+//! without deleting. [`sqs`] is the real one and the only module that names the SQS client.
 
 pub mod dead_letter;
 pub mod leases;

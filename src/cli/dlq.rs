@@ -1,6 +1,7 @@
 //! `misstep dlq`: looks into the dead-letter queue and sends messages back.
 
 mod change;
+mod native;
 
 use std::sync::Arc;
 

@@ -1,8 +1,10 @@
-//! The real queue: the only file that names the SQS client.
+//! The real queue: the only module that names the SQS client.
 //!
 //! The client's own retries are off: the settler, the leases and the intake each retry in their
 //! own way. Every call has a timeout, without which a connection that died silently would hold
 //! the worker for ever.
+
+mod moves;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,6 +21,8 @@ use aws_sdk_sqs::types::{
 };
 use serde_json::Value;
 use tokio::time::Instant;
+
+pub use moves::Move;
 
 use super::{
     AttributeValue, DeadLetter, EntryError, EntryResults, Message, Queue, QueueAttributes, QueueCounts,

@@ -3,6 +3,7 @@
 //! `make test` starts LocalStack for these; without it they fail and say so. Each test has state
 //! machines, a stack and a receiver of its own, so that they run side by side.
 
+mod dlq;
 mod outage;
 mod own;
 pub mod stage;

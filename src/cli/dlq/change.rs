@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{dead_letter_queue, flag, give_back, looked_in_vain};
+use super::{dead_letter_queue, flag, give_back, looked_in_vain, native};
 use crate::cli::{count, print};
 use crate::config::Dlq;
 use crate::dlq::filter::Filter;
@@ -57,6 +57,13 @@ pub(super) fn replay_command() -> Command {
                 .value_name("FILE")
                 .help("Send the messages that `drop` wrote to this file, in place of those in the dead-letter queue"),
         )
+        .arg(flag("all", "Everything, without looking at it; only with --native"))
+        .arg(
+            flag("native", "Let SQS itself move the messages, without journal, filters and count")
+                .requires("all")
+                .conflicts_with_all(["from", "journal", "state-machine", "execution", "status", "reason"])
+                .conflicts_with_all(["older-than", "newer-than", "message-id", "limit", "bounce-limit"]),
+        )
 }
 
 pub(super) fn drop_command() -> Command {
@@ -76,6 +83,12 @@ pub(super) async fn run_replay(
     filter: &Filter,
     stop: &CancellationToken,
 ) -> Result<(), String> {
+    if matches.get_flag("native") {
+        return native::run(settings, matches, stop).await;
+    }
+    if matches.get_flag("all") {
+        return Err("--all goes with --native; without filters a replay takes everything anyway".to_owned());
+    }
     if let Some(file) = matches.get_one::<String>("from") {
         return replay_file(settings, matches, filter, &PathBuf::from(file), stop).await;
     }
@@ -85,7 +98,7 @@ pub(super) async fn run_replay(
     let meant = meant(&scanned, matches, filter);
     let question = format!("Send {} back to {}", count(meant.len(), "message"), settings.queue_url);
     let told = print(&overview(scanned.letters().filter(|letter| meant.contains(&letter.message.id))));
-    let done = match told.and_then(|()| agreed(matches, &meant, &question)) {
+    let done = match told.and_then(|()| agreed(matches, meant.len(), &question)) {
         Ok(true) => {
             let journal = Journal::open(&journal_path(matches, &dlq_url), &dlq_url, &settings.queue_url);
             match journal {
@@ -124,7 +137,7 @@ async fn replay_file(
     print(&overview(letters.iter()))?;
     let ids: Vec<String> = letters.iter().map(|letter| letter.message.id.clone()).collect();
     let question = format!("Send {} to {}", count(ids.len(), "message"), settings.queue_url);
-    if !agreed(matches, &ids, &question)? {
+    if !agreed(matches, ids.len(), &question)? {
         return Ok(());
     }
     let from = file.display().to_string();
@@ -161,7 +174,7 @@ pub(super) async fn run_drop(
         path.display()
     );
     let kept = print(&overview(letters())).and_then(|()| {
-        let agreed = agreed(matches, &meant, &question)?;
+        let agreed = agreed(matches, meant.len(), &question)?;
         if agreed {
             dropped::write(&path, letters())?;
         }
@@ -244,8 +257,8 @@ fn overview<'a>(letters: impl Iterator<Item = &'a Letter>) -> String {
 }
 
 /// Whether it is to be done: `--yes` says so, or somebody at the terminal.
-fn agreed(matches: &ArgMatches, meant: &[String], question: &str) -> Result<bool, String> {
-    if meant.is_empty() {
+pub(super) fn agreed(matches: &ArgMatches, meant: usize, question: &str) -> Result<bool, String> {
+    if meant == 0 {
         return Ok(false);
     }
     if matches.get_flag("yes") {
@@ -289,7 +302,7 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 /// On standard error, and only on a terminal.
-fn bar(messages: usize) -> ProgressBar {
+pub(super) fn bar(messages: usize) -> ProgressBar {
     let bar = ProgressBar::new(messages as u64);
     bar.with_style(
         ProgressStyle::with_template("{wide_bar} {pos}/{len}, {eta} left").expect("a valid template"),

@@ -181,13 +181,31 @@ impl Stage {
         }
     }
 
+    /// How many messages the dead-letter queue has visible, in flight and delayed.
+    pub async fn dead_letter_counts(&self) -> [usize; 3] {
+        self.counts_of(&self.dead_letter_url).await
+    }
+
+    /// Receives everything on the queue again and again without a delete, as a consumer does that
+    /// always dies, until SQS has moved all of it.
+    pub async fn receive_in_vain(&self) {
+        while self.counts().await != [0; 3] {
+            let asked = self.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
+            asked.visibility_timeout(0).send().await.unwrap();
+        }
+    }
+
     async fn counts(&self) -> [usize; 3] {
+        self.counts_of(&self.queue_url).await
+    }
+
+    async fn counts_of(&self, url: &str) -> [usize; 3] {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
             QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
             QueueAttributeName::ApproximateNumberOfMessagesDelayed,
         ];
-        let asked = self.sqs.get_queue_attributes().queue_url(&self.queue_url);
+        let asked = self.sqs.get_queue_attributes().queue_url(url);
         let answer = asked.set_attribute_names(Some(names.to_vec())).send().await.unwrap();
         let attributes = answer.attributes.unwrap();
         names.map(|name| attributes[&name].parse().unwrap())
