@@ -242,6 +242,12 @@ impl Sources {
         let common = self.read_common();
         let queue = self.required("queue_url", queue_url);
         let dlq_url = self.optional("dlq_url", queue_url);
+        if dlq_url.is_some() && dlq_url == queue {
+            self.fault(
+                "MISSTEP_DLQ_URL and MISSTEP_QUEUE_URL name the same queue: messages would go round"
+                    .to_owned(),
+            );
+        }
         let dlq = common.zip(queue).map(|(common, queue_url)| Dlq { common, queue_url, dlq_url });
         self.finish(dlq)
     }

@@ -145,6 +145,7 @@ async fn bad_input_is_told_clearly_and_changes_nothing() {
     told(&["list", "--limit", "many"], 2, "--limit").await;
     told(&["show", "no-such-id"], 1, "no message no-such-id among the 3 messages").await;
     told(&["list", "--queue-url", "https://sqs.eu-west-1.amazonaws.com/1/orders.fifo"], 64, "FIFO").await;
+    told(&["replay", "--dlq-url", &bench.queue_url], 64, "the same queue").await;
     let dead = bench.queue_url.replace("failures", "dead");
     told(&["list", "--queue-url", &dead], 1, "name it with --dlq-url").await;
     told(&["list", "--dlq-url", &dead.replace("dead", "nowhere")], 1, "cannot be read").await;

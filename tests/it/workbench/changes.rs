@@ -218,3 +218,35 @@ async fn a_journal_of_another_queue_is_refused() {
     .unwrap();
     assert_eq!(first["replay"]["to"], bench.queue_url);
 }
+
+#[tokio::test]
+async fn what_eventbridge_could_not_deliver_is_sent_to_the_queue() {
+    let bench = Bench::start().await;
+    bench.sqs.queue("target-dead", Duration::from_secs(30));
+    let url = bench.queue_url.replace("failures", "target-dead");
+    let code = aws_sdk_sqs::types::MessageAttributeValue::builder().data_type("String");
+    let code = code.string_value("NO_PERMISSIONS").build().unwrap();
+    let sent = bench.sqs.client().send_message().queue_url(&url).message_body(failure(1));
+    sent.message_attributes("ERROR_CODE", code).send().await.unwrap();
+    let listed = bench.list(&["--dlq-url", &url]).await;
+    assert_eq!(listed["groups"][0]["reason"], "not-delivered: NO_PERMISSIONS");
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, error) = replay(&bench, folder.path(), &[&YES[..], &["--dlq-url", &url]].concat()).await;
+    assert_eq!(code, 0, "{error}");
+    let back = bench.sqs.messages("failures");
+    assert_eq!((back.len(), bench.sqs.messages("target-dead").len()), (1, 0));
+    assert_eq!(back[0].attributes.as_object().unwrap().keys().collect::<Vec<_>>(), ["misstep.replays"]);
+}
+
+#[tokio::test]
+async fn executions_whose_histories_are_gone_are_warned_of() {
+    let bench = Bench::start().await;
+    let mut event: Value = serde_json::from_str(&failure(1)).unwrap();
+    event["detail"]["stopDate"] = 1_700_000_000_000_u64.into();
+    bench.sqs.send("dead", &event.to_string());
+    bench.sqs.send("dead", &failure(2));
+    let folder = tempfile::tempdir().unwrap();
+    let (code, told, _) = replay(&bench, folder.path(), &[]).await;
+    assert_eq!(code, 0);
+    assert!(told.contains("1 message about executions that ended more than 90 days ago"), "{told}");
+}
