@@ -57,7 +57,7 @@ pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a Letter>) -> Resu
     file.sync_all().map_err(cannot)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// Names the file and the line that is none of those.
