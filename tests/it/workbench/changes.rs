@@ -250,3 +250,24 @@ async fn executions_whose_histories_are_gone_are_warned_of() {
     assert_eq!(code, 0);
     assert!(told.contains("1 message about executions that ended more than 90 days ago"), "{told}");
 }
+
+#[tokio::test]
+async fn an_interrupted_replay_gives_back_what_it_has_not_sent() {
+    let bench = Bench::start().await;
+    bench.fill(28).await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = bench.command(&["replay", "--yes", "--rate", "1"]);
+    let replaying =
+        command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    bench.sqs.wait_for("DeleteMessageBatch", 1).await;
+    let pid = replaying.id().unwrap().to_string();
+    let interrupt = tokio::process::Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
+    assert!(interrupt.success());
+    let output = replaying.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (told, error) = (text(&output.stdout), text(&output.stderr));
+    assert!(told.contains("10 messages sent back"), "{told}");
+    assert!(error.contains("the replay ended early: interrupted"), "{error}");
+    assert_eq!(bench.sqs.messages("failures").len(), 10);
+    bench.nothing_is_held(20);
+}
