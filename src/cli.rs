@@ -6,6 +6,7 @@
 mod aws;
 mod dlq;
 mod explain;
+mod notify;
 mod work;
 
 use std::ffi::OsString;
@@ -63,6 +64,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match matches.subcommand() {
         Some(("work", matches)) => work::run(matches),
         Some(("explain", matches)) => explain::run(matches),
+        Some(("notify", matches)) => notify::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
     }
@@ -78,6 +80,7 @@ pub fn command() -> Command {
         .subcommand(with_settings(work::command()))
         .subcommand(with_settings(explain::command()))
         .subcommand(dlq::command())
+        .subcommand(with_settings(notify::command()))
 }
 
 /// Adds a flag for every setting.
@@ -102,7 +105,7 @@ fn with_settings(command: Command) -> Command {
 }
 
 /// The settings that were given with flags, in the environment and in the file.
-fn sources(matches: &ArgMatches) -> Sources {
+fn sources(matches: &ArgMatches) -> Sources<'_> {
     Sources::gather(
         |key| matches.get_one::<String>(key).cloned(),
         |name| std::env::var(name).ok(),

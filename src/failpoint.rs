@@ -14,7 +14,7 @@ use crate::notify::Audience;
 
 /// A step in a message's life. `…Sending` is just before a call is made, `…Answered` is when its
 /// effect is there and nothing here has taken note of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Point {
     /// A poll came back, and its messages are in nobody's hands yet.
     Received,
@@ -79,7 +79,7 @@ impl Point {
     }
 
     /// The name in `MISSTEP_FAILPOINT`, in logs and in tables.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Received => "received",
             Self::Parsed => "parsed",
@@ -90,6 +90,8 @@ impl Point {
             Self::NotificationSending(Audience::CustomerAssist) => "notification-sending-customer-assist",
             Self::NotificationAnswered(Audience::Developers) => "notification-answered-developers",
             Self::NotificationAnswered(Audience::CustomerAssist) => "notification-answered-customer-assist",
+            Self::NotificationSending(Audience::Other(_)) => "notification-sending-other",
+            Self::NotificationAnswered(Audience::Other(_)) => "notification-answered-other",
             Self::DeleteQueued => "delete-queued",
             Self::DeleteSending => "delete-sending",
             Self::DeleteAnswered => "delete-answered",

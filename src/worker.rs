@@ -114,7 +114,8 @@ impl Worker {
             self.tasks.wait().await;
         };
         tokio::pin!(all);
-        if tokio::time::timeout(self.settings.grace, &mut all).await.is_err() {
+        let deadline = Instant::now() + self.settings.grace;
+        if tokio::time::timeout_at(deadline, &mut all).await.is_err() {
             warn!(in_hand = self.leases.in_hand(), "the grace period has ended; giving back what is in hand");
             self.hurry.cancel();
             // A poll that is longer than the grace period still must not be cancelled.
@@ -122,6 +123,13 @@ impl Worker {
             if tokio::time::timeout(longest, all).await.is_err() {
                 warn!("could not give everything back; it returns after its visibility timeout");
             }
+        }
+        if tokio::time::timeout_at(deadline, self.desk.told_aside()).await.is_err() {
+            let left = self.desk.telling_aside();
+            warn!(
+                left,
+                "the grace period has ended; notifications on routes that are not required are dropped"
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use super::{Exit, aws, failed, faults, sources};
 use crate::config;
 use crate::history::sfn::SfnReader;
 use crate::notify;
+use crate::notify::settings::RouteSettings;
 use crate::process::{Desk, Scope};
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue, QueueAttributes};
@@ -90,9 +91,8 @@ async fn build(settings: &config::Work, until_empty: bool) -> Result<(Arc<Worker
         attributes.dead_letter_url = Some(url.clone());
     }
     warn_of(&attributes);
-    let routes = notify::routes(&settings.notification).map_err(|error| {
-        format!("the notification API's client could not be made: {}", telemetry::chain(&error))
-    })?;
+    let routes = notify::settings::connect(&settings.routes, Some(&aws))?;
+    tell_routes(&settings.routes);
     let scope = Scope {
         state_machines: settings.state_machines.clone(),
         map_run_children: settings.map_run_children,
@@ -109,6 +109,16 @@ async fn build(settings: &config::Work, until_empty: bool) -> Result<(Arc<Worker
         max_receive_count: attributes.max_receive_count,
     };
     Ok((Worker::new(queue, &attributes, desk, worker_settings), settings.queue_url.clone()))
+}
+
+fn tell_routes(routes: &[RouteSettings]) {
+    for route in routes {
+        let RouteSettings { name, audience, channel, required, .. } = route;
+        info!(route = name, %audience, channel, required, "tells");
+    }
+    if !routes.iter().any(|route| route.required) {
+        warn!("no route is required: messages are deleted whether anybody was told or not");
+    }
 }
 
 fn warn_of(attributes: &QueueAttributes) {
