@@ -29,14 +29,14 @@ enum Action {
 
 /// Says that a point was reached.
 pub async fn reach(point: Point) {
-    if let Some(action) = taken(&point) {
+    if let Some(action) = taken(point) {
         warn!(failpoint = point.name(), ?action, "reached");
         act(action).await;
     }
 }
 
 /// The action that the environment names for a point, once.
-fn taken(point: &Point) -> Option<Action> {
+fn taken(point: Point) -> Option<Action> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let armed = std::env::var(VARIABLE).ok()?;
     let (name, action) = armed.split_once('=').expect("the failpoint is written POINT=ACTION");

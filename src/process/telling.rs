@@ -63,10 +63,10 @@ impl Desk {
         let mut probing = None;
         let mut attempt = 0_u32;
         loop {
-            reach(Point::NotificationSending(route.audience.clone())).await;
+            reach(Point::NotificationSending((&route.audience).into())).await;
             let error = match route.notifier.notify(&notification).await {
                 Ok(()) => {
-                    reach(Point::NotificationAnswered(route.audience.clone())).await;
+                    reach(Point::NotificationAnswered((&route.audience).into())).await;
                     breaker.passed();
                     self.answered().put(notification.idempotency_key, ());
                     return Ok(());
