@@ -27,6 +27,7 @@
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`redaction`] | no planted secret survives, in any form |
 //! | [`report`] | what a report says and what it leaves out |
+//! | [`routing`] | which routes a failure takes, and what becomes of it when one of them fails |
 //! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
@@ -64,6 +65,7 @@ mod receiver;
 mod recorded;
 mod redaction;
 mod report;
+mod routing;
 #[cfg(target_os = "linux")]
 mod soak;
 mod speed;
