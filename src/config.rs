@@ -354,4 +354,6 @@ impl<'v> Sources<'v> {
 }
 
 #[cfg(test)]
+mod route_tests;
+#[cfg(test)]
 mod tests;

@@ -1,14 +1,14 @@
 use super::*;
 
 /// Settings that are enough for the worker.
-const ENOUGH: &[(&str, &str)] = &[
+pub(super) const ENOUGH: &[(&str, &str)] = &[
     ("MISSTEP_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/failures"),
     ("MISSTEP_NOTIFICATION_API", "https://user:secret@notify.example.com/send?key=secret"),
     ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
     ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
 ];
 
-fn gather<'v>(
+pub(super) fn gather<'v>(
     flags: &[(&str, &str)],
     variables: &'v [(&'v str, &'v str)],
     file: Option<&str>,
@@ -23,7 +23,7 @@ fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static st
     [more, ENOUGH].concat()
 }
 
-fn texts(faults: Vec<Fault>) -> Vec<String> {
+pub(super) fn texts(faults: Vec<Fault>) -> Vec<String> {
     faults.iter().map(Fault::to_string).collect()
 }
 
