@@ -4,6 +4,7 @@
 //! every fault is shown at once. Results go to standard output, everything else to standard error.
 
 mod aws;
+mod check;
 mod dlq;
 mod explain;
 mod notify;
@@ -64,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match matches.subcommand() {
         Some(("work", matches)) => work::run(matches),
         Some(("explain", matches)) => explain::run(matches),
+        Some(("check", matches)) => check::run(matches),
         Some(("notify", matches)) => notify::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
@@ -81,6 +83,7 @@ pub fn command() -> Command {
         .subcommand(with_settings(explain::command()))
         .subcommand(dlq::command())
         .subcommand(with_settings(notify::command()))
+        .subcommand(with_settings(check::command()))
 }
 
 /// Adds a flag for every setting.

@@ -195,6 +195,12 @@ pub trait Notifier: Send + Sync + 'static {
     /// Says why there can be none, whenever it is tried: a template that does not fit the data.
     fn compose(&self, material: &Material<'_>) -> Result<Notification, String>;
 
+    /// Looks whether the other side is there, and sends nothing. `Ok(None)` where only sending would
+    /// show.
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        Ok(None)
+    }
+
     /// Makes one attempt. `Ok` means that the other side took the notification.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
 }

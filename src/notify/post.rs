@@ -107,6 +107,21 @@ impl Post {
         Ok(Self { client, target, timeout })
     }
 
+    /// Asks the server for the head of its front page: any answer at all shows that it is there.
+    pub(super) async fn reach(&self) -> Result<String, NotifyError> {
+        let mut url = self.target.url()?;
+        let shown = url.origin().ascii_serialization();
+        url.set_path("/");
+        url.set_query(None);
+        match self.client.head(url).timeout(self.timeout).send().await {
+            Ok(_) => Ok(format!("{shown} answers; nothing was sent")),
+            Err(error) => {
+                let what = format!("{shown}: {}", chain(&error.without_url()));
+                Err(NotifyError::Transient { what, retry_after: None })
+            }
+        }
+    }
+
     /// Makes one attempt.
     pub(super) async fn send(
         &self,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`browser`] | the page in a real browser, where there is one |
 //! | [`channel`] | the notification API over real sockets |
+//! | [`check`] | what works and what does not, told before anything is processed |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
@@ -42,6 +43,7 @@
 
 mod browser;
 mod channel;
+mod check;
 mod cli;
 mod clients;
 mod crash;

@@ -129,6 +129,10 @@ impl Notifier for Webhook {
         Ok(Notification { subject: subject.clone(), ..Notification::of(material, body.to_string()) })
     }
 
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        self.post.reach().await.map(Some)
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         let answer = self.post.send(headers, notification.body.clone(), Wanted::Body).await?;

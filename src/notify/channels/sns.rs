@@ -109,6 +109,16 @@ impl Notifier for Topic {
         })
     }
 
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        let topic = &self.settings.topic_arn;
+        match self.client.get_topic_attributes().topic_arn(topic).send().await {
+            Ok(_) => Ok(Some(format!("{topic} is there; whether it may be published to was not tried"))),
+            Err(error) => {
+                Err(judge(&format!("GetTopicAttributes of {topic}"), &error, &["TopicArn", "topic"]))
+            }
+        }
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let topic = &self.settings.topic_arn;
         let mut call = self
