@@ -173,6 +173,13 @@ pub enum NotifyError {
 }
 
 impl NotifyError {
+    /// What happened, without what to do about it.
+    pub fn what(&self) -> &str {
+        match self {
+            Self::Transient { what, .. } | Self::Rejected { what } | Self::Misconfigured { what } => what,
+        }
+    }
+
     /// For counters.
     pub fn kind(&self) -> &'static str {
         match self {

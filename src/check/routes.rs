@@ -12,11 +12,11 @@ pub async fn check(routes: &[Route]) -> Vec<Finding> {
             Ok(Some(found)) => Finding::ok(check, found),
             Ok(None) => Finding::ok(check, "not tried, since only sending would show; try `misstep notify --test`"),
             Err(error) if route.required => {
-                Finding::fail(check, error.to_string(), "check the route's address, its secrets and the network")
+                Finding::fail(check, error.what(), "check the route's address, its secrets and the network")
             }
             Err(error) => Finding::warn(
                 check,
-                error.to_string(),
+                error.what(),
                 "check the route's address, its secrets and the network; it is not required, so messages pass without it",
             ),
         });

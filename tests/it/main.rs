@@ -7,9 +7,11 @@
 //! | [`check`] | what works and what does not, told before anything is processed |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
+//! | [`configuration`] | the documented settings are those of the code |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`documents`] | parts of documents that are made from the code |
 //! | [`fingerprint`] | one fingerprint a bug, and no other tomorrow |
 //! | [`gate`] | a gate before a server, open or shut |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
@@ -46,9 +48,11 @@ mod channel;
 mod check;
 mod cli;
 mod clients;
+mod configuration;
 mod crash;
 mod descent;
 mod desk;
+mod documents;
 mod fingerprint;
 mod gate;
 mod generated;
