@@ -116,6 +116,21 @@ fn sources(matches: &ArgMatches) -> Sources<'_> {
     )
 }
 
+/// Does a command's work to its end. What may then still run is a look-up of a name that nobody answers,
+/// and is not waited for.
+///
+/// # Errors
+/// When there can be no async runtime.
+fn run_async<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the async runtime could not be started: {error}"))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(done)
+}
+
 /// Prints a result. A reader that went away (`misstep explain … | head`) has seen enough.
 fn print(text: &str) -> Result<(), String> {
     let mut stdout = std::io::stdout().lock();

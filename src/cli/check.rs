@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Exit, aws, failed, faults, print, sources};
+use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::check::{self, Finding, any_fails};
 use crate::config::Work;
 use crate::history::sfn::SfnReader;
@@ -34,12 +34,10 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Err(all) => return faults(&all),
     };
     telemetry::start(&settings.common.log, settings.common.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
+    let findings = match run_async(look(&settings)) {
+        Ok(findings) => findings,
+        Err(why) => return failed(&why),
     };
-    let findings = runtime.block_on(look(&settings));
-    runtime.shutdown_background();
     let is_json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
     let told = if is_json { check::json(&findings) } else { check::text(&findings) };
     match print(&told) {

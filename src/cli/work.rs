@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tracing::{info, warn};
 
-use super::{Exit, aws, failed, faults, sources};
+use super::{Exit, aws, failed, faults, run_async, sources};
 use crate::config;
 use crate::history::sfn::SfnReader;
 use crate::notify;
@@ -34,14 +34,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Err(all) => return faults(&all),
     };
     telemetry::start(&settings.common.log, settings.common.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
-    };
-    let ended = runtime.block_on(work(settings, matches.get_flag("until-empty")));
-    // Nothing is in hand; what may still run is a look-up of a name that nobody answers.
-    runtime.shutdown_background();
-    match ended {
+    match run_async(work(settings, matches.get_flag("until-empty"))).and_then(|ended| ended) {
         Ok(()) => Exit::Done,
         Err(why) => failed(&why),
     }
