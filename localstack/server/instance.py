@@ -165,7 +165,7 @@ class Instance:
             # Queue URLs that work for every client, without a wildcard DNS name.
             "LOCALSTACK_HOST": f"{HOST}:{self.port}",
             "SQS_ENDPOINT_STRATEGY": "path",
-            "SERVICES": "cloudformation,events,iam,lambda,ses,sns,sqs,stepfunctions,sts",
+            "SERVICES": "cloudformation,cloudwatch,events,iam,lambda,ses,sns,sqs,stepfunctions,sts",
             "SFN_MOCK_CONFIG": str(self.mocks),
             # No telemetry, no certificate from the internet, no DNS server.
             "DISABLE_EVENTS": "1",
