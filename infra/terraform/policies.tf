@@ -10,16 +10,24 @@ locals {
   # something after the name: …:execution:NAME:*, of a Map run's children …:execution:NAME/*, …:mapRun:NAME/*
   readable   = concat(var.step_function_arns, var.child_state_machine_arns)
   read_all   = length(var.step_function_arns) == 0
-  here       = "arn:${data.aws_partition.here.partition}:states:${data.aws_region.here.id}:${data.aws_caller_identity.here.account_id}"
   executions = [for arn in local.readable : replace(arn, ":stateMachine:", ":execution:")]
   map_runs   = [for arn in local.readable : replace(arn, ":stateMachine:", ":mapRun:")]
+
+  # Made here and not taken from the resources, so that a plan shows the policies, and refuses one that
+  # is too long before anything is made.
+  states = "arn:${data.aws_partition.here.partition}:states:${data.aws_region.here.id}:${data.aws_caller_identity.here.account_id}"
+  sqs    = "arn:${data.aws_partition.here.partition}:sqs:${data.aws_region.here.id}:${data.aws_caller_identity.here.account_id}"
+
+  queue_arn              = "${local.sqs}:${aws_sqs_queue.queue.name}"
+  dead_letter_arn        = "${local.sqs}:${aws_sqs_queue.dead_letter.name}"
+  target_dead_letter_arn = "${local.sqs}:${aws_sqs_queue.target_dead_letter.name}"
 
   read_executions = [
     {
       Sid    = "ReadExecutions"
       Effect = "Allow"
       Action = ["states:GetExecutionHistory", "states:DescribeExecution"]
-      Resource = local.read_all ? ["${local.here}:execution:*"] : concat(
+      Resource = local.read_all ? ["${local.states}:execution:*"] : concat(
         [for arn in local.executions : "${arn}:*"],
         [for arn in local.executions : "${arn}/*"],
       )
@@ -28,7 +36,7 @@ locals {
       Sid      = "ReadMapRuns"
       Effect   = "Allow"
       Action   = ["states:DescribeMapRun", "states:ListExecutions"]
-      Resource = local.read_all ? ["${local.here}:mapRun:*"] : [for arn in local.map_runs : "${arn}/*"]
+      Resource = local.read_all ? ["${local.states}:mapRun:*"] : [for arn in local.map_runs : "${arn}/*"]
     },
   ]
 
@@ -67,13 +75,13 @@ locals {
           Sid      = "TakeFailures"
           Effect   = "Allow"
           Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-          Resource = aws_sqs_queue.queue.arn
+          Resource = local.queue_arn
         },
         {
           Sid      = "SetAsideWhatCannotPass"
           Effect   = "Allow"
           Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
-          Resource = aws_sqs_queue.dead_letter.arn
+          Resource = local.dead_letter_arn
         },
       ],
       local.use_key, local.read_executions, local.publish, local.send_mail,
@@ -88,19 +96,19 @@ locals {
           Sid      = "LookAndTakeOut"
           Effect   = "Allow"
           Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
-          Resource = [aws_sqs_queue.dead_letter.arn, aws_sqs_queue.target_dead_letter.arn]
+          Resource = [local.dead_letter_arn, local.target_dead_letter_arn]
         },
         {
           Sid      = "LetSqsMoveAll"
           Effect   = "Allow"
           Action   = ["sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:CancelMessageMoveTask"]
-          Resource = aws_sqs_queue.dead_letter.arn
+          Resource = local.dead_letter_arn
         },
         {
           Sid      = "SendBack"
           Effect   = "Allow"
           Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
-          Resource = aws_sqs_queue.queue.arn
+          Resource = local.queue_arn
         },
       ],
       local.use_key, local.read_executions,
