@@ -9,6 +9,7 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -76,6 +77,8 @@ pub struct Work {
     pub poll_wait: Duration,
     /// How long a stop may drain.
     pub shutdown_grace: Duration,
+    /// Where health and metrics are served; `None` for nowhere.
+    pub admin_addr: Option<SocketAddr>,
 }
 
 /// Settings of the commands on the dead-letter queue.
@@ -218,6 +221,7 @@ impl Sources {
         let concurrency = self.required("concurrency", |text| number(text, 1, 1_000));
         let poll_wait = self.required("poll_wait_secs", |text| seconds(text, 0, 20));
         let shutdown_grace = self.required("shutdown_grace_secs", |text| seconds(text, 0, 900));
+        let admin_addr = self.required("admin_addr", admin_addr);
         let work = (|| {
             Some(Work {
                 common: common?,
@@ -229,6 +233,7 @@ impl Sources {
                 concurrency: concurrency?,
                 poll_wait: poll_wait?,
                 shutdown_grace: shutdown_grace?,
+                admin_addr: admin_addr?,
             })
         })();
         self.finish(work)
@@ -398,6 +403,15 @@ fn history_rate(text: &str) -> Result<Option<f64>, String> {
         Ok(rate) if (0.01..=10_000.0).contains(&rate) => Ok(Some(rate)),
         _ => Err(format!("expected calls a second from 0.01 to 10000, or off, found {text:?}")),
     }
+}
+
+fn admin_addr(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let expected =
+        || format!("expected an address with its port, such as 127.0.0.1:9108, or off, found {text:?}");
+    text.parse().map(Some).map_err(|_| expected())
 }
 
 fn number<T: FromStr + PartialOrd + fmt::Display>(text: &str, least: T, most: T) -> Result<T, String> {

@@ -14,7 +14,7 @@ use lru::LruCache;
 use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
-use tracing::{Span, debug, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::arn::{Workflow, base_state_machine, is_map_run_child};
 use crate::breaker::{Breaker, Breakers, Probe};
@@ -24,10 +24,12 @@ use crate::failpoint::{Point, reach};
 use crate::history::patient::PatientReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
+use crate::metrics::Metrics;
 use crate::notify::{Notification, NotifyError, Route, fit::fit, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
 use crate::report::{Report, Subject};
 use crate::retry::{Pauses, Policy};
+use crate::telemetry::message::MessageSpan;
 
 /// The pauses before a history that has not ended is read again.
 const NOT_ENDED: [Duration; 5] = [
@@ -75,6 +77,7 @@ pub struct Desk {
     scope: Scope,
     answered: Mutex<LruCache<String, ()>>,
     under_way: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
+    metrics: Metrics,
 }
 
 impl Desk {
@@ -97,7 +100,20 @@ impl Desk {
             })
             .collect();
         let answered = Mutex::new(LruCache::new(REMEMBERED));
-        Self { reader, history, routes, breakers, scope, answered, under_way: Mutex::default() }
+        let metrics = Metrics::new();
+        Self { reader, history, routes, breakers, scope, answered, under_way: Mutex::default(), metrics }
+    }
+
+    /// Counts and measures there, as does the worker whose desk it is.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        self.breakers.measured_by(&metrics);
+        Self { reader: self.reader.measured_by(metrics.clone()), metrics, ..self }
+    }
+
+    /// Where it counts and measures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How long calls to Step Functions have waited for their turn, all together.
@@ -117,7 +133,7 @@ impl Desk {
         reach(Point::Parsed).await;
         let mut outcome = fault.map(Outcome::from);
         for change in &changes {
-            Span::current().record("execution.arn", change.execution.as_str());
+            MessageSpan::names(&change.execution);
             let this = self.handle_change(change, receipt).await;
             outcome = Some(match outcome {
                 Some(outcome) => outcome.and(this),

@@ -87,6 +87,12 @@ pub const SETTINGS: &[Setting] = &[
         Some("262144"),
         "The upper bound of a notification's body (4096 or more); what is cut is named in analysis.truncated",
     ),
+    setting(
+        "admin_addr",
+        "ADDRESS:PORT|off",
+        Some("127.0.0.1:9108"),
+        "Where health and metrics are served: /livez, /readyz, /metrics; off turns it off",
+    ),
     setting("log", "FILTER", Some("info"), "Which log lines appear, e.g. `debug` or `info,misstep=debug`"),
     setting("log_format", "text|json", None, "How log lines look; text on a terminal, json otherwise"),
     setting("shutdown_grace_secs", "SECONDS", Some("25"), "How long a stop may drain (0 to 900)"),
