@@ -17,6 +17,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
@@ -169,9 +170,11 @@ impl Metrics {
         self.0.stage_duration.with([stage.name()]).observe(took.as_secs_f64());
     }
 
-    /// Everybody who must be told of a failure was told, so long after the execution ended.
-    pub fn failure_to_notification(&self, took: Duration) {
-        self.0.failure_to_notification.observe(took.as_secs_f64());
+    /// Everybody who must be told of a failure has just been told; the execution ended at
+    /// `stopped_at`. By AWS's clock and ours, which may disagree a little.
+    pub fn failure_to_notification(&self, stopped_at: Timestamp) {
+        let took = Timestamp::now().duration_since(stopped_at);
+        self.0.failure_to_notification.observe(took.as_secs_f64().max(0.0));
     }
 
     /// So many messages are in hand.
@@ -244,7 +247,7 @@ impl Metrics {
 
     /// SQS has just answered a poll.
     pub fn polled(&self) {
-        let now = jiff::Timestamp::now().as_millisecond() as f64 / 1_000.0;
+        let now = Timestamp::now().as_millisecond() as f64 / 1_000.0;
         self.0.last_poll.set(Some(now));
     }
 

@@ -24,7 +24,7 @@ use crate::failpoint::{Point, reach};
 use crate::history::patient::PatientReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
-use crate::metrics::Metrics;
+use crate::metrics::{Cause, Metrics, Retried, Stage};
 use crate::notify::{Notification, NotifyError, Route, fit::fit, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
 use crate::report::{Report, Subject};
@@ -152,10 +152,11 @@ impl Desk {
         let _one_at_a_time = turn.lock().await;
         let untold = self.untold(change);
         if untold.is_empty() {
+            self.metrics.duplicate();
             info!("everybody was told of this failure before; nothing is sent again");
             return Outcome::Done;
         }
-        let report = match self.report(change, receipt).await {
+        let report = match self.metrics.timed(Stage::Analyse, self.report(change, receipt)).await {
             Ok(report) => report,
             Err(later) => return later,
         };
@@ -164,7 +165,11 @@ impl Desk {
             let notification = Notification { idempotency_key, body: request_body(route, &data) };
             async move { (route.audience, self.tell(route, breaker, &notification, receipt).await) }
         });
-        of_answers(join_all(answers).await)
+        let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
+        if let (Outcome::Done, Some(stopped_at)) = (&outcome, change.stopped_at) {
+            self.metrics.failure_to_notification(stopped_at);
+        }
+        outcome
     }
 
     fn ignored(&self, change: &StatusChange) -> Option<Ignored> {
@@ -251,6 +256,7 @@ impl Desk {
                 },
                 Err(not_ended @ InvestigationError::NotEnded { .. }) => match unfinished.next() {
                     Some(pause) => {
+                        self.metrics.retry(Retried::History, Cause::NotEnded);
                         debug!(pause_ms = pause.as_millis(), "the history has not ended; reading it again");
                         tokio::time::sleep(pause).await;
                     }
