@@ -24,7 +24,7 @@ use crate::failpoint::{Point, reach};
 use crate::history::patient::PatientReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
-use crate::metrics::{Cause, Metrics, Retried, Stage};
+use crate::metrics::{Cause, Metrics, Retried, Stage, Told};
 use crate::notify::{Notification, NotifyError, Route, fit::fit, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
 use crate::report::{Report, Subject};
@@ -279,7 +279,9 @@ impl Desk {
         let mut attempt = 0_u32;
         loop {
             reach(Point::NotificationSending(route.audience)).await;
-            let error = match route.notifier.notify(notification).await {
+            let answer = route.notifier.notify(notification).await;
+            self.metrics.notification(route.audience.name(), Told::of(&answer));
+            let error = match answer {
                 Ok(()) => {
                     reach(Point::NotificationAnswered(route.audience)).await;
                     breaker.passed();
@@ -315,6 +317,7 @@ impl Desk {
             if !again {
                 return Err(error);
             }
+            self.metrics.retry(Retried::Notify, Cause::of_notification(&error));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use tracing::{Span, debug_span};
 
+use crate::history::ReadClass;
+use crate::notify::NotifyError;
 use crate::telemetry::STAGES;
 
 /// A label of a metric.
@@ -112,11 +114,11 @@ values! {
 values! {
     /// Why something is tried again.
     Cause {
-        /// Too many calls: a throttled call of AWS, a 429.
+        /// Too many calls of AWS.
         Throttled = "throttled",
         /// No usable answer: a broken connection, a timeout.
         Unreachable = "unreachable",
-        /// The other side answered that it cannot at the moment: a 5xx, 408 or 425.
+        /// AWS answered that it cannot at the moment.
         Unavailable = "unavailable",
         /// Not allowed, or not there.
         Refused = "refused",
@@ -124,6 +126,8 @@ values! {
         Credentials = "credentials",
         /// The history does not show the end yet.
         NotEnded = "not-ended",
+        /// A route did not take a notification now: busy, broken, or out of reach.
+        Transient = "transient",
         /// A route's address or credentials are wrong.
         Misconfigured = "misconfigured",
         /// One entry of a batch failed.
@@ -194,9 +198,17 @@ impl Stage {
 }
 
 impl Cause {
+    /// Why a notification is sent again.
+    pub fn of_notification(error: &NotifyError) -> Self {
+        match error {
+            NotifyError::Transient { .. } => Self::Transient,
+            NotifyError::Rejected { .. } => Self::Refused,
+            NotifyError::Misconfigured { .. } => Self::Misconfigured,
+        }
+    }
+
     /// Why a call of AWS failed, by the error code in the answer; `None` where there was no answer.
     pub fn of_code(code: Option<&str>) -> Self {
-        use crate::history::ReadClass;
         let Some(code) = code else { return Self::Unreachable };
         match ReadClass::of_answer(Some(code.rsplit('.').next().unwrap_or(code)), 500) {
             ReadClass::Throttled => Self::Throttled,
@@ -208,6 +220,18 @@ impl Cause {
                 Self::Refused
             }
             ReadClass::Unreachable => Self::Unavailable,
+        }
+    }
+}
+
+impl Told {
+    /// What an attempt at a notification came to.
+    pub fn of(answer: &Result<(), NotifyError>) -> Self {
+        match answer {
+            Ok(()) => Self::Taken,
+            Err(NotifyError::Transient { .. }) => Self::Transient,
+            Err(NotifyError::Rejected { .. }) => Self::Rejected,
+            Err(NotifyError::Misconfigured { .. }) => Self::Misconfigured,
         }
     }
 }
