@@ -15,6 +15,7 @@ const ENOUGH: &[(&str, &str)] = &[
     ("MISSTEP_NOTIFICATION_API", "http://127.0.0.1:1/send"),
     ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
     ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+    ("MISSTEP_ADMIN_ADDR", "off"),
 ];
 
 const CREDENTIALS: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
@@ -151,6 +152,7 @@ async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> Child {
         ("MISSTEP_NOTIFICATION_API", receiver.url.as_str()),
         ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
         ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+        ("MISSTEP_ADMIN_ADDR", "off"),
         ("MISSTEP_POLL_WAIT_SECS", "1"),
         ("MISSTEP_NOTIFY_TIMEOUT_SECS", "60"),
         ("MISSTEP_SHUTDOWN_GRACE_SECS", grace),
