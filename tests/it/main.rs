@@ -6,6 +6,7 @@
 //! | [`channel`] | the notification API over real sockets |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
+//! | [`configured`] | routes read from the text of a configuration file |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
@@ -27,6 +28,7 @@
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`redaction`] | no planted secret survives, in any form |
 //! | [`report`] | what a report says and what it leaves out |
+//! | [`samples`] | the sample configurations are what the binary takes |
 //! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
@@ -43,6 +45,7 @@ mod browser;
 mod channel;
 mod cli;
 mod clients;
+mod configured;
 mod crash;
 mod descent;
 mod desk;
@@ -64,6 +67,7 @@ mod receiver;
 mod recorded;
 mod redaction;
 mod report;
+mod samples;
 #[cfg(target_os = "linux")]
 mod soak;
 mod speed;
