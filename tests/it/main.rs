@@ -35,6 +35,7 @@
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 //! | [`text`] | the report in text |
+//! | [`webhook`] | the channel `http`: every header and byte |
 //! | [`workbench`] | `misstep dlq`: looking, replaying, dropping |
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
@@ -75,4 +76,5 @@ mod stub;
 mod supply_chain;
 mod synth;
 mod text;
+mod webhook;
 mod workbench;

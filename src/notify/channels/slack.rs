@@ -144,8 +144,11 @@ fn is_slack(answer: &Answer) -> Result<(), NotifyError> {
     if says_ok {
         return Ok(());
     }
-    let what = format!("POST {}: answered {}, but not as Slack does", answer.shown, answer.status);
-    Err(NotifyError::Misconfigured { what })
+    let what = format!("POST {}: answered {}", answer.shown, answer.status);
+    Err(match answer.broke_off {
+        true => NotifyError::Transient { what: format!("{what}, and broke off"), retry_after: None },
+        false => NotifyError::Misconfigured { what: format!("{what}, but not as Slack does") },
+    })
 }
 
 fn section(text: &str) -> Value {
@@ -192,6 +195,7 @@ mod tests {
             status: reqwest::StatusCode::OK,
             retry_after: None,
             body: body.into(),
+            broke_off: false,
         };
         assert!(is_slack(&answer("ok")).is_ok() && is_slack(&answer("{\"ok\": true}")).is_ok());
         for other in ["", "<html>Log in</html>", "{\"ok\": false}", "okay"] {
