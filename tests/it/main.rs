@@ -29,6 +29,7 @@
 //! | [`redaction`] | no planted secret survives, in any form |
 //! | [`report`] | what a report says and what it leaves out |
 //! | [`samples`] | the sample configurations are what the binary takes |
+//! | [`slack`] | the channel `slack` against a strict reading of Block Kit |
 //! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
@@ -69,6 +70,7 @@ mod recorded;
 mod redaction;
 mod report;
 mod samples;
+mod slack;
 #[cfg(target_os = "linux")]
 mod soak;
 mod speed;
