@@ -16,6 +16,7 @@
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`hostile`] | histories that are broken, cut off, or not histories at all |
 //! | [`html`] | the report as a page |
+//! | [`leaks`] | no planted secret leaves by any channel, in any form |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`markdown`] | the report in Markdown |
@@ -57,6 +58,7 @@ mod generated;
 mod guarantee;
 mod hostile;
 mod html;
+mod leaks;
 mod localstack;
 mod loopback;
 mod markdown;
