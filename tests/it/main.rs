@@ -2,6 +2,7 @@
 //!
 //! | suite | what it holds |
 //! |---|---|
+//! | [`astray`] | a route that fails: what the others get, what becomes of the message, what is logged |
 //! | [`browser`] | the page in a real browser, where there is one |
 //! | [`channel`] | the notification API over real sockets |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
@@ -10,6 +11,7 @@
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`errand`] | the real binary with routes of a configuration file, on stubs of AWS |
 //! | [`fingerprint`] | one fingerprint a bug, and no other tomorrow |
 //! | [`gate`] | a gate before a server, open or shut |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
@@ -22,6 +24,7 @@
 //! | [`markdown`] | the report in Markdown |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`newest`] | reading from the newest event back finds what a whole reading finds |
+//! | [`outlets`] | `stdout`, `file`, a proxy and `notify --test`, with the real binary |
 //! | [`patience`] | asking Step Functions in turn, and again |
 //! | [`planted`] | reports with something planted in every string |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
@@ -44,6 +47,7 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
+mod astray;
 mod browser;
 mod channel;
 mod cli;
@@ -52,6 +56,7 @@ mod configured;
 mod crash;
 mod descent;
 mod desk;
+mod errand;
 mod fingerprint;
 mod gate;
 mod generated;
@@ -64,6 +69,7 @@ mod loopback;
 mod markdown;
 mod model;
 mod newest;
+mod outlets;
 mod patience;
 mod planted;
 mod queue_contract;
