@@ -11,6 +11,7 @@
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`documented`] | the examples and tables of docs/notifications.md |
 //! | [`errand`] | the real binary with routes of a configuration file, on stubs of AWS |
 //! | [`fingerprint`] | one fingerprint a bug, and no other tomorrow |
 //! | [`gate`] | a gate before a server, open or shut |
@@ -56,6 +57,7 @@ mod configured;
 mod crash;
 mod descent;
 mod desk;
+mod documented;
 mod errand;
 mod fingerprint;
 mod gate;
