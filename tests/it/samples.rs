@@ -6,17 +6,42 @@ use misstep::notify::settings::{RouteSettings, connect};
 
 use crate::configured::settings;
 
-/// Each sample, the variables with secrets that it names, and its routes with their channels.
-const SAMPLES: &[(&str, &[&str], &[(&str, &str)])] = &[
-    ("mail", &[], &[("developers", "ses"), ("customer-assist", "ses")]),
-    (
-        "on-call",
-        &["ON_CALL_WEBHOOK"],
-        &[("developers", "http"), ("customer-assist", "http"), ("on-call", "slack"), ("slow", "slack")],
-    ),
-    ("topic-and-file", &[], &[("topic", "sns"), ("archive", "file"), ("log", "stdout")]),
-    ("two-audiences", &[], &[("developers", "http"), ("customer-assist", "http")]),
-    ("webhook", &["INCIDENTS_SIGNING_KEY", "INCIDENTS_API_KEY"], &[("incidents", "http")]),
+/// A sample.
+struct Sample {
+    name: &'static str,
+    /// The variables with secrets that it names.
+    variables: &'static [&'static str],
+    /// Its routes with their channels.
+    routes: &'static [(&'static str, &'static str)],
+}
+
+const SAMPLES: [Sample; 5] = [
+    Sample { name: "mail", variables: &[], routes: &[("developers", "ses"), ("customer-assist", "ses")] },
+    Sample {
+        name: "on-call",
+        variables: &["ON_CALL_WEBHOOK"],
+        routes: &[
+            ("developers", "http"),
+            ("customer-assist", "http"),
+            ("on-call", "slack"),
+            ("slow", "slack"),
+        ],
+    },
+    Sample {
+        name: "topic-and-file",
+        variables: &[],
+        routes: &[("topic", "sns"), ("archive", "file"), ("log", "stdout")],
+    },
+    Sample {
+        name: "two-audiences",
+        variables: &[],
+        routes: &[("developers", "http"), ("customer-assist", "http")],
+    },
+    Sample {
+        name: "webhook",
+        variables: &["INCIDENTS_SIGNING_KEY", "INCIDENTS_API_KEY"],
+        routes: &[("incidents", "http")],
+    },
 ];
 
 const SECRET: &str = "https://hooks.example.com/hunter2";
@@ -32,7 +57,7 @@ fn read(name: &str, variables: &[&str]) -> Result<Vec<RouteSettings>, Vec<String
 
 #[test]
 fn every_sample_is_read_with_the_routes_that_it_names() {
-    for (name, variables, expected) in SAMPLES {
+    for Sample { name, variables, routes: expected } in SAMPLES {
         if expected.iter().any(|(_, channel)| *channel == "ses") && !cfg!(feature = "ses") {
             let faults = read(name, variables).unwrap_err();
             assert_eq!(faults.len(), expected.len(), "{faults:#?}");
@@ -42,7 +67,7 @@ fn every_sample_is_read_with_the_routes_that_it_names() {
         let routes = read(name, variables).unwrap_or_else(|faults| panic!("{name}: {faults:#?}"));
         let found: Vec<(&str, &str)> =
             routes.iter().map(|route| (route.name.as_str(), route.channel)).collect();
-        assert_eq!(found, *expected, "{name}");
+        assert_eq!(found, expected, "{name}");
         let shown = format!("{routes:?}");
         assert!(!shown.contains("hunter2"), "{shown}");
         let away: Vec<RouteSettings> =
@@ -59,13 +84,12 @@ fn every_sample_is_tested() {
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
-    assert_eq!(names, SAMPLES.iter().map(|(name, ..)| *name).collect::<Vec<_>>());
+    assert_eq!(names, SAMPLES.map(|sample| sample.name));
 }
 
 #[test]
 fn a_variable_that_a_sample_names_and_nobody_set_is_a_fault_with_its_line() {
-    let (name, ..) = SAMPLES[4];
-    let faults = read(name, &["INCIDENTS_API_KEY"]).unwrap_err();
+    let faults = read("webhook", &["INCIDENTS_API_KEY"]).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(
         faults[0].contains("line 13: routes: incidents: hmac_secret: the variable INCIDENTS_SIGNING_KEY"),
