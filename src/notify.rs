@@ -243,8 +243,11 @@ impl Route {
         };
         let mut data = self.form.of(data).into_owned();
         let limit = self.notifier.limit();
-        // One that cannot be made at all is not made shorter either.
-        fit::fit(&mut data, limit, |data| compose(data).map_or(0, |notification| notification.size()));
+        // Of what a template cannot take as it is, it may take less: then the data has to fit.
+        let size = |data: &Value| {
+            compose(data).map_or_else(|_| data.to_string().len(), |notification| notification.size())
+        };
+        fit::fit(&mut data, limit, size);
         let notification = compose(&data).map_err(|what| NotifyError::Rejected { what })?;
         match notification.size() {
             size if size > limit => Err(NotifyError::Rejected {
