@@ -103,8 +103,8 @@ class UnitTest(unittest.TestCase):
         text = UNIT.read_text()
         self.assertIn("Restart=always", text)
         self.assertIn("RestartPreventExitStatus=2 64", text)
-        readme = (tools.ROOT / "README.md").read_text()
-        self.assertRegex(readme, r"2 usage,\s+64 faults\s+in\s+the\s+settings")
+        codes = (tools.ROOT / "src/cli.rs").read_text()
+        self.assertEqual(re.findall(r"Self::(?:Usage|Configuration) => (\d+)", codes), ["2", "64"])
 
 
 if __name__ == "__main__":
