@@ -15,6 +15,7 @@ test: python ## runs all tests, those against LocalStack included
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
 	$(LOCALSTACK) cargo test --locked --all-targets
 	cargo test --locked --features failpoints --test it crash::
+	$(LOCALSTACK) cargo test --locked --features ses --test it -- localstack::mail:: documented:: leaks:: samples::
 	cargo test --locked --doc
 
 crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.md
@@ -33,6 +34,7 @@ check: ## formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --all-targets --locked --features failpoints -- -D warnings
+	cargo clippy --all-targets --locked --features ses -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 build: ## builds target/debug/misstep
