@@ -2,6 +2,7 @@
 //!
 //! | suite | what it holds |
 //! |---|---|
+//! | [`admin`] | health, metrics and log lines of the real binary |
 //! | [`browser`] | the page in a real browser, where there is one |
 //! | [`channel`] | the notification API over real sockets |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
@@ -20,6 +21,7 @@
 //! | [`markdown`] | the report in Markdown |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`newest`] | reading from the newest event back finds what a whole reading finds |
+//! | [`otel`] | the traces that are exported (with the feature `otel`) |
 //! | [`patience`] | asking Step Functions in turn, and again |
 //! | [`planted`] | reports with something planted in every string |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
@@ -39,6 +41,7 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
+mod admin;
 mod browser;
 mod channel;
 mod cli;
@@ -57,6 +60,8 @@ mod loopback;
 mod markdown;
 mod model;
 mod newest;
+#[cfg(feature = "otel")]
+mod otel;
 mod patience;
 mod planted;
 mod queue_contract;
