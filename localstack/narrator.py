@@ -1,4 +1,4 @@
-"""Tells on the terminal what the demo does and what arrives, one compact block a failure."""
+"""Tells on the terminal what the demo does and what arrives, both audiences side by side."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import time
 
 MARGIN = " " * 9
 LABEL_WIDTH = 12
-TEXT_WIDTH = 79
-TEXT_LINES = 3
+LEFT_WIDTH = 50
+RIGHT_WIDTH = 40
+TEXT_LINES = 4
 BOLD, DIM, RED = "1", "2", "1;31"
 
 
 class Narrator:
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._told: set[str] = set()
         self._colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def title(self, text: str) -> None:
@@ -35,18 +35,24 @@ class Narrator:
         listed = ", ".join(f"{name} {count}" for name, count in counted.items())
         self.step(f"messages visible, in flight or delayed: {listed}")
 
-    def notification(self, name: str, request: dict, again: bool) -> None:
-        """The failure in full for the first audience, a line for the second."""
-        told = f"{request['emailType']} to {request['group_email']}{', once more' if again else ''}"
-        if name in self._told:
-            self._fact("told too", f"{told} ({name})", DIM)
-            return
-        self._told.add(name)
+    def failure(self, name: str, developers: dict, assist: dict) -> None:
+        """One failure, and what each audience gets of it, side by side."""
         self.gap()
-        self._print(f"{MARGIN}{self._headline(request['data']['analysis'])}  {self._coloured(DIM, name)}")
-        for label, text in facts(request["data"]["analysis"]):
-            self._fact(label, text)
-        self._fact("told", told, DIM)
+        self._print(f"{MARGIN}{self._headline(developers['data']['analysis'])}  {self._coloured(DIM, name)}")
+        left, right = (addressed(request) for request in (developers, assist))
+        for label, text in facts(developers["data"]["analysis"]):
+            lines = wrapped(text, LEFT_WIDTH - LABEL_WIDTH)
+            left += [f"{label if line == 0 else '':<{LABEL_WIDTH}}{text}" for line, text in enumerate(lines)]
+        right += wrapped(assist["data"]["analysis"]["summary"], RIGHT_WIDTH, 2 * TEXT_LINES)
+        right += wrapped(spaced(assist["data"]["event_details"]["payload"] or "null"), RIGHT_WIDTH)
+        for number, (one, other) in enumerate(itertools.zip_longest(left, right, fillvalue="")):
+            style = DIM if number < 2 else ""
+            column = self._coloured(style, f"{one:<{LEFT_WIDTH}}")
+            self._print(f"{MARGIN}{column} │ {self._coloured(style, other)}".rstrip())
+
+    def again(self, name: str, request: dict) -> None:
+        """The same notification, delivered once more."""
+        self._print(f"{MARGIN}{request['emailType']} of {name}, once more")
 
     def _headline(self, analysis: dict) -> str:
         status = self._coloured(RED, analysis["status"].replace("_", " "))
@@ -56,18 +62,20 @@ class Narrator:
         names = ", ".join(state["name"] for state in analysis["in_flight"])
         return f"{status} while in {self._coloured(BOLD, names)}"
 
-    def _fact(self, label: str, text: str, style: str = "") -> None:
-        lines = textwrap.wrap(text, TEXT_WIDTH, max_lines=TEXT_LINES, placeholder=" …") or [""]
-        for line in lines:
-            self._print(f"{MARGIN}{label:<{LABEL_WIDTH}}{self._coloured(style, line)}")
-            label = ""
-
     def _coloured(self, code: str, text: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self._colours and code else text
 
     @staticmethod
     def _print(text: str) -> None:
         print(text, flush=True)
+
+
+def addressed(request: dict) -> list[str]:
+    return [request["emailType"], f"to {request['group_email']}"]
+
+
+def wrapped(text: str, width: int, most: int = TEXT_LINES) -> list[str]:
+    return textwrap.wrap(text, width, max_lines=most, placeholder=" …") or [""]
 
 
 def facts(analysis: dict) -> list[tuple[str, str]]:

@@ -75,7 +75,7 @@ class Clients:
             region_name=os.environ.get("AWS_REGION", "us-east-1"),
         )
         config = Config(proxies={}, connect_timeout=5, read_timeout=30)
-        for service in ("stepfunctions", "cloudformation", "iam", "sqs"):
+        for service in ("cloudformation", "cloudwatch", "events", "iam", "sqs", "stepfunctions"):
             setattr(self, service, session.client(service, endpoint_url=endpoint, config=config))
 
 
@@ -182,10 +182,7 @@ def delete(options: argparse.Namespace, aws: Clients) -> dict[str, list[str]]:
         aws.stepfunctions.delete_state_machine(stateMachineArn=arn)
     if options.stack:
         aws.cloudformation.delete_stack(StackName=options.stack)
-        wait_for(
-            lambda: settled(aws, options.stack)["StackStatus"] == "DELETE_COMPLETE",
-            f"stack {options.stack} to be deleted",
-        )
+        wait_for(lambda: settled(aws, options.stack), f"stack {options.stack} to be deleted")
     return {"state_machines": gone, "stacks": [options.stack] if options.stack else []}
 
 

@@ -5,19 +5,27 @@
 //! variable that is set but empty counts as not set. Which AWS account and region is meant follows
 //! the AWS SDK's own chain and is not read here.
 
+pub(crate) mod document;
+pub mod secret;
 mod settings;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
 use url::Url;
 
-use crate::arn::base_state_machine;
+use crate::notify::settings::{Defaults, RouteSettings};
+use crate::redact::Rules;
 use crate::telemetry::{self, LogFormat};
+use document::{Document, Variables, has_routes};
 pub use settings::{SETTINGS, Setting};
+use values::{
+    admin_addr, api_url, email, history_rate, log_format, map_run_children, name, names, number, queue_url,
+    seconds, state_machines, switch,
+};
 
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "MISSTEP_CONFIG";
@@ -50,6 +58,8 @@ pub struct Common {
     pub application: Option<String>,
     /// GetExecutionHistory calls a second; `None` for no limit.
     pub history_rate: Option<f64>,
+    /// What is removed from notifications, and by `explain --redact`.
+    pub redaction: Rules,
     /// Which log lines appear.
     pub log: String,
     /// How log lines look.
@@ -65,8 +75,8 @@ pub struct Work {
     pub queue_url: String,
     /// Its dead-letter queue, where it is not to be found through the redrive policy.
     pub dlq_url: Option<String>,
-    /// Where notifications go.
-    pub notification: Notification,
+    /// Who is told, and how.
+    pub routes: Vec<RouteSettings>,
     /// State machine ARNs to handle, without versions and aliases; empty for all.
     pub state_machines: Vec<String>,
     /// What to do with a Distributed Map's children.
@@ -92,31 +102,13 @@ pub struct Dlq {
     pub dlq_url: Option<String>,
 }
 
-/// The notification API and its two audiences.
-#[derive(Clone)]
-pub struct Notification {
-    /// The API's URL, which may hold secrets and is shown by its origin only.
-    pub api: Url,
-    /// The developers' group address.
-    pub internal_email: String,
-    /// CustomerAssist's group address.
-    pub external_email: String,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// The upper bound of a request's body, in bytes.
-    pub max_bytes: usize,
-}
-
-impl fmt::Debug for Notification {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notification")
-            .field("api", &without_secrets(&self.api))
-            .field("internal_email", &self.internal_email)
-            .field("external_email", &self.external_email)
-            .field("timeout", &self.timeout)
-            .field("max_bytes", &self.max_bytes)
-            .finish()
-    }
+/// Settings of `notify`.
+#[derive(Debug, Clone)]
+pub struct Notify {
+    /// Settings that every command has.
+    pub common: Common,
+    /// Who is told, and how.
+    pub routes: Vec<RouteSettings>,
 }
 
 /// A URL as it may be shown: without user information, query and path, each of which can be a
@@ -134,32 +126,38 @@ struct Given {
 }
 
 /// All values that were given, the winning one of each setting, and the faults found so far.
-#[derive(Debug, Default)]
-pub struct Sources {
+pub struct Sources<'v> {
     given: BTreeMap<&'static str, Given>,
+    document: Option<Document>,
+    variable: Box<Variables<'v>>,
     faults: Vec<Fault>,
 }
 
-impl Sources {
+impl<'v> Sources<'v> {
     /// Gathers the values: `flag` and `variable` look one up by its name, `config_file` is the
     /// `--config` flag. A file that cannot be read, or holds unknown keys, is a fault that
-    /// [`Sources::work`] and [`Sources::common`] report together with all others.
+    /// [`Sources::work`] and the like report together with all others.
     pub fn gather(
         flag: impl Fn(&str) -> Option<String>,
-        variable: impl Fn(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Option<String> + 'v,
         config_file: Option<String>,
     ) -> Self {
-        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let mut sources = Self::default();
+        let variable = move |name: &str| variable(name).filter(|value| !value.is_empty());
+        let file = config_file.or_else(|| variable(CONFIG_VARIABLE));
+        let mut sources =
+            Self { given: BTreeMap::new(), document: None, variable: Box::new(variable), faults: Vec::new() };
         // From the weakest to the strongest; a later one replaces an earlier one.
         for setting in SETTINGS {
             sources.give(setting, setting.default.map(str::to_owned), setting.variable());
         }
-        if let Some(path) = config_file.or_else(|| variable(CONFIG_VARIABLE)) {
-            sources.give_file(&path);
+        match file.as_deref().map(Document::read) {
+            Some(Ok(document)) => sources.give_file(document),
+            Some(Err(fault)) => sources.faults.push(fault),
+            None => {}
         }
         for setting in SETTINGS {
-            sources.give(setting, variable(&setting.variable()), setting.variable());
+            let value = (sources.variable)(&setting.variable());
+            sources.give(setting, value, setting.variable());
             sources.give(setting, flag(&setting.flag()), format!("--{}", setting.flag()));
         }
         sources
@@ -171,27 +169,25 @@ impl Sources {
         }
     }
 
-    fn give_file(&mut self, path: &str) {
-        let table = match std::fs::read_to_string(path) {
-            Err(error) => return self.fault(format!("configuration file {path}: cannot be read: {error}")),
-            Ok(text) => match text.parse::<toml::Table>() {
-                Err(error) => {
-                    return self
-                        .fault(format!("configuration file {path}: {}", error.to_string().trim_end()));
-                }
-                Ok(table) => table,
-            },
+    fn give_file(&mut self, document: Document) {
+        let table = match document.table() {
+            Ok(table) => table,
+            Err(faults) => return self.faults.extend(faults),
         };
-        for (key, value) in &table {
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
-                self.fault(format!("configuration file {path}: there is no setting called {key}"));
-                continue;
-            };
-            match plain(value) {
-                Some(text) => self.give(setting, Some(text), format!("{key} in {path}")),
-                None => self.fault(format!("configuration file {path}: {key}: expected {}", setting.value)),
+        for (key, value, place) in document.settings(&table) {
+            let place = format!("{place}: {key}");
+            match (SETTINGS.iter().find(|setting| setting.key == key), value) {
+                (None, _) => self.faults.push(Fault(format!("{place}: there is no setting of that name"))),
+                (Some(setting), None) => {
+                    self.faults.push(Fault(format!("{place}: expected {}", setting.value)));
+                }
+                (Some(setting), Some(text)) => {
+                    self.given.insert(setting.key, Given { text, place });
+                }
             }
         }
+        drop(table);
+        self.document = Some(document);
     }
 
     fn fault(&mut self, text: String) {
@@ -215,7 +211,7 @@ impl Sources {
         let common = self.read_common();
         let queue = self.required("queue_url", queue_url);
         let dlq_url = self.optional("dlq_url", queue_url);
-        let notification = self.read_notification();
+        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction));
         let state_machines = self.optional("step_function_arns", state_machines);
         let map_run_children = self.required("map_run_children", map_run_children);
         let concurrency = self.required("concurrency", |text| number(text, 1, 1_000));
@@ -227,7 +223,7 @@ impl Sources {
                 common: common?,
                 queue_url: queue?,
                 dlq_url,
-                notification: notification?,
+                routes: routes?,
                 state_machines: state_machines.unwrap_or_default(),
                 map_run_children: map_run_children?,
                 concurrency: concurrency?,
@@ -261,30 +257,77 @@ impl Sources {
         let env = self.required("env", name);
         let application = self.optional("application_name", name);
         let history_rate = self.required("history_rate", history_rate);
+        let redaction = self.read_redaction();
         let log = self.required("log", |text| telemetry::check_filter(text).map(|()| text.to_owned()));
         let log_format = self.optional("log_format", log_format);
         Some(Common {
             env: env?,
             application,
             history_rate: history_rate?,
+            redaction: redaction?,
             log: log?,
             log_format: log_format.unwrap_or_else(LogFormat::fitting),
         })
     }
 
-    fn read_notification(&mut self) -> Option<Notification> {
-        let api = self.required("notification_api", api_url);
-        let internal_email = self.required("internal_group_email", email);
-        let external_email = self.required("external_group_email", email);
+    /// The settings of `notify`.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn notify(mut self) -> Result<Notify, Vec<Fault>> {
+        let common = self.read_common();
+        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction));
+        let notify = common.zip(routes).map(|(common, routes)| Notify { common, routes });
+        self.finish(notify)
+    }
+
+    /// What is removed. Every setting is read, faulty ones or not.
+    fn read_redaction(&mut self) -> Option<Rules> {
+        let on = self.required("redaction", switch);
+        let keys = self.optional("redact_keys", names);
+        let allow = self.optional("redact_allow", names);
+        let emails = self.required("redact_emails", switch);
+        Some(Rules {
+            on: on?,
+            keys: keys.unwrap_or_default(),
+            allow: allow.unwrap_or_default(),
+            emails: emails?,
+        })
+    }
+
+    /// The routes of the file, and the two that the notification API's settings make. Those are needed
+    /// where the file has none.
+    fn read_routes(&mut self, rules: Option<&Rules>) -> Option<Vec<RouteSettings>> {
+        let document = self.document.take();
+        let table = document.as_ref().and_then(|document| document.table().ok());
+        let needs_api =
+            self.given.contains_key("notification_api") || !table.as_ref().is_some_and(has_routes);
+        let api = if needs_api { self.required("notification_api", api_url) } else { None };
+        let mut email = |key| if needs_api { self.required(key, email) } else { self.optional(key, email) };
+        let internal_email = email("internal_group_email");
+        let external_email = email("external_group_email");
         let timeout = self.required("notify_timeout_secs", |text| seconds(text, 1, 300));
         let max_bytes = self.required("max_notification_bytes", |text| number(text, 4_096, 1 << 30));
-        Some(Notification {
-            api: api?,
-            internal_email: internal_email?,
-            external_email: external_email?,
-            timeout: timeout?,
-            max_bytes: max_bytes?,
-        })
+        let defaults = Defaults {
+            api,
+            internal_email,
+            external_email,
+            // Where these are faulty, the faults of the routes are found all the same.
+            timeout: timeout.unwrap_or(Duration::from_secs(10)),
+            max_bytes: max_bytes.unwrap_or(1 << 18),
+            redaction: rules.cloned().unwrap_or_default(),
+        };
+        let tables = match (&document, &table) {
+            (Some(document), Some(table)) => document.routes(table, &self.variable),
+            _ => Ok(Vec::new()),
+        };
+        match tables.and_then(|tables| RouteSettings::all(tables, &defaults)) {
+            Ok(routes) => Some(routes),
+            Err(found) => {
+                self.faults.extend(found);
+                None
+            }
+        }
     }
 
     fn finish<T>(self, value: Option<T>) -> Result<T, Vec<Fault>> {
@@ -315,115 +358,7 @@ impl Sources {
     }
 }
 
-/// A TOML value as the text that a flag or a variable would hold.
-fn plain(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Float(number) => Some(number.to_string()),
-        toml::Value::Array(items) => {
-            items.iter().map(|item| item.as_str()).collect::<Option<Vec<_>>>().map(|items| items.join(","))
-        }
-        _ => None,
-    }
-}
-
-fn name(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.chars().any(char::is_control) {
-        return Err("expected a name without control characters".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-// The two readers of URLs never repeat what they were given: it may hold a secret.
-
-fn api_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err("expected a URL that begins with http:// or https://".to_owned());
-    }
-    Ok(url)
-}
-
-fn queue_url(text: &str) -> Result<String, String> {
-    let url = api_url(text)?;
-    let name = url.path_segments().and_then(Iterator::last).unwrap_or_default().to_owned();
-    if name.is_empty() {
-        return Err(
-            "expected a queue's URL, such as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME".to_owned()
-        );
-    }
-    if name.ends_with(".fifo") {
-        return Err("a FIFO queue holds up every failure behind a slow one; use a standard queue".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn email(text: &str) -> Result<String, String> {
-    let parts = text.split_once('@').filter(|(user, host)| !user.is_empty() && !host.is_empty());
-    if parts.is_none() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("not an e-mail address: {text:?}"));
-    }
-    Ok(text.to_owned())
-}
-
-fn state_machines(text: &str) -> Result<Vec<String>, String> {
-    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-    items
-        .map(|arn| match arn.split(':').collect::<Vec<_>>().as_slice() {
-            ["arn", _, "states", _, _, "stateMachine", name, ..] if !name.is_empty() => {
-                Ok(base_state_machine(arn))
-            }
-            _ => Err(format!("not the ARN of a state machine: {arn:?}")),
-        })
-        .collect()
-}
-
-fn map_run_children(text: &str) -> Result<MapRunChildren, String> {
-    match text {
-        "fold" => Ok(MapRunChildren::Fold),
-        "notify" => Ok(MapRunChildren::Notify),
-        _ => Err(format!("expected fold or notify, found {text:?}")),
-    }
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(format!("expected text or json, found {text:?}")),
-    }
-}
-
-fn history_rate(text: &str) -> Result<Option<f64>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    match text.parse::<f64>() {
-        Ok(rate) if (0.01..=10_000.0).contains(&rate) => Ok(Some(rate)),
-        _ => Err(format!("expected calls a second from 0.01 to 10000, or off, found {text:?}")),
-    }
-}
-
-fn admin_addr(text: &str) -> Result<Option<SocketAddr>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let expected =
-        || format!("expected an address with its port, such as 127.0.0.1:9108, or off, found {text:?}");
-    text.parse().map(Some).map_err(|_| expected())
-}
-
-fn number<T: FromStr + PartialOrd + fmt::Display>(text: &str, least: T, most: T) -> Result<T, String> {
-    match text.parse::<T>() {
-        Ok(number) if (&least..=&most).contains(&&number) => Ok(number),
-        _ => Err(format!("expected a whole number from {least} to {most}, found {text:?}")),
-    }
-}
-
-fn seconds(text: &str, least: u64, most: u64) -> Result<Duration, String> {
-    number(text, least, most).map(Duration::from_secs)
-}
-
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod tests;

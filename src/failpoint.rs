@@ -12,6 +12,27 @@ pub use armed::{VARIABLE, reach};
 
 use crate::notify::Audience;
 
+/// Whom a notification is for, as far as steps are told apart by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The developers.
+    Developers,
+    /// CustomerAssist.
+    CustomerAssist,
+    /// Anybody else.
+    Others,
+}
+
+impl From<&Audience> for Told {
+    fn from(audience: &Audience) -> Self {
+        match audience {
+            Audience::Developers => Self::Developers,
+            Audience::CustomerAssist => Self::CustomerAssist,
+            Audience::Other(_) => Self::Others,
+        }
+    }
+}
+
 /// A step in a message's life. `…Sending` is just before a call is made, `…Answered` is when its
 /// effect is there and nothing here has taken note of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +48,9 @@ pub enum Point {
     /// The finding is there.
     Analysed,
     /// A notification is about to go out.
-    NotificationSending(Audience),
+    NotificationSending(Told),
     /// A notification was taken.
-    NotificationAnswered(Audience),
+    NotificationAnswered(Told),
     /// A message is to be deleted.
     DeleteQueued,
     /// A batch of deletes is about to go out.
@@ -58,10 +79,10 @@ impl Point {
         Self::NewestPage,
         Self::OlderPage,
         Self::Analysed,
-        Self::NotificationSending(Audience::Developers),
-        Self::NotificationSending(Audience::CustomerAssist),
-        Self::NotificationAnswered(Audience::Developers),
-        Self::NotificationAnswered(Audience::CustomerAssist),
+        Self::NotificationSending(Told::Developers),
+        Self::NotificationSending(Told::CustomerAssist),
+        Self::NotificationAnswered(Told::Developers),
+        Self::NotificationAnswered(Told::CustomerAssist),
         Self::DeleteQueued,
         Self::DeleteSending,
         Self::DeleteAnswered,
@@ -86,10 +107,12 @@ impl Point {
             Self::NewestPage => "newest-page",
             Self::OlderPage => "older-page",
             Self::Analysed => "analysed",
-            Self::NotificationSending(Audience::Developers) => "notification-sending-developers",
-            Self::NotificationSending(Audience::CustomerAssist) => "notification-sending-customer-assist",
-            Self::NotificationAnswered(Audience::Developers) => "notification-answered-developers",
-            Self::NotificationAnswered(Audience::CustomerAssist) => "notification-answered-customer-assist",
+            Self::NotificationSending(Told::Developers) => "notification-sending-developers",
+            Self::NotificationSending(Told::CustomerAssist) => "notification-sending-customer-assist",
+            Self::NotificationAnswered(Told::Developers) => "notification-answered-developers",
+            Self::NotificationAnswered(Told::CustomerAssist) => "notification-answered-customer-assist",
+            Self::NotificationSending(Told::Others) => "notification-sending-others",
+            Self::NotificationAnswered(Told::Others) => "notification-answered-others",
             Self::DeleteQueued => "delete-queued",
             Self::DeleteSending => "delete-sending",
             Self::DeleteAnswered => "delete-answered",

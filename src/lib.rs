@@ -23,6 +23,7 @@
 //! | [`notify`] | audiences, routes and channels |
 //! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
 //! | [`outcome`] | what becomes of the message |
+//! | [`check`] | whether all of it would work, before anything is processed |
 //! | [`dlq`] | the dead-letter queue looked into, and the way back |
 //! | [`retry`] | how long to wait before trying again |
 //! | [`failpoint`] | where tests may crash the process; empty in what is released |
@@ -31,6 +32,7 @@ pub mod admin;
 pub mod analysis;
 pub mod arn;
 pub mod breaker;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod dlq;

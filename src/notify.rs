@@ -1,58 +1,150 @@
 //! Telling people: audiences, routes, and the channels that notifications leave through.
 //!
-//! A [`Route`] leads one audience's notifications through a [`Notifier`]. A notifier makes one
-//! attempt and says what kind of failure it met; trying again, and what becomes of the message, is
-//! decided elsewhere. Each notification carries an idempotency key that is the same for every
-//! delivery of the same failure to the same audience.
+//! A [`Route`] leads failures to one audience: which of them (its filter), how much of them (its form
+//! and its redaction), and by which way (a [`Notifier`], one a channel). A notifier makes one attempt
+//! and says what kind of failure it met; trying again, and what becomes of the message, is decided
+//! elsewhere. [`channels`] lists the channels: each is one file and one line there.
 
+mod aws;
+pub mod channels;
+pub mod filter;
 pub mod fit;
-pub mod http;
+mod post;
+pub mod sample;
+pub mod settings;
+pub mod template;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::config;
 use crate::event::FailureKey;
+use crate::redact::Redactor;
+use crate::report::summary::summary;
+use filter::Filter;
 
 /// Who is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Audience {
     /// The developers of the state machine.
     Developers,
     /// CustomerAssist, who look after those whom the failure affects.
     CustomerAssist,
+    /// Somebody else, by the name that the configuration gives them.
+    Other(Arc<str>),
 }
 
 impl Audience {
-    /// The name that the notification API knows this audience's notifications by.
-    /// `ASSESTIVE` is how that API spells it.
-    pub fn email_type(self) -> &'static str {
-        match self {
-            Self::Developers => "INTERNAL_ENQUIRY_ERROR",
-            Self::CustomerAssist => "ASSESTIVE_ENQUIRY_ERROR",
+    /// The audience of this name.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "developers" => Self::Developers,
+            "customer-assist" => Self::CustomerAssist,
+            other => Self::Other(other.into()),
         }
     }
 
-    /// For logs.
-    pub fn name(self) -> &'static str {
+    /// The name in the configuration and in logs.
+    pub fn name(&self) -> &str {
         match self {
             Self::Developers => "developers",
             Self::CustomerAssist => "customer-assist",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The name that the notification API knows this audience's notifications by; `None` for one that
+    /// it does not know. `ASSESTIVE` is how that API spells it.
+    pub fn email_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Developers => Some("INTERNAL_ENQUIRY_ERROR"),
+            Self::CustomerAssist => Some("ASSESTIVE_ENQUIRY_ERROR"),
+            Self::Other(_) => None,
         }
     }
 }
 
-/// One notification, ready to be sent.
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How much of a failure a route tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Form {
+    /// Everything that is known: the contract's `data`.
+    Full,
+    /// For people outside the team: what failed, when, and which request, in plain words.
+    Summary {
+        /// The keys whose values are kept of inputs, whatever their case.
+        input_keys: Vec<String>,
+    },
+}
+
+impl Form {
+    /// This form of a report's `data`.
+    pub fn of<'d>(&self, data: &'d Value) -> Cow<'d, Value> {
+        match self {
+            Self::Full => Cow::Borrowed(data),
+            Self::Summary { input_keys } => Cow::Owned(summary(data, input_keys)),
+        }
+    }
+}
+
+/// What a channel makes its notification from.
+#[derive(Debug, Clone, Copy)]
+pub struct Material<'m> {
+    /// Who is told.
+    pub audience: &'m Audience,
+    /// The route's name.
+    pub route: &'m str,
+    /// The same for every delivery of the same failure to the same audience.
+    pub idempotency_key: &'m str,
+    /// The report, redacted, in the route's form, and short enough.
+    pub data: &'m Value,
+}
+
+/// One notification, ready to be sent. Each channel sends of it what it has a place for.
 #[derive(Debug, Clone)]
 pub struct Notification {
     /// The same for every delivery of the same failure to the same audience.
     pub idempotency_key: String,
-    /// The request's body.
+    /// One line; empty where the channel has none.
+    pub subject: String,
+    /// What is sent.
     pub body: Vec<u8>,
+    /// The same as a page, for channels that send both.
+    pub html: Option<String>,
+    /// What subscribers can filter by.
+    pub attributes: Vec<(&'static str, String)>,
+}
+
+impl Notification {
+    /// A notification that is a body and nothing else.
+    pub fn of(material: &Material<'_>, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            idempotency_key: material.idempotency_key.to_owned(),
+            subject: String::new(),
+            body: body.into(),
+            html: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// What counts towards a channel's limit, in bytes.
+    pub fn size(&self) -> usize {
+        let attributes =
+            self.attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len());
+        let html = self.html.as_ref().map_or(0, String::len);
+        self.subject.len() + self.body.len() + html + attributes.sum::<usize>()
+    }
 }
 
 /// What an attempt at a notification met.
@@ -80,50 +172,108 @@ pub enum NotifyError {
     },
 }
 
+impl NotifyError {
+    /// What happened, without what to do about it.
+    pub fn what(&self) -> &str {
+        match self {
+            Self::Transient { what, .. } | Self::Rejected { what } | Self::Misconfigured { what } => what,
+        }
+    }
+
+    /// For counters.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient",
+            Self::Rejected { .. } => "rejected",
+            Self::Misconfigured { .. } => "misconfigured",
+        }
+    }
+}
+
 /// A way out of the house.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
+    /// The most bytes that a notification may have.
+    fn limit(&self) -> usize;
+
+    /// Makes a notification from what there is to tell.
+    ///
+    /// # Errors
+    /// Says why there can be none, whenever it is tried: a template that does not fit the data.
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String>;
+
+    /// Looks whether the other side is there, and sends nothing. `Ok(None)` where only sending would
+    /// show.
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        Ok(None)
+    }
+
     /// Makes one attempt. `Ok` means that the other side took the notification.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
 }
 
-/// Leads one audience's notifications through a channel.
+/// Leads failures to one audience through a channel.
 #[derive(Clone)]
 pub struct Route {
+    /// Tells routes apart, in logs and figures.
+    pub name: Arc<str>,
     /// Who is told.
     pub audience: Audience,
-    /// The audience's group address.
-    pub address: String,
-    /// The upper bound of a notification's body, in bytes.
-    pub max_bytes: usize,
+    /// Whether a message is deleted only after this route took it.
+    pub required: bool,
+    /// Which failures it is for.
+    pub filter: Filter,
+    /// How much it tells.
+    pub form: Form,
+    /// What it leaves out; routes that leave out the same share one.
+    pub redactor: Arc<Redactor>,
     /// The way out.
     pub notifier: Arc<dyn Notifier>,
 }
 
-/// The two routes that the settings make: developers and CustomerAssist, both through the
-/// notification API.
-///
-/// # Errors
-/// When the HTTP client cannot be made (no TLS roots, for example).
-pub fn routes(settings: &config::Notification) -> Result<Vec<Route>, reqwest::Error> {
-    let api: Arc<dyn Notifier> = Arc::new(http::HttpApi::new(&settings.api, settings.timeout)?);
-    let route = |audience, address: &str| Route {
-        audience,
-        address: address.to_owned(),
-        max_bytes: settings.max_bytes,
-        notifier: api.clone(),
-    };
-    Ok(vec![
-        route(Audience::Developers, &settings.internal_email),
-        route(Audience::CustomerAssist, &settings.external_email),
-    ])
+impl Route {
+    /// The notification of a report's `data`, which is redacted already, cut to what the channel takes.
+    ///
+    /// # Errors
+    /// [`NotifyError::Rejected`] when no notification can be made of it.
+    pub fn compose(&self, data: &Value, idempotency_key: &str) -> Result<Notification, NotifyError> {
+        let compose = |data: &Value| {
+            let material = Material { audience: &self.audience, route: &self.name, idempotency_key, data };
+            self.notifier.compose(&material)
+        };
+        let mut data = self.form.of(data).into_owned();
+        let limit = self.notifier.limit();
+        // Of what a template cannot take as it is, it may take less: then the data has to fit.
+        let size = |data: &Value| {
+            compose(data).map_or_else(|_| data.to_string().len(), |notification| notification.size())
+        };
+        fit::fit(&mut data, limit, size);
+        let notification = compose(&data).map_err(|what| NotifyError::Rejected { what })?;
+        match notification.size() {
+            size if size > limit => Err(NotifyError::Rejected {
+                what: format!(
+                    "the notification has {size} bytes however much is cut, and the channel takes {limit}"
+                ),
+            }),
+            _ => Ok(notification),
+        }
+    }
 }
 
-/// The idempotency key of a failure for an audience: a digest, since keys are kept and compared
-/// by systems that put limits on their length and characters.
-pub fn idempotency_key(failure: &FailureKey, audience: Audience) -> String {
-    let digest = Sha256::digest(format!("{} {}", failure.as_str(), audience.email_type()));
-    digest.iter().take(16).fold("misstep-".to_owned(), |mut text, byte| {
+/// The idempotency key of a failure on a route: a digest, since keys are kept and compared by systems
+/// that put limits on their length and characters. It is made from the audience; a route that is not
+/// called after its audience has keys of its own, so that two routes to one audience through the same
+/// API are two notifications.
+pub fn idempotency_key(failure: &FailureKey, audience: &Audience, route: &str) -> String {
+    let mut text = format!("{} {}", failure.as_str(), audience.email_type().unwrap_or(audience.name()));
+    if route != audience.name() {
+        let _infallible = write!(text, " {route}");
+    }
+    digest(&text)
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(16).fold("misstep-".to_owned(), |mut text, byte| {
         let _infallible = write!(text, "{byte:02x}");
         text
     })
@@ -142,10 +292,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_stable_and_differ_by_audience_and_by_redrive() {
-        let first = idempotency_key(&key(0), Audience::Developers);
+    fn keys_are_stable_and_differ_by_audience_by_route_and_by_redrive() {
+        let developers =
+            |failure: &FailureKey, route: &str| idempotency_key(failure, &Audience::Developers, route);
+        let first = developers(&key(0), "developers");
         assert_eq!(first, "misstep-c3fa27c381621bb69f32c3238d5681aa");
-        assert_ne!(first, idempotency_key(&key(0), Audience::CustomerAssist));
-        assert_ne!(first, idempotency_key(&key(1), Audience::Developers));
+        assert_ne!(first, idempotency_key(&key(0), &Audience::CustomerAssist, "customer-assist"));
+        assert_ne!(first, developers(&key(0), "pager"));
+        assert_ne!(first, developers(&key(1), "developers"));
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! | what came of the work | outcome |
 //! |---|---|
-//! | every audience was told | [`Outcome::Done`]: deleted |
+//! | every required route took it | [`Outcome::Done`]: deleted |
 //! | it is not a failure, or not one to handle | [`Outcome::Ignore`]: deleted and counted |
 //! | it may pass later | [`Outcome::Retry`]: given back with a delay |
 //! | it can never pass | [`Outcome::DeadLetter`]: sent to the dead-letter queue, then deleted |
 
+use std::sync::Arc;
+
 use crate::event::NotUnderstood;
 use crate::history::ReadError;
-use crate::notify::{Audience, NotifyError};
+use crate::notify::NotifyError;
 use crate::queue::dead_letter::Reason;
 use crate::telemetry::chain;
 
@@ -42,6 +44,8 @@ pub enum Ignored {
     Unlisted,
     /// It is a child of a Map run, and its parent's report covers it.
     FoldedChild,
+    /// No route is for it.
+    Unrouted,
 }
 
 impl Ignored {
@@ -52,6 +56,7 @@ impl Ignored {
             Self::Succeeded => "succeeded",
             Self::Unlisted => "unlisted",
             Self::FoldedChild => "folded-child",
+            Self::Unrouted => "unrouted",
         }
     }
 }
@@ -112,11 +117,11 @@ impl Unread {
     }
 }
 
-/// What the answers of all audiences mean together for one failure. A message whose notification
+/// What the answers of all required routes mean together for one failure. A message whose notification
 /// was refused for good still waits until everybody else has been told.
-pub fn of_answers(answers: Vec<(Audience, Result<(), NotifyError>)>) -> Outcome {
-    answers.into_iter().fold(Outcome::Done, |outcome, (audience, answer)| {
-        let tell = |what: String| format!("{}: {what}", audience.name());
+pub fn of_answers(answers: Vec<(Arc<str>, Result<(), NotifyError>)>) -> Outcome {
+    answers.into_iter().fold(Outcome::Done, |outcome, (route, answer)| {
+        let tell = |what: String| format!("{route}: {what}");
         outcome.and(match answer {
             Ok(()) => Outcome::Done,
             Err(NotifyError::Rejected { what }) => {
@@ -163,7 +168,7 @@ mod tests {
         let rejected = || Err(NotifyError::Rejected { what: "422".to_owned() });
         let busy = || Err(NotifyError::Transient { what: "503".to_owned(), retry_after: None });
         let outcome = |developers, assist| {
-            of_answers(vec![(Audience::Developers, developers), (Audience::CustomerAssist, assist)])
+            of_answers(vec![("developers".into(), developers), ("customer-assist".into(), assist)])
         };
         assert_eq!(outcome(Ok(()), Ok(())), Outcome::Done);
         assert!(matches!(outcome(rejected(), Ok(())), Outcome::DeadLetter(_)));

@@ -4,32 +4,34 @@
 //! grace ended) may have told an audience already; the idempotency key lets the other side know a
 //! second notification of the same failure.
 
+mod telling;
+
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use lru::LruCache;
-use serde_json::{Value, json};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::arn::{Workflow, base_state_machine, is_map_run_child};
-use crate::breaker::{Breaker, Breakers, Probe};
+use crate::breaker::{Breaker, Breakers};
 use crate::config::MapRunChildren;
 use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::patient::PatientReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
-use crate::metrics::{Cause, Metrics, Retried, Stage, Told};
-use crate::notify::{Notification, NotifyError, Route, fit::fit, idempotency_key};
+use crate::metrics::{Cause, Metrics, Retried, Stage};
+use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
 use crate::report::{Report, Subject};
-use crate::retry::{Pauses, Policy};
 use crate::telemetry::message::MessageSpan;
+use telling::{Aside, Redacted, stays};
 
 /// The pauses before a history that has not ended is read again.
 const NOT_ENDED: [Duration; 5] = [
@@ -72,12 +74,30 @@ pub struct Receipt {
 pub struct Desk {
     reader: PatientReader,
     history: Arc<Breaker>,
-    routes: Vec<(Route, Arc<Breaker>)>,
+    required: Vec<(Route, Arc<Breaker>)>,
+    asides: Vec<Aside>,
+    /// Notifications that no message waits for.
+    aside_tasks: TaskTracker,
     breakers: Breakers,
     scope: Scope,
     answered: Mutex<LruCache<String, ()>>,
     under_way: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
     metrics: Metrics,
+}
+
+/// A route that has not taken a failure yet.
+struct Untold<'d> {
+    route: &'d Route,
+    way: Way<'d>,
+    key: String,
+}
+
+/// How a route is told.
+enum Way<'d> {
+    /// The message waits for it.
+    Required(&'d Arc<Breaker>),
+    /// It does not.
+    Aside(&'d Aside),
 }
 
 impl Desk {
@@ -92,16 +112,24 @@ impl Desk {
         let mut breakers = Breakers::default();
         let history = breakers.add("step-functions");
         let reader = PatientReader::new(reader, rate).watched_by(history.clone());
-        let routes = routes
-            .into_iter()
-            .map(|route| {
-                let breaker = breakers.add(route.audience.name());
-                (route, breaker)
-            })
-            .collect();
-        let answered = Mutex::new(LruCache::new(REMEMBERED));
-        let metrics = Metrics::new();
-        Self { reader, history, routes, breakers, scope, answered, under_way: Mutex::default(), metrics }
+        let (required, asides): (Vec<Route>, Vec<Route>) =
+            routes.into_iter().partition(|route| route.required);
+        let required = required.into_iter().map(|route| {
+            let breaker = breakers.add(&*route.name);
+            (route, breaker)
+        });
+        Self {
+            reader,
+            history,
+            required: required.collect(),
+            asides: asides.into_iter().map(Aside::new).collect(),
+            aside_tasks: TaskTracker::new(),
+            breakers,
+            scope,
+            answered: Mutex::new(LruCache::new(REMEMBERED)),
+            under_way: Mutex::default(),
+            metrics: Metrics::new(),
+        }
     }
 
     /// Counts and measures there, as does the worker whose desk it is.
@@ -124,6 +152,17 @@ impl Desk {
     /// What the intake must heed.
     pub fn breakers(&self) -> &Breakers {
         &self.breakers
+    }
+
+    /// Waits for notifications that no message waited for. No more of them are to come.
+    pub async fn told_aside(&self) {
+        self.aside_tasks.close();
+        self.aside_tasks.wait().await;
+    }
+
+    /// How many notifications are still on their way that no message waits for.
+    pub fn telling_aside(&self) -> usize {
+        self.aside_tasks.len()
     }
 
     /// Works on the body of one message.
@@ -161,10 +200,25 @@ impl Desk {
             Err(later) => return later,
         };
         let data = serde_json::to_value(&report).expect("a report has only text keys");
-        let answers = untold.into_iter().map(|((route, breaker), idempotency_key)| {
-            let notification = Notification { idempotency_key, body: request_body(route, &data) };
-            async move { (route.audience, self.tell(route, breaker, &notification, receipt).await) }
-        });
+        let (due, others): (Vec<Untold<'_>>, _) =
+            untold.into_iter().partition(|untold| untold.route.filter.takes(&data));
+        if due.is_empty() && others.len() == self.required.len() + self.asides.len() {
+            return Outcome::Ignore(Ignored::Unrouted);
+        }
+        let mut redacted = Redacted::new(data);
+        let mut answers = Vec::new();
+        for Untold { route, way, key } in due {
+            let composed = route.compose(redacted.by(&route.redactor), &key);
+            match way {
+                Way::Aside(aside) => {
+                    aside.tell(composed, &self.aside_tasks, &self.metrics);
+                    self.answered().put(key, ());
+                }
+                Way::Required(breaker) => answers.push(async move {
+                    (route.name.clone(), self.tell(route, breaker, composed, receipt).await)
+                }),
+            }
+        }
         let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
         if let (Outcome::Done, Some(stopped_at)) = (&outcome, change.stopped_at) {
             self.metrics.failure_to_notification(stopped_at);
@@ -203,15 +257,25 @@ impl Desk {
         turn
     }
 
-    /// The routes whose audience has not answered yet, with the keys of their notifications.
-    fn untold(&self, change: &StatusChange) -> Vec<(&(Route, Arc<Breaker>), String)> {
+    /// The routes that have not taken this failure yet.
+    fn untold(&self, change: &StatusChange) -> Vec<Untold<'_>> {
         let failure = change.failure_key();
-        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        self.routes
-            .iter()
-            .map(|route| (route, idempotency_key(&failure, route.0.audience)))
-            .filter(|(_, key)| answered.get(key).is_none())
+        let required = self.required.iter().map(|(route, breaker)| (route, Way::Required(breaker)));
+        let asides = self.asides.iter().map(|aside| (aside.route(), Way::Aside(aside)));
+        let mut answered = self.answered();
+        required
+            .chain(asides)
+            .map(|(route, way)| Untold {
+                route,
+                way,
+                key: idempotency_key(&failure, &route.audience, &route.name),
+            })
+            .filter(|untold| answered.get(&untold.key).is_none())
             .collect()
+    }
+
+    fn answered(&self) -> MutexGuard<'_, LruCache<String, ()>> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads and analyses the failed execution, or says why the message has to wait.
@@ -265,93 +329,4 @@ impl Desk {
             }
         }
     }
-
-    /// Sends one notification until it is answered, refused or given up.
-    async fn tell(
-        &self,
-        route: &Route,
-        breaker: &Arc<Breaker>,
-        notification: &Notification,
-        receipt: Receipt,
-    ) -> Result<(), NotifyError> {
-        let mut pauses = Policy::IN_HAND.start().until(receipt.until);
-        let mut probing = None;
-        let mut attempt = 0_u32;
-        loop {
-            reach(Point::NotificationSending(route.audience)).await;
-            let answer = route.notifier.notify(notification).await;
-            self.metrics.notification(route.audience.name(), Told::of(&answer));
-            let error = match answer {
-                Ok(()) => {
-                    reach(Point::NotificationAnswered(route.audience)).await;
-                    breaker.passed();
-                    let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-                    answered.put(notification.idempotency_key.clone(), ());
-                    return Ok(());
-                }
-                Err(error) => error,
-            };
-            attempt += 1;
-            if attempt == 1 {
-                warn!(audience = route.audience.name(), %error, "a notification was not taken; trying again");
-            } else {
-                debug!(audience = route.audience.name(), attempt, %error, "a notification was not taken");
-            }
-            let retry_after = match &error {
-                NotifyError::Rejected { .. } => {
-                    // It was read and judged: the route works.
-                    breaker.passed();
-                    return Err(error);
-                }
-                NotifyError::Transient { retry_after, .. } => {
-                    breaker.failed(false, &error);
-                    *retry_after
-                }
-                NotifyError::Misconfigured { .. } => {
-                    breaker.failed(true, &error);
-                    None
-                }
-            };
-            let again = stays(breaker, receipt, &mut probing, retry_after).await
-                || (!breaker.is_open() && pauses.wait(retry_after).await);
-            if !again {
-                return Err(error);
-            }
-            self.metrics.retry(Retried::Notify, Cause::of_notification(&error));
-        }
-    }
-}
-
-/// Whether a message that met an open breaker stays in hand to probe it; waits before it does so
-/// again. `false`, at once, when the breaker is closed or the message is to be given back.
-async fn stays(
-    breaker: &Arc<Breaker>,
-    receipt: Receipt,
-    probing: &mut Option<(Probe, Pauses)>,
-    retry_after: Option<Duration>,
-) -> bool {
-    if !breaker.is_open() {
-        *probing = None;
-        return false;
-    }
-    if probing.is_none() {
-        *probing = breaker
-            .probe(receipt.last || receipt.trial)
-            .map(|probe| (probe, Policy::PROBE.start().until(receipt.until)));
-    }
-    match probing {
-        Some((_, pauses)) => pauses.wait(retry_after).await,
-        None => false,
-    }
-}
-
-/// The body of a notification, cut to what its route takes.
-fn request_body(route: &Route, data: &Value) -> Vec<u8> {
-    let body = |data: &Value| {
-        json!({"emailType": route.audience.email_type(), "group_email": route.address, "data": data})
-            .to_string()
-    };
-    let mut data = data.clone();
-    fit(&mut data, route.max_bytes, |data| body(data).len());
-    body(&data).into_bytes()
 }

@@ -1,5 +1,6 @@
 //! The finding as people and programs get it: the `data` of a notification.
 
+pub mod brief;
 mod fingerprint;
 pub mod format;
 pub mod html;

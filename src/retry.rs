@@ -36,6 +36,9 @@ impl Policy {
         attempts: Some(5),
     };
 
+    /// For notifications that no message waits for.
+    pub const ASIDE: Self = Self { attempts: Some(3), ..Self::IN_HAND };
+
     /// For settling a message (delete, visibility): short, since its lease runs meanwhile.
     pub const SETTLE: Self = Self {
         first: Duration::from_millis(100),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
@@ -127,7 +128,8 @@ impl Worker {
             self.tasks.wait().await;
         };
         tokio::pin!(all);
-        if tokio::time::timeout(self.settings.grace, &mut all).await.is_err() {
+        let deadline = Instant::now() + self.settings.grace;
+        if tokio::time::timeout_at(deadline, &mut all).await.is_err() {
             warn!(in_hand = self.leases.in_hand(), "the grace period has ended; giving back what is in hand");
             self.hurry.cancel();
             // A poll that is longer than the grace period still must not be cancelled.
@@ -135,6 +137,13 @@ impl Worker {
             if tokio::time::timeout(longest, all).await.is_err() {
                 warn!("could not give everything back; it returns after its visibility timeout");
             }
+        }
+        if tokio::time::timeout_at(deadline, self.desk.told_aside()).await.is_err() {
+            let left = self.desk.telling_aside();
+            warn!(
+                left,
+                "the grace period has ended; notifications on routes that are not required are dropped"
+            );
         }
     }
 

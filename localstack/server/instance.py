@@ -162,10 +162,13 @@ class Instance:
             # Only this server keeps to the address it is given; the default one binds 0.0.0.0.
             "GATEWAY_SERVER": "hypercorn",
             "GATEWAY_LISTEN": f"{HOST}:{self.port}",
-            # Queue URLs that work for every client, without a wildcard DNS name.
+            # Queue URLs that work for every client, without a wildcard DNS name, and that end like those of
+            # AWS, in account and name: Terraform takes them apart.
             "LOCALSTACK_HOST": f"{HOST}:{self.port}",
-            "SQS_ENDPOINT_STRATEGY": "path",
-            "SERVICES": "cloudformation,events,iam,lambda,ses,sns,sqs,stepfunctions,sts",
+            "SQS_ENDPOINT_STRATEGY": "off",
+            "SERVICES": "cloudformation,cloudwatch,events,iam,lambda,ses,sns,sqs,stepfunctions,sts",
+            # The newer one loses the tags of alarms.
+            "PROVIDER_OVERRIDE_CLOUDWATCH": "v1",
             "SFN_MOCK_CONFIG": str(self.mocks),
             # No telemetry, no certificate from the internet, no DNS server.
             "DISABLE_EVENTS": "1",

@@ -30,3 +30,10 @@ pub(super) async fn load() -> Result<SdkConfig, String> {
     }
     Ok(aws)
 }
+
+/// The same, or that it takes too long.
+pub(super) async fn load_in_time() -> Result<SdkConfig, String> {
+    tokio::time::timeout(START_TIMEOUT, load())
+        .await
+        .map_err(|_elapsed| "AWS credentials could not be had in time; check the network".to_owned())?
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Exit, aws, failed, faults, print, sources};
+use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::analysis::Question;
 use crate::arn::ExecutionArn;
 use crate::config::Common;
@@ -61,8 +61,9 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     } else {
         explain_file(target, &settings)
     };
-    let shown =
-        explained.and_then(|report| if matches.get_flag("redact") { redacted(&report) } else { Ok(report) });
+    let shown = explained.and_then(|report| {
+        if matches.get_flag("redact") { redacted(&report, &settings) } else { Ok(report) }
+    });
     let report = match shown {
         Ok(report) => report,
         Err(why) => return failed(&why),
@@ -81,8 +82,8 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     }
 }
 
-fn redacted(report: &Report) -> Result<Report, String> {
-    let redactor = Redactor::new(&Rules::default());
+fn redacted(report: &Report, settings: &Common) -> Result<Report, String> {
+    let redactor = Redactor::new(&Rules { on: true, ..settings.redaction.clone() });
     redactor.redacted(report).map_err(|error| {
         format!("the report cannot be shown without its secrets: {error}; this is a defect of misstep, please report it")
     })
@@ -114,16 +115,10 @@ fn explain_file(target: &str, settings: &Common) -> Result<Report, String> {
 
 fn explain_arn(target: &str, settings: &Common) -> Result<Report, String> {
     let execution = ExecutionArn::parse(target).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the async runtime could not be started: {error}"))?;
-    runtime.block_on(async {
-        let aws = tokio::time::timeout(aws::START_TIMEOUT, aws::load())
-            .await
-            .map_err(|_elapsed| "AWS credentials could not be had in time; check the network".to_owned())??;
+    run_async(async {
+        let aws = aws::load_in_time().await?;
         explain_execution(&aws, &execution, None, settings).await
-    })
+    })?
 }
 
 /// Reads and analyses one execution.

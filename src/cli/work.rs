@@ -7,12 +7,13 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tracing::{info, warn};
 
-use super::{Exit, aws, failed, faults, sources};
+use super::{Exit, aws, failed, faults, run_async, sources};
 use crate::admin::{Admin, View};
 use crate::config;
 use crate::history::sfn::SfnReader;
 use crate::metrics::{Metrics, backlog};
 use crate::notify;
+use crate::notify::settings::RouteSettings;
 use crate::process::{Desk, Scope};
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue, QueueAttributes};
@@ -39,14 +40,8 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Err(all) => return faults(&all),
     };
     let traces = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
-    };
     let longest_export = settings.shutdown_grace.min(LONGEST_EXPORT);
-    let ended = runtime.block_on(work(settings, matches.get_flag("until-empty")));
-    // Nothing is in hand; what may still run is a look-up of a name that nobody answers.
-    runtime.shutdown_background();
+    let ended = run_async(work(settings, matches.get_flag("until-empty"))).and_then(|ended| ended);
     traces.end(longest_export);
     match ended {
         Ok(()) => Exit::Done,
@@ -119,9 +114,8 @@ async fn build(
         attributes.dead_letter_url = Some(url.clone());
     }
     warn_of(&attributes);
-    let routes = notify::routes(&settings.notification).map_err(|error| {
-        format!("the notification API's client could not be made: {}", telemetry::chain(&error))
-    })?;
+    let routes = notify::settings::connect(&settings.routes, Some(&aws))?;
+    tell_routes(&settings.routes);
     let scope = Scope {
         state_machines: settings.state_machines.clone(),
         map_run_children: settings.map_run_children,
@@ -147,6 +141,16 @@ async fn build(
         max_receive_count: attributes.max_receive_count,
     };
     Ok((Worker::new(queue, &attributes, desk, worker_settings), settings.queue_url.clone()))
+}
+
+fn tell_routes(routes: &[RouteSettings]) {
+    for route in routes {
+        let RouteSettings { name, audience, channel, required, .. } = route;
+        info!(route = name, %audience, channel, required, "tells");
+    }
+    if !routes.iter().any(|route| route.required) {
+        warn!("no route is required: messages are deleted whether anybody was told or not");
+    }
 }
 
 fn warn_of(attributes: &QueueAttributes) {

@@ -47,7 +47,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("env", "NAME", Some("dev"), "The environment named in notifications (event_info.env)"),
     setting("application_name", "NAME", None, "The application (analysis.application)"),
-    setting("notification_api", "URL", None, "The notification API; required by `work`"),
+    setting(
+        "notification_api",
+        "URL",
+        None,
+        "The notification API; required by `work` unless the configuration file has routes",
+    ),
     setting(
         "internal_group_email",
         "ADDRESS",
@@ -87,6 +92,15 @@ pub const SETTINGS: &[Setting] = &[
         Some("262144"),
         "The upper bound of a notification's body (4096 or more); what is cut is named in analysis.truncated",
     ),
+    setting(
+        "redaction",
+        "on|off",
+        Some("on"),
+        "Whether secrets are removed from what is sent; a route may say otherwise",
+    ),
+    setting("redact_keys", "KEY,…", None, "Further keys whose values are secret"),
+    setting("redact_allow", "KEY,…", None, "Keys whose values are not, although they look like it"),
+    setting("redact_emails", "on|off", Some("off"), "Whether e-mail addresses are removed too"),
     setting(
         "admin_addr",
         "ADDRESS:PORT|off",

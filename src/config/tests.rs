@@ -1,25 +1,29 @@
 use super::*;
 
 /// Settings that are enough for the worker.
-const ENOUGH: &[(&str, &str)] = &[
+pub(super) const ENOUGH: &[(&str, &str)] = &[
     ("MISSTEP_QUEUE_URL", "https://sqs.eu-west-1.amazonaws.com/123456789012/failures"),
     ("MISSTEP_NOTIFICATION_API", "https://user:secret@notify.example.com/send?key=secret"),
     ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
     ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
 ];
 
-fn gather(flags: &[(&str, &str)], variables: &[(&str, &str)], file: Option<&str>) -> Sources {
+pub(super) fn gather<'v>(
+    flags: &[(&str, &str)],
+    variables: &'v [(&'v str, &'v str)],
+    file: Option<&str>,
+) -> Sources<'v> {
     let find = |pairs: &[(&str, &str)], name: &str| {
         pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     };
-    Sources::gather(|name| find(flags, name), |name| find(variables, name), file.map(str::to_owned))
+    Sources::gather(|name| find(flags, name), move |name| find(variables, name), file.map(str::to_owned))
 }
 
 fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
     [more, ENOUGH].concat()
 }
 
-fn texts(faults: Vec<Fault>) -> Vec<String> {
+pub(super) fn texts(faults: Vec<Fault>) -> Vec<String> {
     faults.iter().map(Fault::to_string).collect()
 }
 
@@ -32,8 +36,11 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!(work.map_run_children, MapRunChildren::Fold);
     assert_eq!(work.concurrency, 32);
     assert_eq!(work.poll_wait, Duration::from_secs(10));
-    assert_eq!(work.notification.timeout, Duration::from_secs(10));
-    assert_eq!(work.notification.max_bytes, 262_144);
+    assert_eq!(work.common.redaction, Rules::default());
+    let routes: Vec<&str> = work.routes.iter().map(|route| route.name.as_str()).collect();
+    assert_eq!(routes, ["developers", "customer-assist"]);
+    let shown = format!("{:?}", work.routes);
+    assert!(shown.contains("timeout: 10s") && shown.contains("max_bytes: 262144"), "{shown}");
     assert_eq!(work.shutdown_grace, Duration::from_secs(25));
     assert_eq!(work.admin_addr, Some("127.0.0.1:9108".parse().unwrap()));
     assert!(work.state_machines.is_empty());
@@ -88,15 +95,16 @@ fn a_file_with_unknown_keys_or_that_is_missing_is_a_fault() {
     std::fs::write(&path, "queue = \"x\"\nconcurrency = { a = 1 }\n").unwrap();
     let faults = texts(gather(&[], ENOUGH, path.to_str()).work().unwrap_err());
     assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(faults[0].contains("concurrency") && faults[1].contains("no setting called queue"), "{faults:?}");
+    assert!(faults[0].contains("line 2: concurrency: expected"), "{faults:?}");
+    assert!(faults[1].contains("line 1: queue: there is no setting of that name"), "{faults:?}");
     let faults = texts(gather(&[], ENOUGH, Some("/nowhere/misstep.toml")).work().unwrap_err());
     assert!(faults[0].contains("/nowhere/misstep.toml"), "{faults:?}");
 }
 
 #[test]
 fn an_empty_variable_counts_as_not_set() {
-    let work = gather(&[], &with(&[("MISSTEP_CONCURRENCY", ""), ("MISSTEP_STEP_FUNCTION_ARNS", "")]), None);
-    assert_eq!(work.work().unwrap().concurrency, 32);
+    let variables = with(&[("MISSTEP_CONCURRENCY", ""), ("MISSTEP_STEP_FUNCTION_ARNS", "")]);
+    assert_eq!(gather(&[], &variables, None).work().unwrap().concurrency, 32);
 }
 
 #[test]

@@ -110,6 +110,17 @@ impl SqsQueue {
         Ok(results)
     }
 
+    /// How long the queue keeps a message.
+    ///
+    /// # Errors
+    /// When the call failed.
+    pub async fn retention(&self) -> Result<Option<Duration>, QueueError> {
+        let value = self.ask(&[QueueAttributeName::MessageRetentionPeriod]).await?;
+        let seconds =
+            value(QueueAttributeName::MessageRetentionPeriod).and_then(|seconds| seconds.parse().ok());
+        Ok(seconds.map(Duration::from_secs))
+    }
+
     async fn ask(
         &self,
         names: &[QueueAttributeName],

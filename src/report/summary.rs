@@ -57,7 +57,7 @@ pub fn summary(data: &Value, input_keys: &[String]) -> Value {
 }
 
 /// What happened, in one or two sentences.
-fn sentence(data: &Value) -> String {
+pub(super) fn sentence(data: &Value) -> String {
     let analysis = &data["analysis"];
     let info = &data["event_info"];
     let machine = info["state_machine_arn"].as_str().and_then(|arn| arn.split(':').nth(6));

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use misstep::notify::http::HttpApi;
-use misstep::notify::{Notification, Notifier, NotifyError};
+use misstep::notify::channels::http::{Http, HttpApi};
+use misstep::notify::{Audience, Material, Notification, Notifier, NotifyError};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -15,11 +16,14 @@ use crate::receiver::{Answer, Receiver};
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn api(url: &str) -> HttpApi {
-    HttpApi::new(&Url::parse(url).unwrap(), TIMEOUT).unwrap()
+    HttpApi::new(Http::to(Url::parse(url).unwrap(), None, TIMEOUT, 262_144)).unwrap()
 }
 
 fn notification() -> Notification {
-    Notification { idempotency_key: "misstep-0123".to_owned(), body: br#"{"a":1}"#.to_vec() }
+    let audience = Audience::Developers;
+    let material =
+        Material { audience: &audience, route: "r", idempotency_key: "misstep-0123", data: &Value::Null };
+    Notification::of(&material, br#"{"a":1}"#)
 }
 
 async fn notify(receiver: &Receiver, answer: Answer) -> Result<(), NotifyError> {

@@ -1,6 +1,5 @@
 //! The binary as its user meets it: exit codes, and errors that say what to do.
 
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -137,22 +136,6 @@ fn the_code_of_every_exit_is_the_documented_one() {
     let codes =
         [Exit::Done, Exit::Failed, Exit::Usage, Exit::Configuration, Exit::InterruptedAgain].map(Exit::code);
     assert_eq!(codes, [0, 1, 2, 64, 130]);
-}
-
-#[test]
-fn every_setting_is_in_the_readme() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    for setting in misstep::config::SETTINGS {
-        let row = readme.lines().find(|line| line.starts_with(&format!("| `{}`", setting.variable())));
-        let row = row.unwrap_or_else(|| panic!("{} has no row in the README", setting.variable()));
-        if let Some(default) = setting.default {
-            assert!(
-                row.contains(&format!("`{default}`")),
-                "the README's row of {} lacks its default",
-                setting.key
-            );
-        }
-    }
 }
 
 /// A worker on a stub of SQS, with one failure in hand whose notification is never answered.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use misstep::config::MapRunChildren;
 use misstep::history::ReadClass;
-use misstep::notify::Route;
 use misstep::outcome::{Ignored, Outcome};
 use misstep::process::{Desk, Receipt, Scope};
 use misstep::queue::LONGEST_WORK;
@@ -239,14 +238,10 @@ fn a_batch_of_pipes_is_done_when_each_of_its_failures_is() {
 fn a_notification_is_never_larger_than_its_route_takes() {
     on_paused_time(async {
         let office = office(everything());
-        let small: Vec<Route> = routes(Arc::new(office.api.clone()))
-            .into_iter()
-            .map(|route| Route { max_bytes: 4_096, ..route })
-            .collect();
-        let desk = Desk::new(Arc::new(office.reader.clone()), None, small, everything());
+        office.api.set_limit(4_096);
         office.reader.set_broken(Some(ReadClass::Gone));
         let body = with(&[("input", json!("x".repeat(100_000))), ("cause", json!("y".repeat(32_000)))]);
-        assert_eq!(desk.handle(&body, receipt()).await, Outcome::Done);
+        assert_eq!(office.handle(&body).await, Outcome::Done);
         let largest = office.api.largest();
         assert!((1_000..=4_096).contains(&largest), "{largest}");
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use misstep::notify::{Notification, Notifier, NotifyError};
+use misstep::notify::{Material, Notification, Notifier, NotifyError};
 use misstep::queue::{
     DeadLetter, EntryResults, Message, Queue, QueueAttributes, QueueCounts, QueueError, ReceiptHandle,
 };
@@ -69,6 +69,14 @@ struct TellsLater(ModelApi);
 
 #[async_trait]
 impl Notifier for TellsLater {
+    fn limit(&self) -> usize {
+        self.0.limit()
+    }
+
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+        self.0.compose(material)
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let (api, notification) = (self.0.clone(), notification.clone());
         tokio::spawn(async move {

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use misstep::notify::{Audience, Notification, Notifier, NotifyError, Route};
+use misstep::notify::channels::http::Envelope;
+use misstep::notify::filter::Filter;
+use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
+use misstep::redact::{Redactor, Rules};
 use serde_json::Value;
 
 use super::{Chance, Event, Faults, Record};
@@ -33,6 +36,7 @@ pub struct ModelApi {
     panics: Arc<Mutex<Option<String>>>,
     slow: Arc<Mutex<Option<(usize, Duration)>>>,
     largest: Arc<AtomicUsize>,
+    limit: Arc<AtomicUsize>,
     faults: Faults,
     chance: Chance,
     record: Record,
@@ -48,6 +52,7 @@ impl ModelApi {
             panics: Arc::default(),
             slow: Arc::default(),
             largest: Arc::default(),
+            limit: Arc::new(AtomicUsize::new(262_144)),
             faults,
             chance,
             record,
@@ -74,6 +79,11 @@ impl ModelApi {
         *self.slow.lock().unwrap() = Some((every, delay));
     }
 
+    /// Takes notifications of so many bytes at most.
+    pub fn set_limit(&self, bytes: usize) {
+        self.limit.store(bytes, Ordering::Relaxed);
+    }
+
     /// The size of the largest body that came, in bytes.
     pub fn largest(&self) -> usize {
         self.largest.load(Ordering::Relaxed)
@@ -88,18 +98,34 @@ impl ModelApi {
 
 /// The two routes that lead to `notifier`.
 pub fn routes(notifier: Arc<dyn Notifier>) -> Vec<Route> {
-    [Audience::Developers, Audience::CustomerAssist]
-        .map(|audience| Route {
-            audience,
-            address: "people@example.com".to_owned(),
-            max_bytes: 262_144,
-            notifier: notifier.clone(),
-        })
-        .into()
+    let audiences = [Audience::Developers, Audience::CustomerAssist];
+    audiences.map(|audience| route(audience.name(), audience.clone(), notifier.clone())).into()
+}
+
+/// A required route for everything.
+pub fn route(name: &str, audience: Audience, notifier: Arc<dyn Notifier>) -> Route {
+    Route {
+        name: name.into(),
+        audience,
+        required: true,
+        filter: Filter::default(),
+        form: Form::Full,
+        redactor: Arc::new(Redactor::new(&Rules::default())),
+        notifier,
+    }
 }
 
 #[async_trait]
 impl Notifier for ModelApi {
+    fn limit(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+        let envelope = Envelope { group_email: Some("people@example.com".to_owned()), ..Envelope::default() };
+        Ok(Notification::of(material, envelope.around(material.audience, material.data)))
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let transient = |what: &str| Err(NotifyError::Transient { what: what.to_owned(), retry_after: None });
         let mood = *self.mood.lock().unwrap();

@@ -1,0 +1,131 @@
+# `terraform test` in this folder. Nothing is asked of AWS.
+
+mock_provider "aws" {
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { id = "eu-west-1" }
+  }
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:eu-west-1:123456789012:mocked" }
+  }
+  mock_resource "aws_cloudwatch_event_rule" {
+    defaults = { arn = "arn:aws:events:eu-west-1:123456789012:rule/mocked" }
+  }
+  mock_resource "aws_iam_policy" {
+    defaults = { arn = "arn:aws:iam::123456789012:policy/mocked" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/mocked" }
+  }
+  mock_resource "aws_ecs_cluster" {
+    defaults = { arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/mocked" }
+  }
+  mock_resource "aws_ecs_task_definition" {
+    defaults = { arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/mocked:1" }
+  }
+}
+
+variables {
+  application_name     = "web-shop"
+  event_rule_name      = "shop-failures"
+  external_group_email = "assist@example.com"
+  internal_group_email = "dev-team@example.com"
+  notification_api     = "https://notify.example.com/send"
+  image                = "registry.example.com/misstep:0.1.0"
+  vpc_id               = "vpc-1"
+  subnet_ids           = ["subnet-1", "subnet-2"]
+}
+
+run "the_worker_can_write_nowhere_and_is_not_root" {
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].readonlyRootFilesystem
+    error_message = "the root file system must be read-only"
+  }
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].user == "65532:65532"
+    error_message = "it must not run as root"
+  }
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].linuxParameters.capabilities.drop == ["ALL"]
+    error_message = "it needs no capability"
+  }
+}
+
+run "nothing_may_come_in" {
+  assert {
+    condition     = alltrue([for rule in aws_security_group_rule.out : rule.type == "egress"])
+    error_message = "nobody calls the worker"
+  }
+  assert {
+    condition     = [for rule in aws_security_group_rule.out : rule.to_port] == [443]
+    error_message = "it calls port 443 only"
+  }
+}
+
+run "all_tasks_together_keep_to_one_history_rate" {
+  variables {
+    max_tasks = 4
+  }
+  assert {
+    condition = one([
+      for setting in jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].environment :
+      setting.value if setting.name == "MISSTEP_HISTORY_RATE"
+    ]) == "2.5"
+    error_message = "ten calls a second, by four tasks"
+  }
+  assert {
+    condition     = aws_appautoscaling_target.worker.min_capacity == 1 && aws_appautoscaling_target.worker.max_capacity == 4
+    error_message = "one to four tasks"
+  }
+}
+
+run "without_secrets_nothing_may_be_read" {
+  assert {
+    condition     = length(aws_iam_role_policy.secrets) == 0
+    error_message = "there is nothing to read"
+  }
+}
+
+run "secrets_are_taken_from_where_they_are" {
+  variables {
+    secrets = {
+      SLACK_WEBHOOK = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:slack-AbCdEf:url::"
+      PAGER_TOKEN   = "arn:aws:ssm:eu-west-1:123456789012:parameter/misstep/pager"
+    }
+  }
+  assert {
+    condition = jsondecode(aws_iam_role_policy.secrets[0].policy).Statement[*].Resource == [
+      ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:slack-AbCdEf"],
+      ["arn:aws:ssm:eu-west-1:123456789012:parameter/misstep/pager"],
+    ]
+    error_message = "the secrets themselves, and nothing else"
+  }
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].secrets == [
+      { name = "PAGER_TOKEN", valueFrom = "arn:aws:ssm:eu-west-1:123456789012:parameter/misstep/pager" },
+      { name = "SLACK_WEBHOOK", valueFrom = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:slack-AbCdEf:url::" },
+    ]
+    error_message = "ECS puts them into the environment"
+  }
+}
+
+run "an_image_that_may_change_is_refused" {
+  command = plan
+  variables {
+    image = "registry.example.com/misstep:latest"
+  }
+  expect_failures = [var.image]
+}
+
+run "none_is_too_few" {
+  command = plan
+  variables {
+    min_tasks = 0
+  }
+  expect_failures = [var.min_tasks]
+}

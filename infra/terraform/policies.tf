@@ -1,0 +1,145 @@
+# What the worker and `misstep dlq` may do; docs/iam.md says why. Attach them to the roles that these
+# run with.
+
+data "aws_partition" "here" {}
+data "aws_region" "here" {}
+data "aws_caller_identity" "here" {}
+
+locals {
+  # A state machine's executions and Map runs have ARNs like its own, with another resource type and
+  # something after the name: …:execution:NAME:*, of a Map run's children …:execution:NAME/*, …:mapRun:NAME/*
+  readable   = concat(var.step_function_arns, var.child_state_machine_arns)
+  read_all   = length(var.step_function_arns) == 0
+  executions = [for arn in local.readable : replace(arn, ":stateMachine:", ":execution:")]
+  map_runs   = [for arn in local.readable : replace(arn, ":stateMachine:", ":mapRun:")]
+
+  # Made here and not taken from the resources, so that a plan shows the policies, and refuses one that
+  # is too long before anything is made.
+  states = "arn:${data.aws_partition.here.partition}:states:${data.aws_region.here.id}:${data.aws_caller_identity.here.account_id}"
+  sqs    = "arn:${data.aws_partition.here.partition}:sqs:${data.aws_region.here.id}:${data.aws_caller_identity.here.account_id}"
+
+  queue_arn              = "${local.sqs}:${aws_sqs_queue.queue.name}"
+  dead_letter_arn        = "${local.sqs}:${aws_sqs_queue.dead_letter.name}"
+  target_dead_letter_arn = "${local.sqs}:${aws_sqs_queue.target_dead_letter.name}"
+
+  read_executions = [
+    {
+      Sid    = "ReadExecutions"
+      Effect = "Allow"
+      Action = ["states:GetExecutionHistory", "states:DescribeExecution"]
+      Resource = local.read_all ? ["${local.states}:execution:*"] : concat(
+        [for arn in local.executions : "${arn}:*"],
+        [for arn in local.executions : "${arn}/*"],
+      )
+    },
+    {
+      Sid      = "ReadMapRuns"
+      Effect   = "Allow"
+      Action   = ["states:DescribeMapRun", "states:ListExecutions"]
+      Resource = local.read_all ? ["${local.states}:mapRun:*"] : [for arn in local.map_runs : "${arn}/*"]
+    },
+  ]
+
+  use_key = var.kms_key_arn == null ? [] : [
+    {
+      Sid      = "UseTheQueuesKey"
+      Effect   = "Allow"
+      Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
+      Resource = var.kms_key_arn
+    },
+  ]
+
+  publish = length(var.notification_topic_arns) == 0 ? [] : [
+    {
+      Sid      = "Publish"
+      Effect   = "Allow"
+      Action   = "sns:Publish"
+      Resource = var.notification_topic_arns
+    },
+  ]
+
+  send_mail = length(var.notification_identity_arns) == 0 ? [] : [
+    {
+      Sid      = "SendMail"
+      Effect   = "Allow"
+      Action   = "ses:SendEmail"
+      Resource = var.notification_identity_arns
+    },
+  ]
+
+  worker_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "TakeFailures"
+          Effect   = "Allow"
+          Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+          Resource = local.queue_arn
+        },
+        {
+          Sid      = "SetAsideWhatCannotPass"
+          Effect   = "Allow"
+          Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
+          Resource = local.dead_letter_arn
+        },
+      ],
+      local.use_key, local.read_executions, local.publish, local.send_mail,
+    )
+  })
+
+  replay_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "LookAndTakeOut"
+          Effect   = "Allow"
+          Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"]
+          Resource = [local.dead_letter_arn, local.target_dead_letter_arn]
+        },
+        {
+          Sid      = "LetSqsMoveAll"
+          Effect   = "Allow"
+          Action   = ["sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:CancelMessageMoveTask"]
+          Resource = local.dead_letter_arn
+        },
+        {
+          Sid      = "SendBack"
+          Effect   = "Allow"
+          Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"]
+          Resource = local.queue_arn
+        },
+      ],
+      local.use_key, local.read_executions,
+    )
+  })
+}
+
+resource "aws_iam_policy" "worker" {
+  name_prefix = "${var.event_rule_name}-worker-"
+  description = "What the misstep worker may do"
+  policy      = local.worker_policy
+  tags        = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = length(local.worker_policy) <= 6144
+      error_message = "The worker's policy has ${length(local.worker_policy)} characters, and IAM takes 6144: name fewer of step_function_arns and child_state_machine_arns, or none to watch all."
+    }
+  }
+}
+
+resource "aws_iam_policy" "replay" {
+  name_prefix = "${var.event_rule_name}-replay-"
+  description = "What misstep dlq may do"
+  policy      = local.replay_policy
+  tags        = local.tags
+
+  lifecycle {
+    precondition {
+      condition     = length(local.replay_policy) <= 6144
+      error_message = "The replay's policy has ${length(local.replay_policy)} characters, and IAM takes 6144: name fewer of step_function_arns and child_state_machine_arns, or none to watch all."
+    }
+  }
+}

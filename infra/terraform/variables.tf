@@ -1,0 +1,202 @@
+variable "application_name" {
+  description = "The application whose executions these are: named in notifications, a tag of every resource."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^\\S(.{0,254}\\S)?$", var.application_name))
+    error_message = "The application_name must have 1 to 256 characters, and no space at either end."
+  }
+}
+
+variable "env" {
+  description = "The environment: named in notifications, a tag of every resource."
+  type        = string
+  default     = "dev"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^\\S(.{0,254}\\S)?$", var.env))
+    error_message = "The env must have 1 to 256 characters, and no space at either end."
+  }
+}
+
+variable "event_rule_name" {
+  description = "Name of the EventBridge rule; everything else is named after it (queues cannot have a dot, and get a hyphen for each)."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]{1,64}$", var.event_rule_name))
+    error_message = "The event_rule_name must have 1 to 64 letters, digits, dots, hyphens or underscores."
+  }
+}
+
+variable "external_group_email" {
+  description = "CustomerAssist's group address."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[^@\\s]+@[^@\\s]+$", var.external_group_email))
+    error_message = "The external_group_email must be an address like assist@example.com."
+  }
+}
+
+variable "internal_group_email" {
+  description = "The developers' group address."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[^@\\s]+@[^@\\s]+$", var.internal_group_email))
+    error_message = "The internal_group_email must be an address like dev-team@example.com."
+  }
+}
+
+variable "notification_api" {
+  description = "URL of the notification API."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^https?://[^/\\s]+\\S*$", var.notification_api))
+    error_message = "The notification_api must be a URL that begins with https:// or http://."
+  }
+}
+
+variable "step_function_arns" {
+  description = "The state machines to watch, without version or alias; all of this account and region if empty."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.step_function_arns :
+      can(regex("^arn:[^:]+:states:[^:]+:[0-9]{12}:stateMachine:[^:/,]+$", arn))
+    ])
+    error_message = "Each of step_function_arns must be the ARN of a state machine, without version or alias: arn:aws:states:REGION:ACCOUNT:stateMachine:NAME."
+  }
+}
+
+variable "child_state_machine_arns" {
+  description = "State machines that the watched ones start and wait for: their executions are read to find the root cause. Not needed when all are watched."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.child_state_machine_arns :
+      can(regex("^arn:[^:]+:states:[^:]+:[0-9]{12}:stateMachine:[^:/,]+$", arn))
+    ])
+    error_message = "Each of child_state_machine_arns must be the ARN of a state machine, without version or alias: arn:aws:states:REGION:ACCOUNT:stateMachine:NAME."
+  }
+}
+
+variable "visibility_timeout_seconds" {
+  description = "How long a message stays hidden from other workers once one has it."
+  type        = number
+  default     = 120
+  nullable    = false
+
+  validation {
+    condition     = var.visibility_timeout_seconds >= 1 && var.visibility_timeout_seconds <= 43200
+    error_message = "The visibility_timeout_seconds must be 1 to 43200 (twelve hours, SQS's longest)."
+  }
+}
+
+variable "max_receive_count" {
+  description = "How often a message may be received before it goes to the dead-letter queue."
+  type        = number
+  default     = 5
+  nullable    = false
+
+  validation {
+    condition     = var.max_receive_count >= 1 && var.max_receive_count <= 1000
+    error_message = "The max_receive_count must be 1 to 1000."
+  }
+}
+
+variable "message_retention_seconds" {
+  description = "How long a message may wait in the queue. Shorter than the 14 days of the dead-letter queue, which counts from when the message first arrived."
+  type        = number
+  default     = 345600
+  nullable    = false
+
+  validation {
+    condition     = var.message_retention_seconds >= 60 && var.message_retention_seconds <= 1123200
+    error_message = "The message_retention_seconds must be 60 to 1123200 (13 days): the dead-letter queue's 14 days count from when the message first arrived."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "A customer managed key for the queues; SQS's own encryption if null. Its key policy has to let events.amazonaws.com use kms:GenerateDataKey and kms:Decrypt."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.kms_key_arn == null || can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/", var.kms_key_arn))
+    error_message = "The kms_key_arn must be a key's ARN, not an alias: arn:aws:kms:REGION:ACCOUNT:key/ID. IAM policies know keys by their ARNs only."
+  }
+}
+
+variable "alarm_topic_arn" {
+  description = "The SNS topic that alarms go to; they are only shown in CloudWatch if null."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.alarm_topic_arn == null || can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:[^:]+$", var.alarm_topic_arn))
+    error_message = "The alarm_topic_arn must be the ARN of an SNS topic: arn:aws:sns:REGION:ACCOUNT:NAME."
+  }
+}
+
+variable "oldest_message_alarm_seconds" {
+  description = "How old the oldest message may get before the alarm goes off."
+  type        = number
+  default     = 900
+  nullable    = false
+
+  validation {
+    condition     = var.oldest_message_alarm_seconds >= 60
+    error_message = "The oldest_message_alarm_seconds must be 60 or more: CloudWatch gets the age once a minute."
+  }
+}
+
+variable "notification_topic_arns" {
+  description = "SNS topics that the worker may publish to."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.notification_topic_arns : can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:[^:,]+$", arn))
+    ])
+    error_message = "Each of notification_topic_arns must be the ARN of an SNS topic: arn:aws:sns:REGION:ACCOUNT:NAME."
+  }
+}
+
+variable "notification_identity_arns" {
+  description = "SES identities that the worker may send mail as."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.notification_identity_arns :
+      can(regex("^arn:[^:]+:ses:[^:]+:[0-9]{12}:identity/[^,]+$", arn))
+    ])
+    error_message = "Each of notification_identity_arns must be the ARN of an SES identity: arn:aws:ses:REGION:ACCOUNT:identity/NAME."
+  }
+}
+
+variable "tags" {
+  description = "More tags of every resource. The tags application and env are always there."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+}

@@ -1,0 +1,86 @@
+"""The example of a worker on Fargate: its validity, its own tests, and its arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Iterator
+
+from . import terraform, tools
+from .test_schema import unknown_arguments
+
+EXAMPLE = terraform.MODULE / "examples" / "fargate"
+# Has metric math, which the provider that is planned with does not know; test_schema's way looks at it.
+UNKNOWN_TO_PROVIDER = "backlog.tf"
+
+
+@contextlib.contextmanager
+def copied_example() -> Iterator[terraform.Terraform]:
+    """The example's copy below a copy of the module, initialised."""
+    with terraform.scratch() as (command, folder, settings):
+        terraform.copy_module(folder / "module")
+        copy = folder / "module" / "examples" / "fargate"
+        (copy / UNKNOWN_TO_PROVIDER).unlink()
+        tools.say(f"the example on Fargate, without {UNKNOWN_TO_PROVIDER}")
+        text, replaced = terraform.ASKED_FOR.subn(
+            f'version = "{terraform.PROVIDER}"', (copy / "versions.tf").read_text()
+        )
+        assert replaced == 1
+        (copy / "versions.tf").write_text(text)
+        example = terraform.Terraform(command, copy, settings)
+        example.must("init", "-input=false", "-no-color")
+        yield example
+
+
+class FargateTest(unittest.TestCase):
+    def test_it_is_valid_and_its_own_tests_pass(self) -> None:
+        with copied_example() as example:
+            example.must("validate", "-no-color")
+            told = example.must("test", "-no-color")
+            passed, failed = map(int, re.search(r"(\d+) passed, (\d+) failed", told).groups())
+            runs = sum(file.read_text().count('\nrun "') for file in (example.folder / "tests").glob("*.hcl"))
+            self.assertEqual((passed, failed), (runs, 0), told)
+
+            # They see what is wrong:
+            main = example.folder / "main.tf"
+            good = main.read_text()
+            slips = {
+                "readonlyRootFilesystem = true": ("readonlyRootFilesystem = false", "must be read-only"),
+                "var.history_rate / var.max_tasks": ("var.history_rate", "ten calls a second"),
+            }
+            for right, (wrong, reported) in slips.items():
+                self.assertIn(right, good)
+                main.write_text(good.replace(right, wrong))
+                done = example.run("test", "-no-color")
+                self.assertIn(reported, done.stdout + done.stderr)
+
+    def test_every_argument_exists_in_the_present_provider(self) -> None:
+        self.assertEqual(unknown_arguments(EXAMPLE), [])
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(EXAMPLE / UNKNOWN_TO_PROVIDER, folder)
+            file = Path(folder) / UNKNOWN_TO_PROVIDER
+            file.write_text(file.read_text().replace("scale_in_cooldown", "scale_in_cool_down"))
+            self.assertEqual(
+                unknown_arguments(Path(folder)), ["aws_appautoscaling_policy.scale_in_cool_down"]
+            )
+
+    def test_nothing_may_come_in(self) -> None:
+        text = "".join(file.read_text() for file in EXAMPLE.glob("*.tf"))
+        self.assertNotIn("ingress", text)
+
+    def test_the_modules_inputs_are_passed_on(self) -> None:
+        """What the original had by name, the example has too."""
+        text = (EXAMPLE / "main.tf").read_text()
+        for name in [
+            "application_name", "env", "event_rule_name", "external_group_email", "internal_group_email",
+            "notification_api", "step_function_arns", "tags",
+        ]:  # fmt: skip
+            self.assertRegex(text, rf"(?m)^  {name} += var\.{name}$")
+
+
+if __name__ == "__main__":
+    unittest.main()

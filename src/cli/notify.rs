@@ -1,0 +1,83 @@
+//! `misstep notify --test`: one harmless notification down each route, and what came of it.
+
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use tokio::time::Instant;
+
+use super::{Exit, aws, failed, faults, print, run_async, sources};
+use crate::config;
+use crate::notify::settings::{RouteSettings, connect};
+use crate::notify::{Route, sample};
+use crate::telemetry;
+
+/// How long one route may take, whatever its own limit is.
+const PATIENCE: Duration = Duration::from_secs(310);
+
+pub(super) fn command() -> Command {
+    Command::new("notify")
+        .about("Tries the routes that notifications leave by")
+        .arg(Arg::new("test").long("test").required(true).action(ArgAction::SetTrue).help(
+            "Send one harmless notification, marked as a test, down each route, whatever its filter, and print the answers",
+        ))
+        .arg(
+            Arg::new("route")
+                .long("route")
+                .value_name("NAME")
+                .action(ArgAction::Append)
+                .help("Only down the route of this name; may be given several times"),
+        )
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Exit {
+    let settings = match sources(matches).notify() {
+        Ok(settings) => settings,
+        Err(all) => return faults(&all),
+    };
+    telemetry::start(&settings.common.log, settings.common.log_format);
+    let only: Vec<&String> = matches.get_many("route").into_iter().flatten().collect();
+    if let Some(unknown) = only.iter().find(|name| !settings.routes.iter().any(|route| route.name == ***name))
+    {
+        let known: Vec<&str> = settings.routes.iter().map(|route| route.name.as_str()).collect();
+        return failed(&format!("there is no route {unknown}; there are {}", known.join(", ")));
+    }
+    let chosen = |route: &RouteSettings| only.is_empty() || only.contains(&&route.name);
+    let routes: Vec<RouteSettings> = settings.routes.iter().filter(|route| chosen(route)).cloned().collect();
+    let tried = run_async(try_all(&settings.common, &routes)).and_then(|tried| tried);
+    match tried.and_then(|(lines, all_work)| print(&lines).map(|()| all_work)) {
+        Ok(true) => Exit::Done,
+        Ok(false) => failed("not every route works"),
+        Err(why) => failed(&why),
+    }
+}
+
+/// A line a route, and whether all of them work.
+async fn try_all(common: &config::Common, settings: &[RouteSettings]) -> Result<(String, bool), String> {
+    let needs_aws = settings.iter().any(|route| route.connect.needs_aws());
+    let aws = if needs_aws { Some(aws::load_in_time().await?) } else { None };
+    let routes = connect(settings, aws.as_ref())?;
+    let name_width = routes.iter().map(|route| route.name.len()).max().unwrap_or(0);
+    let mut lines = String::new();
+    let mut all_work = true;
+    for (route, settings) in routes.iter().zip(settings) {
+        let began = Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, try_one(route, common))
+            .await
+            .unwrap_or_else(|_elapsed| Err("it took too long".to_owned()));
+        let said = match &answer {
+            Ok(()) => format!("taken in {} ms", began.elapsed().as_millis()),
+            Err(why) => format!("FAILED: {why}"),
+        };
+        all_work &= answer.is_ok();
+        lines.push_str(&format!("{:name_width$}  {:6}  {said}\n", route.name, settings.channel));
+    }
+    Ok((lines, all_work))
+}
+
+async fn try_one(route: &Route, common: &config::Common) -> Result<(), String> {
+    let mut data = sample::test(&common.env, common.application.as_deref());
+    route.redactor.redact(&mut data);
+    let key = format!("misstep-test-{}-{}", jiff::Timestamp::now().as_millisecond(), route.name);
+    let notification = route.compose(&data, &key).map_err(|error| error.to_string())?;
+    route.notifier.notify(&notification).await.map_err(|error| error.to_string())
+}

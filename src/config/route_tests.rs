@@ -1,0 +1,110 @@
+//! Routes in the configuration file: what is read, and every fault with its line.
+
+use super::tests::{ENOUGH, gather, texts};
+use super::*;
+use crate::notify::Form;
+
+/// The routes that a file makes, beside these variables, or the faults.
+fn routes(file: &str, variables: &[(&str, &str)]) -> Result<Vec<RouteSettings>, Vec<String>> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("misstep.toml");
+    std::fs::write(&path, file).unwrap();
+    let name = path.to_str().unwrap();
+    let read = gather(&[], variables, Some(name)).notify();
+    let short = |text: String| text.replace(name, "misstep.toml");
+    read.map(|notify| notify.routes).map_err(|faults| texts(faults).into_iter().map(short).collect())
+}
+
+const API: &[(&str, &str)] = &[
+    ("MISSTEP_NOTIFICATION_API", "https://notify.example.com/send"),
+    ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
+    ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+];
+
+#[test]
+fn a_file_that_routes_elsewhere_needs_no_notification_api() {
+    let read = routes("[[routes]]\nname = \"log\"\naudience = \"ops\"\nchannel = \"stdout\"\n", &[]).unwrap();
+    assert_eq!(read.len(), 1);
+    assert_eq!((read[0].name.as_str(), read[0].audience.name(), read[0].required), ("log", "ops", true));
+    assert_eq!((&read[0].form, read[0].redaction.on), (&Form::Full, true));
+}
+
+#[test]
+fn routes_of_the_file_come_beside_those_of_the_api_or_in_their_place() {
+    let chat =
+        "[[routes]]\nname = \"chat\"\naudience = \"developers\"\nchannel = \"stdout\"\nrequired = false\n";
+    let names = |routes: Vec<RouteSettings>| routes.into_iter().map(|route| route.name).collect::<Vec<_>>();
+    assert_eq!(names(routes(chat, API).unwrap()), ["developers", "customer-assist", "chat"]);
+    let summary = "[[routes]]\nname = \"customer-assist\"\naudience = \"customer-assist\"\nchannel = \"http\"\nform = \"summary\"\ninput_keys = [\"order\"]\n";
+    let read = routes(summary, API).unwrap();
+    assert_eq!(read[1].form, Form::Summary { input_keys: vec!["order".to_owned()] });
+    let shown = format!("{:?}", read[1]);
+    assert!(
+        shown.contains("assist@example.com") && shown.contains("https://notify.example.com/…"),
+        "{shown}"
+    );
+    assert_eq!(names(read), ["developers", "customer-assist"]);
+}
+
+#[test]
+fn redaction_of_a_route_adds_to_that_of_the_settings() {
+    let file = "redact_keys = [\"birthday\"]\n[[routes]]\nname = \"a\"\naudience = \"ops\"\nchannel = \"stdout\"\nredact_keys = \"shoe_size\"\nredact_emails = \"on\"\n[[routes]]\nname = \"b\"\naudience = \"ops\"\nchannel = \"stdout\"\nredaction = \"off\"\n";
+    let read = routes(file, &[("MISSTEP_REDACT_ALLOW", "card")]).unwrap();
+    assert_eq!(read[0].redaction.keys, ["birthday", "shoe_size"]);
+    assert!(read[0].redaction.emails && !read[1].redaction.emails);
+    assert!(read[0].redaction.on && !read[1].redaction.on);
+    assert_eq!(read[1].redaction.allow, ["card"]);
+}
+
+#[test]
+fn every_fault_of_every_route_is_listed_with_its_line() {
+    let file = r#"
+concurency = 4
+[[routes]]
+name = "developers and others"
+audience = "developers"
+channel = "http"
+url = "ftp://user:hunter2@example.com"
+bearer_token = "hunter2"
+hmac_secret = { env = "NOT_SET" }
+headers = { content-type = "text/plain", x-team = "shop" }
+tiemout_secs = 3
+[[routes]]
+name = "chat"
+audience = "on-call"
+channel = "slack"
+webhook_url = "https://hooks.slack.com/services/hunter2"
+match = { status = "SUCCEEDED", error = ["E"], state_machines = [7] }
+form = "short"
+required = "yes"
+body = "{{ analysis.failed_state.name }}"
+[[routes]]
+name = "chat"
+audience = "on-call"
+channel = "pigeon"
+[[routes]]
+channel = "sns"
+topic_arn = "arn:aws:sqs:eu-west-1:123456789012:failures"
+max_bytes = 100
+input_keys = "id"
+subject = "{% if %}"
+"#;
+    let faults = routes(file, &[]).unwrap_err();
+    assert!(!faults.join("\n").contains("hunter2"), "{faults:#?}");
+    insta::assert_snapshot!(faults.join("\n"));
+}
+
+#[test]
+fn everything_that_is_not_toml_is_listed_with_its_line_and_shows_no_text() {
+    let faults = routes("env = \n[[routes]]\nurl = \"https://hunter2\nname = x\n", ENOUGH).unwrap_err();
+    assert!(faults.len() >= 2 && !faults.join("").contains("hunter2"), "{faults:#?}");
+    insta::assert_snapshot!(faults.join("\n"));
+}
+
+#[test]
+fn secrets_are_never_debugged() {
+    let file = "[[routes]]\nname = \"hook\"\naudience = \"ops\"\nchannel = \"http\"\nurl = { env = \"HOOK\" }\nbearer_token = { env = \"TOKEN\" }\nheaders = { x-key = { env = \"TOKEN\" } }\n";
+    let variables = [("HOOK", "https://hooks.example.com/hunter2"), ("TOKEN", "hunter2")];
+    let shown = format!("{:?}", routes(file, &variables).unwrap());
+    assert!(shown.contains("Secret(HOOK)") && !shown.contains("hunter2"), "{shown}");
+}

@@ -1,0 +1,126 @@
+//! Readers of single values: from the text of a flag, a variable or a key to a checked value.
+//!
+//! Each says what was expected. None repeats a URL that it was given: it may hold a secret.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use url::Url;
+
+use super::MapRunChildren;
+use crate::arn::base_state_machine;
+use crate::telemetry::LogFormat;
+
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err("expected a name without control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn api_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+        return Err("expected a URL that begins with http:// or https://".to_owned());
+    }
+    Ok(url)
+}
+
+pub(crate) fn queue_url(text: &str) -> Result<String, String> {
+    let url = api_url(text)?;
+    let name = url.path_segments().and_then(Iterator::last).unwrap_or_default().to_owned();
+    if name.is_empty() {
+        return Err(
+            "expected a queue's URL, such as https://sqs.REGION.amazonaws.com/ACCOUNT/NAME".to_owned()
+        );
+    }
+    if name.ends_with(".fifo") {
+        return Err("a FIFO queue holds up every failure behind a slow one; use a standard queue".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn email(text: &str) -> Result<String, String> {
+    let parts = text.split_once('@').filter(|(user, host)| !user.is_empty() && !host.is_empty());
+    if parts.is_none() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("not an e-mail address: {text:?}"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(crate) fn state_machines(text: &str) -> Result<Vec<String>, String> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|arn| match arn.split(':').collect::<Vec<_>>().as_slice() {
+            ["arn", _, "states", _, _, "stateMachine", name, ..] if !name.is_empty() => {
+                Ok(base_state_machine(arn))
+            }
+            _ => Err(format!("not the ARN of a state machine: {arn:?}")),
+        })
+        .collect()
+}
+
+pub(crate) fn map_run_children(text: &str) -> Result<MapRunChildren, String> {
+    match text {
+        "fold" => Ok(MapRunChildren::Fold),
+        "notify" => Ok(MapRunChildren::Notify),
+        _ => Err(format!("expected fold or notify, found {text:?}")),
+    }
+}
+
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("expected text or json, found {text:?}")),
+    }
+}
+
+pub(crate) fn history_rate(text: &str) -> Result<Option<f64>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    match text.parse::<f64>() {
+        Ok(rate) if (0.01..=10_000.0).contains(&rate) => Ok(Some(rate)),
+        _ => Err(format!("expected calls a second from 0.01 to 10000, or off, found {text:?}")),
+    }
+}
+
+pub(crate) fn admin_addr(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let expected =
+        || format!("expected an address with its port, such as 127.0.0.1:9108, or off, found {text:?}");
+    text.parse().map(Some).map_err(|_| expected())
+}
+
+pub(crate) fn number<T: FromStr + PartialOrd + fmt::Display>(
+    text: &str,
+    least: T,
+    most: T,
+) -> Result<T, String> {
+    match text.parse::<T>() {
+        Ok(number) if (&least..=&most).contains(&&number) => Ok(number),
+        _ => Err(format!("expected a whole number from {least} to {most}, found {text:?}")),
+    }
+}
+
+pub(crate) fn seconds(text: &str, least: u64, most: u64) -> Result<Duration, String> {
+    number(text, least, most).map(Duration::from_secs)
+}
+
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("expected on or off, found {text:?}")),
+    }
+}
+
+/// Names, separated by commas.
+pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(name).collect()
+}

@@ -1,0 +1,65 @@
+//! What the channels through AWS have in common: how calls are bounded, and what errors mean.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+
+use super::NotifyError;
+use crate::telemetry::chain;
+
+/// Codes of errors that may pass: AWS is busy or broken, or credentials are being renewed.
+const PASSING: &[&str] = &[
+    "Throttl",
+    "TooManyRequests",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "RequestExpired",
+    "ExpiredToken",
+    "LimitExceeded",
+];
+
+/// Codes of errors that this very notification meets.
+const REJECTED: &[&str] =
+    &["InvalidParameter", "ParameterValueInvalid", "ValidationError", "MessageRejected"];
+
+/// No retries by the client: each attempt is one call.
+pub(super) fn no_retries() -> RetryConfig {
+    RetryConfig::disabled()
+}
+
+/// Bounds one attempt.
+pub(super) fn bounded_by(timeout: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3).min(timeout))
+        .operation_attempt_timeout(timeout)
+        .operation_timeout(timeout)
+        .build()
+}
+
+/// What an error means for the message and for the route. `about` is part of what AWS says where the
+/// fault lies in the route's own settings, whatever the code.
+pub(super) fn judge<E>(what: &str, error: &SdkError<E>, about: &[&str]) -> NotifyError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let server_error = error.raw_response().is_some_and(|response| response.status().is_server_error());
+    let Some(code) = error.code().filter(|_| !server_error) else {
+        return NotifyError::Transient { what: format!("{what}: {}", chain(error)), retry_after: None };
+    };
+    let message = error.message().unwrap_or_default();
+    let what = format!("{what}: {code}: {message}");
+    let is = |codes: &[&str]| codes.iter().any(|known| code.contains(known));
+    if is(PASSING) {
+        NotifyError::Transient { what, retry_after: None }
+    } else if is(REJECTED) && !about.iter().any(|about| message.contains(about)) {
+        NotifyError::Rejected { what }
+    } else {
+        NotifyError::Misconfigured { what }
+    }
+}

@@ -1,0 +1,55 @@
+//! The channels that there are. To add one: write its file, and name it here.
+
+pub mod file;
+pub mod http;
+mod line;
+#[cfg(feature = "ses")]
+pub mod ses;
+pub mod slack;
+pub mod sns;
+pub mod stdout;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+
+use super::Notifier;
+use super::settings::Reading;
+
+/// Every channel.
+pub const CHANNELS: &[Channel] = &[
+    http::CHANNEL,
+    slack::CHANNEL,
+    sns::CHANNEL,
+    #[cfg(feature = "ses")]
+    ses::CHANNEL,
+    stdout::CHANNEL,
+    file::CHANNEL,
+];
+
+/// Channels that only a build with a cargo feature has, and which.
+pub const FEATURES: &[(&str, &str)] = &[("ses", "ses")];
+
+/// One channel.
+#[derive(Debug, Clone, Copy)]
+pub struct Channel {
+    /// What routes call it.
+    pub name: &'static str,
+    /// Reads its keys of a route; `None` when a fault was found, which is told with all others.
+    pub read: fn(&mut Reading<'_, '_>) -> Option<Arc<dyn Connect>>,
+}
+
+/// A channel's settings, before anything is connected.
+pub trait Connect: Debug + Send + Sync {
+    /// Whether AWS's region and credentials are needed.
+    fn needs_aws(&self) -> bool {
+        false
+    }
+
+    /// Makes the way out. Sends nothing.
+    ///
+    /// # Errors
+    /// Says what the client could not be made of.
+    fn connect(&self, aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String>;
+}

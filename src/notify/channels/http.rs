@@ -1,0 +1,256 @@
+//! `http`: the notification API, or any webhook; one POST a notification.
+//!
+//! The body is the contract's, `{"emailType": …, "group_email": …, "data": …}`, or what a template
+//! makes, which has to be JSON too. The answer's status alone decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+use url::Url;
+
+use super::{Channel, Connect};
+use crate::config::secret::{Secret, Text, exposed};
+use crate::config::values;
+use crate::notify::post::{Post, Target, Wanted, missing};
+use crate::notify::settings::Reading;
+use crate::notify::template::{Escape, Template};
+use crate::notify::{Audience, Material, Notification, Notifier, NotifyError};
+
+/// The channel.
+pub const CHANNEL: Channel = Channel { name: "http", read };
+
+/// The header that carries the signature of the body, where no other is named.
+pub const SIGNATURE: &str = "x-misstep-signature";
+
+/// Headers that are the channel's own.
+const OWN: &[&str] = &["content-type", "content-length", "host", "idempotency-key", "transfer-encoding"];
+
+/// The settings of a route over HTTP.
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// Where to post.
+    pub target: Target,
+    /// What lies around the data.
+    pub envelope: Envelope,
+    /// `Authorization: Bearer …`
+    pub bearer_token: Option<Secret>,
+    /// Signs the body with HMAC-SHA256, in the header named.
+    pub signature: Option<(HeaderName, Secret)>,
+    /// Further headers.
+    pub headers: Vec<(HeaderName, Text)>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// The most bytes of a body.
+    pub max_bytes: usize,
+    /// What is posted in place of the envelope.
+    pub body: Option<Template>,
+}
+
+/// What lies around the data: whom the API is to write to, and as what.
+#[derive(Debug, Clone, Default)]
+pub struct Envelope {
+    /// The kind of mail; the audience's own where none is given.
+    pub email_type: Option<String>,
+    /// The group address.
+    pub group_email: Option<String>,
+}
+
+impl Envelope {
+    /// The request's body.
+    pub fn around(&self, audience: &Audience, data: &Value) -> String {
+        let email_type = self.email_type.as_deref().or(audience.email_type());
+        let mut body = Map::new();
+        body.extend(email_type.map(|email_type| ("emailType".to_owned(), json!(email_type))));
+        body.extend(self.group_email.as_ref().map(|address| ("group_email".to_owned(), json!(address))));
+        body.insert("data".to_owned(), data.clone());
+        Value::Object(body).to_string()
+    }
+}
+
+impl Http {
+    /// A route to an API that takes the contract's body.
+    pub fn to(url: Url, group_email: Option<String>, timeout: Duration, max_bytes: usize) -> Self {
+        Self {
+            target: Target::Plain(url),
+            envelope: Envelope { email_type: None, group_email },
+            bearer_token: None,
+            signature: None,
+            headers: Vec::new(),
+            timeout,
+            max_bytes,
+            body: None,
+        }
+    }
+}
+
+fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
+    let Reading { fields, defaults, audience, .. } = reading;
+    let target = match fields.text_or_secret("url") {
+        Some(Text::Secret(secret)) => Some(Target::Secret(secret)),
+        Some(Text::Plain(text)) => match values::api_url(&text) {
+            Ok(url) => Some(Target::Plain(url)),
+            Err(why) => {
+                fields.fault("url", &why);
+                None
+            }
+        },
+        None if fields.has("url") => None,
+        None => {
+            if defaults.api.is_none() {
+                fields.fault("url", "is missing, and so is MISSTEP_NOTIFICATION_API, which it is taken from");
+            }
+            defaults.api.clone().map(Target::Plain)
+        }
+    };
+    let own_email = match audience {
+        Audience::Developers => defaults.internal_email.clone(),
+        Audience::CustomerAssist => defaults.external_email.clone(),
+        Audience::Other(_) => None,
+    };
+    let group_email = fields.text("group_email", values::email).or(own_email);
+    let email_type = fields.text("email_type", values::name);
+    let bearer_token = fields.secret("bearer_token");
+    let hmac_secret = fields.secret("hmac_secret");
+    let signature_header = fields.text("signature_header", header_name);
+    let mut headers = Vec::new();
+    for (name, value) in fields.pairs("headers") {
+        let checked = header_name(&name).and_then(|name| match &value {
+            Text::Plain(text) if HeaderValue::from_str(text).is_err() => {
+                Err(format!("the value of {name} cannot be sent"))
+            }
+            _ => Ok(name),
+        });
+        match checked {
+            Ok(name) if name == AUTHORIZATION && bearer_token.is_some() => {
+                fields.fault("headers", "authorization stands beside bearer_token");
+            }
+            Ok(name) => headers.push((name, value)),
+            Err(why) => fields.fault("headers", &why),
+        }
+    }
+    let timeout = fields.number("timeout_secs", 1..=300).map_or(defaults.timeout, Duration::from_secs);
+    let max_bytes = reading.max_bytes();
+    let body = reading.template("body", Escape::Json);
+    let http = Http {
+        target: target?,
+        envelope: Envelope { email_type, group_email },
+        bearer_token,
+        signature: hmac_secret
+            .map(|secret| (signature_header.unwrap_or(HeaderName::from_static(SIGNATURE)), secret)),
+        headers,
+        timeout,
+        max_bytes,
+        body,
+    };
+    Some(Arc::new(http))
+}
+
+fn header_name(text: &str) -> Result<HeaderName, String> {
+    let name =
+        HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("not a header's name: {text:?}"))?;
+    if OWN.contains(&name.as_str()) {
+        return Err(format!("{name} is set by misstep itself"));
+    }
+    Ok(name)
+}
+
+impl Connect for Http {
+    fn connect(&self, _aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+        Ok(Arc::new(HttpApi::new(self.clone())?))
+    }
+}
+
+/// The notification API.
+#[derive(Debug, Clone)]
+pub struct HttpApi {
+    settings: Http,
+    post: Post,
+}
+
+impl HttpApi {
+    /// The API that the settings name.
+    ///
+    /// # Errors
+    /// When the TLS set-up fails.
+    pub fn new(settings: Http) -> Result<Self, String> {
+        let post = Post::new(settings.target.clone(), settings.timeout)?;
+        Ok(Self { settings, post })
+    }
+
+    fn headers(&self, idempotency_key: &str, body: &[u8]) -> Result<HeaderMap, NotifyError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut put = |name: HeaderName, text: &str| {
+            let mut value = HeaderValue::from_str(text).map_err(|_| NotifyError::Misconfigured {
+                what: format!("the value of the header {name} cannot be sent: it has characters that headers may not have"),
+            })?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+            Ok(())
+        };
+        put(HeaderName::from_static("idempotency-key"), idempotency_key)?;
+        for (name, text) in &self.settings.headers {
+            let text = text.reveal().map_err(|error| missing(&format!("the header {name}"), &error))?;
+            put(name.clone(), exposed(&text))?;
+        }
+        if let Some(token) = &self.settings.bearer_token {
+            let token = token.reveal().map_err(|error| missing("the bearer token", &error))?;
+            put(AUTHORIZATION, &format!("Bearer {}", exposed(&token)))?;
+        }
+        if let Some((name, secret)) = &self.settings.signature {
+            let secret = secret.reveal().map_err(|error| missing("the HMAC secret", &error))?;
+            put(name.clone(), &signature(exposed(&secret), body))?;
+        }
+        Ok(headers)
+    }
+}
+
+/// `sha256=` and the body's HMAC-SHA256 in hexadecimal digits.
+fn signature(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(body);
+    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={digits}")
+}
+
+#[async_trait]
+impl Notifier for HttpApi {
+    fn limit(&self) -> usize {
+        self.settings.max_bytes
+    }
+
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+        let body = match &self.settings.body {
+            Some(template) => template.render(material)?,
+            None => self.settings.envelope.around(material.audience, material.data),
+        };
+        Ok(Notification::of(material, body))
+    }
+
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        self.headers("misstep-check", b"")?;
+        self.post.reach().await.map(Some)
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        let headers = self.headers(&notification.idempotency_key, &notification.body)?;
+        self.post.send(headers, notification.body.clone(), Wanted::Status).await?.judge()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_the_one_of_rfc_4231() {
+        let expected = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(signature("Jefe", b"what do ya want for nothing?"), expected);
+    }
+}

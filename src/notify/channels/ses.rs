@@ -1,0 +1,165 @@
+//! `ses`: a mail through Amazon SES, as text and as HTML. Only with the cargo feature `ses`.
+//!
+//! The whole report as `misstep explain` shows it, or the summary in a few lines; a template can
+//! replace the subject and either part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::{Region, SdkConfig};
+use aws_sdk_ses::Client;
+use aws_sdk_ses::types::{Body, Content, Destination, Message};
+use maud::{DOCTYPE, html};
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use super::{Channel, Connect};
+use crate::config::values;
+use crate::notify::aws::{bounded_by, judge, no_retries};
+use crate::notify::settings::Reading;
+use crate::notify::template::{Escape, Template};
+use crate::notify::{Material, Notification, Notifier, NotifyError};
+use crate::report::{Report, brief, html as page, text};
+
+/// The channel.
+pub const CHANNEL: Channel = Channel { name: "ses", read };
+
+/// The most addresses of one mail (Amazon SES quotas).
+const MOST_ADDRESSES: usize = 50;
+
+/// The most bytes of both parts here. SES takes 10 MB; mail servers on the way may not.
+const MOST_BYTES: usize = 4 << 20;
+
+#[derive(Debug, Clone)]
+struct Settings {
+    from: String,
+    to: Vec<String>,
+    region: Option<String>,
+    timeout: Duration,
+    max_bytes: usize,
+    subject: Option<Template>,
+    text: Option<Template>,
+    html: Option<Template>,
+}
+
+/// Mail to a few people.
+#[derive(Debug)]
+struct Mail {
+    settings: Settings,
+    client: Client,
+}
+
+fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
+    let from = reading.fields.text("from", values::email);
+    let from = reading.fields.needed("from", from);
+    let to = reading.fields.texts("to", values::email);
+    let to = reading.fields.needed("to", Some(to).filter(|to| !to.is_empty()));
+    if to.as_ref().is_some_and(|to| to.len() > MOST_ADDRESSES) {
+        reading.fields.fault("to", "a mail goes to 50 addresses at most");
+    }
+    let region = reading.fields.text("region", values::name);
+    let timeout = reading.fields.number("timeout_secs", 1..=300);
+    let timeout = timeout.map_or(reading.defaults.timeout, Duration::from_secs);
+    let max_bytes = reading.max_bytes().min(MOST_BYTES);
+    let subject = reading.template("subject", Escape::Line);
+    let text = reading.template("body", Escape::Text);
+    let html = reading.template("html", Escape::Html);
+    Some(Arc::new(Settings { from: from?, to: to?, region, timeout, max_bytes, subject, text, html }))
+}
+
+impl Connect for Settings {
+    fn needs_aws(&self) -> bool {
+        true
+    }
+
+    fn connect(&self, aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+        let aws = aws.ok_or("a mail through SES needs AWS credentials")?;
+        let mut config = aws_sdk_ses::config::Builder::from(aws);
+        if let Some(region) = &self.region {
+            config = config.region(Region::new(region.clone()));
+        }
+        let config = config.retry_config(no_retries()).timeout_config(bounded_by(self.timeout)).build();
+        Ok(Arc::new(Mail { settings: self.clone(), client: Client::from_conf(config) }))
+    }
+}
+
+#[async_trait]
+impl Notifier for Mail {
+    fn limit(&self) -> usize {
+        self.settings.max_bytes
+    }
+
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+        let data = material.data;
+        let subject = match &self.settings.subject {
+            Some(template) => template.render(material)?,
+            None => brief::subject(data),
+        };
+        // The whole report, or the summary, which is none.
+        let report = Report::deserialize(data).ok();
+        let text = match (&self.settings.text, &report) {
+            (Some(template), _) => template.render(material)?,
+            (None, Some(report)) => text::render(report, false),
+            (None, None) => brief_text(data),
+        };
+        let html = match (&self.settings.html, &report) {
+            (Some(template), _) => template.render(material)?,
+            (None, Some(report)) => page::render(report),
+            (None, None) => brief_page(&subject, data),
+        };
+        Ok(Notification { subject, html: Some(html), ..Notification::of(material, text) })
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        let content =
+            |text: &str| Content::builder().charset("UTF-8").data(text).build().expect("the data is set");
+        let text = content(&String::from_utf8_lossy(&notification.body));
+        let html = notification.html.as_deref().map(content);
+        let message = Message::builder()
+            .subject(content(&notification.subject))
+            .body(Body::builder().text(text).set_html(html).build())
+            .build();
+        let to = Destination::builder().set_to_addresses(Some(self.settings.to.clone())).build();
+        let sent =
+            self.client.send_email().source(&self.settings.from).destination(to).message(message).send();
+        match sent.await {
+            Ok(_) => Ok(()),
+            // An address that is not verified is refused as the message is, and is none of its fault.
+            Err(error) => Err(judge("SendEmail", &error, &["not verified", "ddress"])),
+        }
+    }
+}
+
+fn brief_text(data: &Value) -> String {
+    let mut text = format!("{}\n", brief::sentence(data));
+    for fact in brief::facts(data) {
+        text.push_str(&format!("\n{}: {}\n", fact.label, fact.text));
+    }
+    if let Some(link) = brief::link(data) {
+        text.push_str(&format!("\n{link}\n"));
+    }
+    text
+}
+
+fn brief_page(subject: &str, data: &Value) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { meta charset="utf-8"; title { (subject) } }
+            body style="font-family: sans-serif" {
+                p { (brief::sentence(data)) }
+                dl {
+                    @for fact in brief::facts(data) {
+                        dt { b { (fact.label) } }
+                        dd { @if fact.code { code { (fact.text) } } @else { (fact.text) } }
+                    }
+                }
+                @if let Some(link) = brief::link(data).filter(|link| link.starts_with("https://")) {
+                    p { a href=(link) { "Open the execution" } }
+                }
+            }
+        }
+    };
+    page.into_string()
+}

@@ -1,0 +1,216 @@
+//! `slack`: an incoming webhook, in Block Kit and within its limits.
+//!
+//! A header, what happened, one block for each thing to know, and a link to the execution's page. What
+//! is too long for a block ends in `…`; the whole of it is behind the link.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::{Value, json};
+
+use super::{Channel, Connect};
+use crate::config::secret::Text;
+use crate::config::values;
+use crate::notify::post::{Answer, Post, Target, Wanted};
+use crate::notify::settings::Reading;
+use crate::notify::template::{Escape, Template, escaped_for_slack};
+use crate::notify::{Material, Notification, Notifier, NotifyError};
+use crate::report::brief::{self, Fact};
+
+/// The channel.
+pub const CHANNEL: Channel = Channel { name: "slack", read };
+
+/// Characters of a header block (Slack, Block Kit reference).
+const HEADER: usize = 150;
+
+/// Characters of a section's text.
+const SECTION: usize = 3_000;
+
+/// Characters of a fact here: several of them should fit on a screen.
+const FACT: usize = 700;
+
+/// Characters of a button's URL.
+const URL: usize = 3_000;
+
+/// Far more than all blocks together can have.
+const MOST_BYTES: usize = 262_144;
+
+#[derive(Debug, Clone)]
+struct Settings {
+    target: Target,
+    timeout: Duration,
+    subject: Option<Template>,
+    body: Option<Template>,
+}
+
+/// A webhook of Slack.
+#[derive(Debug)]
+struct Webhook {
+    settings: Settings,
+    post: Post,
+}
+
+fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
+    // Whoever knows the URL can post: it is a secret.
+    let webhook = match reading.fields.text_or_secret("webhook_url") {
+        Some(Text::Secret(secret)) => Some(Target::Secret(secret)),
+        Some(Text::Plain(text)) => match values::api_url(&text) {
+            Ok(url) if is_local(&url) => Some(Target::Plain(url)),
+            Ok(_) => {
+                let why = "whoever knows it can post: write { env = \"VARIABLE\" } or { file = \"PATH\" }";
+                reading.fields.fault("webhook_url", why);
+                None
+            }
+            Err(why) => {
+                reading.fields.fault("webhook_url", &why);
+                None
+            }
+        },
+        None => None,
+    };
+    let webhook = reading.fields.needed("webhook_url", webhook);
+    let timeout = reading.fields.number("timeout_secs", 1..=300);
+    let timeout = timeout.map_or(reading.defaults.timeout, Duration::from_secs);
+    let subject = reading.template("subject", Escape::Line);
+    let body = reading.template("body", Escape::Slack);
+    Some(Arc::new(Settings { target: webhook?, timeout, subject, body }))
+}
+
+/// A stand-in on this machine has no secrets.
+fn is_local(url: &url::Url) -> bool {
+    matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"))
+}
+
+impl Connect for Settings {
+    fn connect(&self, _aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+        let post = Post::new(self.target.clone(), self.timeout)?;
+        Ok(Arc::new(Webhook { settings: self.clone(), post }))
+    }
+}
+
+#[async_trait]
+impl Notifier for Webhook {
+    fn limit(&self) -> usize {
+        MOST_BYTES
+    }
+
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+        let data = material.data;
+        let subject = match &self.settings.subject {
+            Some(template) => template.render(material)?,
+            None => brief::subject(data),
+        };
+        // Slack takes no empty text.
+        let subject = if subject.trim().is_empty() { "misstep".to_owned() } else { subject };
+        let mut blocks = vec![json!({
+            "type": "header",
+            "text": {"type": "plain_text", "text": cut(&subject, HEADER), "emoji": false},
+        })];
+        match &self.settings.body {
+            Some(template) => blocks.push(section(&template.render(material)?)),
+            None => {
+                blocks.push(section(&escaped_for_slack(&brief::sentence(data))));
+                blocks.extend(brief::facts(data).iter().map(fact));
+            }
+        }
+        if let Some(link) = brief::link(data).and_then(usable) {
+            blocks.push(json!({
+                "type": "actions",
+                "elements": [{
+                    "type": "button",
+                    "text": {"type": "plain_text", "text": "Open the execution"},
+                    "url": link,
+                }],
+            }));
+        }
+        // The text is what a phone shows, and what is read out.
+        let body = json!({"text": cut(&escaped_for_slack(&subject), SECTION), "blocks": blocks});
+        Ok(Notification { subject, ..Notification::of(material, body.to_string()) })
+    }
+
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        self.post.reach().await.map(Some)
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let answer = self.post.send(headers, notification.body.clone(), Wanted::Body).await?;
+        answer.judge().and_then(|()| is_slack(&answer))
+    }
+}
+
+/// Slack says `ok`. Whatever else says 200 (a proxy's page to log in) is not Slack, and told nobody.
+fn is_slack(answer: &Answer) -> Result<(), NotifyError> {
+    let said = String::from_utf8_lossy(&answer.body);
+    let said = said.trim();
+    let says_ok = said == "ok" || serde_json::from_str::<Value>(said).is_ok_and(|said| said["ok"] == true);
+    if says_ok {
+        return Ok(());
+    }
+    let what = format!("POST {}: answered {}", answer.shown, answer.status);
+    Err(match answer.broke_off {
+        true => NotifyError::Transient { what: format!("{what}, and broke off"), retry_after: None },
+        false => NotifyError::Misconfigured { what: format!("{what}, but not as Slack does") },
+    })
+}
+
+/// A link as Slack takes it: with what a URL may not hold escaped, and not too long.
+fn usable(link: &str) -> Option<String> {
+    let url = url::Url::parse(link).ok().filter(|url| url.scheme() == "https")?;
+    Some(url.to_string()).filter(|url| url.len() <= URL)
+}
+
+fn section(text: &str) -> Value {
+    let text = if text.trim().is_empty() { "–" } else { text };
+    json!({"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION)}})
+}
+
+fn fact(fact: &Fact) -> Value {
+    let text = cut(&fact.text, FACT);
+    let text = if fact.code {
+        // A fence in the text would end the fence around it; escaped, it may be five times as long.
+        let inside = cut(&escaped_for_slack(&text.replace("```", "'''")), SECTION - 100);
+        format!("```{inside}```")
+    } else {
+        escaped_for_slack(&text)
+    };
+    section(&format!("*{}*\n{text}", fact.label))
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most - 1) {
+        Some((end, _)) if text.chars().count() > most => format!("{}…", &text[..end]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_keeps_within_a_block_and_its_fence() {
+        let long = Fact { label: "Cause", text: "<&>```".repeat(10_000), code: true };
+        let text = fact(&long)["text"]["text"].as_str().unwrap().to_owned();
+        assert!(text.chars().count() <= SECTION && text.ends_with("…```"), "{}", text.len());
+        assert_eq!(text.matches("```").count(), 2);
+    }
+
+    #[test]
+    fn only_what_slack_says_counts_as_taken() {
+        let answer = |body: &str| Answer {
+            shown: "https://hooks.example.com/…".to_owned(),
+            status: reqwest::StatusCode::OK,
+            retry_after: None,
+            body: body.into(),
+            broke_off: false,
+        };
+        assert!(is_slack(&answer("ok")).is_ok() && is_slack(&answer("{\"ok\": true}")).is_ok());
+        for other in ["", "<html>Log in</html>", "{\"ok\": false}", "okay"] {
+            assert_eq!(is_slack(&answer(other)).unwrap_err().kind(), "misconfigured", "{other}");
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `sns`: a topic. The message is the report's data as JSON, or what a template makes; attributes say
+//! what it is about, for subscriptions' filter policies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::{Region, SdkConfig};
+use aws_sdk_sns::Client;
+use aws_sdk_sns::types::MessageAttributeValue;
+use serde_json::Value;
+
+use super::{Channel, Connect};
+use crate::notify::aws::{bounded_by, judge, no_retries};
+use crate::notify::settings::Reading;
+use crate::notify::template::{Escape, Template};
+use crate::notify::{Material, Notification, Notifier, NotifyError};
+use crate::report::brief;
+
+/// The channel.
+pub const CHANNEL: Channel = Channel { name: "sns", read };
+
+/// The most bytes of a message, its attributes included (Amazon SNS endpoints and quotas).
+const MOST_BYTES: usize = 262_144;
+
+/// A subject has fewer characters than this (SNS API, Publish).
+const SUBJECT: usize = 100;
+
+/// The most characters of an attribute here; SNS itself would take more.
+const ATTRIBUTE: usize = 256;
+
+#[derive(Debug, Clone)]
+struct Settings {
+    topic_arn: String,
+    region: String,
+    timeout: Duration,
+    max_bytes: usize,
+    subject: Option<Template>,
+    body: Option<Template>,
+}
+
+/// A topic.
+#[derive(Debug)]
+struct Topic {
+    settings: Settings,
+    client: Client,
+}
+
+fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
+    let topic = reading.fields.text("topic_arn", topic_arn);
+    let topic = reading.fields.needed("topic_arn", topic);
+    let timeout = reading.fields.number("timeout_secs", 1..=300);
+    let timeout = timeout.map_or(reading.defaults.timeout, Duration::from_secs);
+    let max_bytes = reading.max_bytes().min(MOST_BYTES);
+    let subject = reading.template("subject", Escape::Line);
+    let body = reading.template("body", Escape::Text);
+    let (topic_arn, region) = topic?;
+    Some(Arc::new(Settings { topic_arn, region, timeout, max_bytes, subject, body }))
+}
+
+/// A topic's ARN, and its region.
+fn topic_arn(text: &str) -> Result<(String, String), String> {
+    match text.split(':').collect::<Vec<_>>()[..] {
+        ["arn", _, "sns", region, _, name] if !region.is_empty() && !name.is_empty() => {
+            Ok((text.to_owned(), region.to_owned()))
+        }
+        _ => Err(format!("not the ARN of an SNS topic: {text:?}")),
+    }
+}
+
+impl Connect for Settings {
+    fn needs_aws(&self) -> bool {
+        true
+    }
+
+    fn connect(&self, aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+        let aws = aws.ok_or("an SNS topic needs AWS credentials")?;
+        let config = aws_sdk_sns::config::Builder::from(aws)
+            .region(Region::new(self.region.clone()))
+            .retry_config(no_retries())
+            .timeout_config(bounded_by(self.timeout))
+            .build();
+        Ok(Arc::new(Topic { settings: self.clone(), client: Client::from_conf(config) }))
+    }
+}
+
+#[async_trait]
+impl Notifier for Topic {
+    fn limit(&self) -> usize {
+        self.settings.max_bytes
+    }
+
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+        let subject = match &self.settings.subject {
+            Some(template) => template.render(material)?,
+            None => brief::subject(material.data),
+        };
+        let body = match &self.settings.body {
+            Some(template) => template.render(material)?,
+            None => material.data.to_string(),
+        };
+        if body.trim().is_empty() {
+            return Err("the template makes an empty message, which SNS does not take".to_owned());
+        }
+        Ok(Notification {
+            subject: ascii_subject(&subject),
+            attributes: attributes(material),
+            ..Notification::of(material, body)
+        })
+    }
+
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        let topic = &self.settings.topic_arn;
+        match self.client.get_topic_attributes().topic_arn(topic).send().await {
+            Ok(_) => Ok(Some(format!("{topic} is there; whether it may be published to was not tried"))),
+            Err(error) => {
+                Err(judge(&format!("GetTopicAttributes of {topic}"), &error, &["TopicArn", "topic"]))
+            }
+        }
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        let topic = &self.settings.topic_arn;
+        let mut call = self
+            .client
+            .publish()
+            .topic_arn(topic)
+            .subject(&notification.subject)
+            .message(String::from_utf8_lossy(&notification.body));
+        for (name, value) in &notification.attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            call = call.message_attributes(*name, value.expect("a data type is set"));
+        }
+        if topic.ends_with(".fifo") {
+            call = call.message_group_id("misstep").message_deduplication_id(&notification.idempotency_key);
+        }
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(judge(&format!("Publish to {topic}"), &error, &["TopicArn", "topic"])),
+        }
+    }
+}
+
+/// What subscriptions can filter by. SNS takes no empty values.
+fn attributes(material: &Material<'_>) -> Vec<(&'static str, String)> {
+    let (info, analysis) = (&material.data["event_info"], &material.data["analysis"]);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let all = [
+        ("audience", Some(material.audience.name().to_owned())),
+        ("idempotency_key", Some(material.idempotency_key.to_owned())),
+        ("env", text(&info["env"])),
+        ("application", text(&analysis["application"])),
+        ("state_machine", brief::machine(material.data).map(str::to_owned)),
+        ("status", text(&analysis["status"])),
+        ("error", text(&analysis["error"])),
+        ("failed_state", text(&analysis["failed_state"]["name"])),
+        ("fingerprint", text(&analysis["fingerprint"])),
+    ];
+    let usable = |text: String| {
+        let text: String = text.chars().filter(|c| !c.is_control()).take(ATTRIBUTE).collect();
+        (!text.is_empty()).then_some(text)
+    };
+    all.into_iter().filter_map(|(name, value)| Some((name, usable(value?)?))).collect()
+}
+
+/// SNS takes subjects of ASCII characters that begin with a letter, a digit or punctuation.
+fn ascii_subject(subject: &str) -> String {
+    let ascii: String =
+        subject.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();
+    let ascii = ascii.trim();
+    match ascii.char_indices().nth(SUBJECT - 4) {
+        Some((end, _)) if ascii.len() >= SUBJECT => format!("{}...", &ascii[..end]),
+        _ if ascii.is_empty() => "misstep".to_owned(),
+        _ => ascii.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_short_ascii() {
+        assert_eq!(ascii_subject("[dev] Bestätigung failed"), "[dev] Best?tigung failed");
+        assert_eq!(ascii_subject(""), "misstep");
+        for length in 95..110 {
+            assert!(ascii_subject(&"x".repeat(length)).len() < 100, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_topic_is_known_by_its_arn() {
+        let topic = topic_arn("arn:aws-us-gov:sns:us-gov-west-1:123456789012:failures").unwrap();
+        assert_eq!(topic.1, "us-gov-west-1");
+        for bad in
+            ["failures", "arn:aws:sqs:eu-west-1:1:q", "arn:aws:sns::1:t", "arn:aws:sns:eu-west-1:1:t:sub"]
+        {
+            assert!(topic_arn(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Routes as they are configured: the tables under `[[routes]]`, and the two that the settings of the
+//! notification API make.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use url::Url;
+
+use super::channels::http::Http;
+use super::channels::{CHANNELS, Connect, FEATURES};
+use super::filter::{Filter, Pattern};
+use super::template::{Escape, Template};
+use super::{Audience, Form, Material, Route, sample};
+use crate::config::document::Fields;
+use crate::config::{Fault, values};
+use crate::history::Status;
+use crate::redact::{Redactor, Rules};
+
+/// The keys of inputs whose values the form `summary` keeps, where a route names none.
+pub const INPUT_KEYS: &[&str] =
+    &["id", "request_id", "requestId", "correlation_id", "correlationId", "order_id", "orderId"];
+
+/// What a route takes from the other settings where it does not say so itself.
+#[derive(Debug, Clone)]
+pub struct Defaults {
+    /// The notification API's URL.
+    pub api: Option<Url>,
+    /// The developers' group address.
+    pub internal_email: Option<String>,
+    /// CustomerAssist's group address.
+    pub external_email: Option<String>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// The upper bound of a notification, in bytes.
+    pub max_bytes: usize,
+    /// What is removed.
+    pub redaction: Rules,
+}
+
+/// A route, before its channel is connected.
+#[derive(Debug, Clone)]
+pub struct RouteSettings {
+    /// Tells routes apart, in logs and figures.
+    pub name: String,
+    /// Who is told.
+    pub audience: Audience,
+    /// Whether a message is deleted only after this route took it.
+    pub required: bool,
+    /// Which failures it is for.
+    pub filter: Filter,
+    /// How much it tells.
+    pub form: Form,
+    /// What it leaves out.
+    pub redaction: Rules,
+    /// The channel's name.
+    pub channel: &'static str,
+    /// The channel's settings.
+    pub connect: Arc<dyn Connect>,
+}
+
+/// A route's table while its channel reads it.
+pub struct Reading<'d, 'r> {
+    pub(crate) fields: &'r mut Fields<'d>,
+    pub(crate) defaults: &'r Defaults,
+    pub(crate) audience: &'r Audience,
+    templates: Vec<(&'static str, Template)>,
+}
+
+impl Reading<'_, '_> {
+    /// The most bytes of a notification.
+    pub(crate) fn max_bytes(&mut self) -> usize {
+        let most = self.fields.number("max_bytes", 4_096..=1 << 30);
+        most.and_then(|most| usize::try_from(most).ok()).unwrap_or(self.defaults.max_bytes)
+    }
+
+    /// A template, here or in a file of its own.
+    pub(crate) fn template(&mut self, key: &'static str, escape: Escape) -> Option<Template> {
+        let source = self.fields.text_or_file(key)?;
+        match Template::parse(source, escape) {
+            Ok(template) => {
+                self.templates.push((key, template.clone()));
+                Some(template)
+            }
+            Err(why) => {
+                self.fields.fault(key, &why);
+                None
+            }
+        }
+    }
+}
+
+impl RouteSettings {
+    /// The routes of the file and the two of the notification API. A route of the file takes the place
+    /// of one of these that has the same name.
+    pub(crate) fn all(tables: Vec<Fields<'_>>, defaults: &Defaults) -> Result<Vec<Self>, Vec<Fault>> {
+        let mut all = Self::of_the_api(defaults);
+        let mut faults = Vec::new();
+        let mut names: Vec<String> = Vec::new();
+        for table in tables {
+            match Self::read(table, defaults, &mut names) {
+                Ok(route) => {
+                    all.retain(|made| made.name != route.name);
+                    all.push(route);
+                }
+                Err(found) => faults.extend(found),
+            }
+        }
+        if faults.is_empty() { Ok(all) } else { Err(faults) }
+    }
+
+    /// The two routes that the settings of the notification API make.
+    fn of_the_api(defaults: &Defaults) -> Vec<Self> {
+        let Some(api) = &defaults.api else { return Vec::new() };
+        let route = |audience: Audience, group_email: &Option<String>| Self {
+            name: audience.name().to_owned(),
+            audience,
+            required: true,
+            filter: Filter::default(),
+            form: Form::Full,
+            redaction: defaults.redaction.clone(),
+            channel: "http",
+            connect: Arc::new(Http::to(
+                api.clone(),
+                group_email.clone(),
+                defaults.timeout,
+                defaults.max_bytes,
+            )),
+        };
+        vec![
+            route(Audience::Developers, &defaults.internal_email),
+            route(Audience::CustomerAssist, &defaults.external_email),
+        ]
+    }
+
+    /// Reads one table; `names` are those that other tables have taken.
+    fn read(
+        mut fields: Fields<'_>,
+        defaults: &Defaults,
+        names: &mut Vec<String>,
+    ) -> Result<Self, Vec<Fault>> {
+        let name = fields.text("name", route_name);
+        let name = fields.needed("name", name);
+        if let Some(name) = &name {
+            fields.about(name);
+            if names.contains(name) {
+                fields.fault("name", "another route is called so too");
+            }
+            names.push(name.clone());
+        }
+        let audience = fields.text("audience", |text| values::name(text).map(|name| Audience::named(&name)));
+        let audience = fields.needed("audience", audience);
+        let required = fields.flag("required").unwrap_or(true);
+        let filter = fields.table("match", filter).unwrap_or_default();
+        let form = form(&mut fields);
+        let redaction = redaction(&mut fields, &defaults.redaction);
+        let channel = fields.text("channel", channel);
+        let channel = fields.needed("channel", channel);
+        let Some(channel) = channel else {
+            // Which keys there are is not known without it.
+            return Err(fields.faults());
+        };
+        let reader = audience.clone().unwrap_or(Audience::Developers);
+        let mut reading = Reading { fields: &mut fields, defaults, audience: &reader, templates: Vec::new() };
+        let connect = (channel.read)(&mut reading);
+        let templates = reading.templates;
+        try_templates(&mut fields, &templates, &form, &reader);
+        let faults = fields.finish();
+        let route = (|| {
+            Some(Self {
+                name: name?,
+                audience: audience?,
+                required,
+                filter,
+                form,
+                redaction,
+                channel: channel.name,
+                connect: connect?,
+            })
+        })();
+        match route {
+            Some(route) if faults.is_empty() => Ok(route),
+            _ => Err(faults),
+        }
+    }
+}
+
+/// Tries templates on samples: one that does not fit is found before a failure is lost on it.
+fn try_templates(
+    fields: &mut Fields<'_>,
+    templates: &[(&'static str, Template)],
+    form: &Form,
+    audience: &Audience,
+) {
+    for (key, template) in templates {
+        for (what, data) in sample::all() {
+            let data = form.of(&data);
+            let material = Material { audience, route: "sample", idempotency_key: "sample", data: &data };
+            if let Err(why) = template.render(&material) {
+                fields.fault(key, &format!("for {what}, {why}"));
+            }
+        }
+    }
+}
+
+/// Connects the routes; nothing is sent.
+///
+/// # Errors
+/// What is wrong with the first route for which there is something.
+pub fn connect(settings: &[RouteSettings], aws: Option<&SdkConfig>) -> Result<Vec<Route>, String> {
+    let mut redactors: Vec<(&Rules, Arc<Redactor>)> = Vec::new();
+    let mut routes = Vec::new();
+    for route in settings {
+        let known = redactors.iter().find(|(rules, _)| **rules == route.redaction);
+        let redactor = known.map(|(_, redactor)| redactor.clone()).unwrap_or_else(|| {
+            let redactor = Arc::new(Redactor::new(&route.redaction));
+            redactors.push((&route.redaction, redactor.clone()));
+            redactor
+        });
+        let notifier =
+            route.connect.connect(aws).map_err(|why| format!("the route {}: {why}", route.name))?;
+        routes.push(Route {
+            name: route.name.as_str().into(),
+            audience: route.audience.clone(),
+            required: route.required,
+            filter: route.filter.clone(),
+            form: route.form.clone(),
+            redactor,
+            notifier,
+        });
+    }
+    Ok(routes)
+}
+
+fn route_name(text: &str) -> Result<String, String> {
+    let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
+        return Err(format!("expected up to 64 letters, digits, -, _ and ., found {text:?}"));
+    }
+    Ok(text.to_owned())
+}
+
+fn channel(text: &str) -> Result<&'static super::channels::Channel, String> {
+    if let Some(channel) = CHANNELS.iter().find(|channel| channel.name == text) {
+        return Ok(channel);
+    }
+    if let Some((_, feature)) = FEATURES.iter().find(|(name, _)| *name == text) {
+        return Err(format!("this build has no channel {text}: build it with the cargo feature {feature}"));
+    }
+    let known: Vec<&str> = CHANNELS.iter().map(|channel| channel.name).collect();
+    Err(format!("expected one of {}, found {text:?}", known.join(", ")))
+}
+
+fn filter(fields: &mut Fields<'_>) -> Filter {
+    let status = |text: &str| match Status::parse(text) {
+        Some(status @ (Status::Failed | Status::TimedOut | Status::Aborted)) => Ok(status),
+        _ => Err(format!("expected FAILED, TIMED_OUT or ABORTED, found {text:?}")),
+    };
+    Filter {
+        state_machines: fields.texts("state_machines", Pattern::parse),
+        status: fields.texts("status", status),
+        errors: fields.texts("errors", Pattern::parse),
+        envs: fields.texts("envs", Pattern::parse),
+    }
+}
+
+fn form(fields: &mut Fields<'_>) -> Form {
+    let summary = fields.text("form", |text| match text {
+        "full" => Ok(false),
+        "summary" => Ok(true),
+        _ => Err(format!("expected full or summary, found {text:?}")),
+    });
+    let named = fields.has("input_keys");
+    let mut input_keys = fields.texts("input_keys", values::name);
+    if summary != Some(true) {
+        // Where the form is faulty, nothing is known of the rest.
+        if named && (summary.is_some() || !fields.has("form")) {
+            fields.fault("input_keys", "only the form summary leaves inputs out");
+        }
+        return Form::Full;
+    }
+    if !named {
+        input_keys = INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect();
+    }
+    Form::Summary { input_keys }
+}
+
+/// What a route says of redaction, added to what the settings say.
+fn redaction(fields: &mut Fields<'_>, defaults: &Rules) -> Rules {
+    let mut rules = defaults.clone();
+    rules.on = fields.text("redaction", values::switch).unwrap_or(rules.on);
+    rules.keys.extend(fields.texts("redact_keys", values::name));
+    rules.allow.extend(fields.texts("redact_allow", values::name));
+    rules.emails = fields.text("redact_emails", values::switch).unwrap_or(rules.emails);
+    rules
+}

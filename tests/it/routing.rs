@@ -1,0 +1,242 @@
+//! Which routes a failure takes, and what becomes of the message when one of them fails.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use misstep::breaker::Admission;
+use misstep::config::MapRunChildren;
+use misstep::history::Status;
+use misstep::notify::filter::{Filter, Pattern};
+use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
+use misstep::outcome::{Ignored, Outcome};
+use misstep::process::{Desk, Receipt, Scope};
+use misstep::queue::LONGEST_WORK;
+use misstep::redact::{Redactor, Rules};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::guarantee::{failure, on_paused_time};
+use crate::model::api::route;
+use crate::model::reader::ModelReader;
+use crate::model::{Chance, Faults};
+
+/// What a channel of the test answers.
+type Answering = dyn Fn(usize) -> Result<(), NotifyError> + Send + Sync;
+
+/// A channel that keeps what it takes, and answers as the test says.
+#[derive(Clone)]
+struct Kept {
+    taken: Arc<Mutex<Vec<Value>>>,
+    attempts: watch::Sender<usize>,
+    answers: Arc<Answering>,
+    takes: Duration,
+    fails_to_compose: bool,
+}
+
+impl Kept {
+    fn new(answers: impl Fn(usize) -> Result<(), NotifyError> + Send + Sync + 'static) -> Self {
+        Self {
+            taken: Arc::default(),
+            attempts: watch::Sender::new(0),
+            answers: Arc::new(answers),
+            takes: Duration::from_millis(20),
+            fails_to_compose: false,
+        }
+    }
+
+    fn willing() -> Self {
+        Self::new(|_| Ok(()))
+    }
+
+    fn taken(&self) -> Vec<Value> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    fn attempts(&self) -> usize {
+        *self.attempts.borrow()
+    }
+}
+
+#[async_trait]
+impl Notifier for Kept {
+    fn limit(&self) -> usize {
+        262_144
+    }
+
+    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+        if self.fails_to_compose {
+            return Err("the template fails: line 1: undefined value".to_owned());
+        }
+        Ok(Notification::of(material, material.data.to_string()))
+    }
+
+    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
+        tokio::time::sleep(self.takes).await;
+        let attempt = self.attempts() + 1;
+        self.attempts.send_replace(attempt);
+        (self.answers)(attempt)?;
+        self.taken.lock().unwrap().push(serde_json::from_slice(&notification.body).unwrap());
+        Ok(())
+    }
+}
+
+fn busy() -> NotifyError {
+    NotifyError::Transient { what: "answered 503".to_owned(), retry_after: None }
+}
+
+fn to(name: &str, channel: &Kept) -> Route {
+    route(name, Audience::Developers, Arc::new(channel.clone()))
+}
+
+fn aside(name: &str, channel: &Kept) -> Route {
+    Route { required: false, ..to(name, channel) }
+}
+
+fn desk(routes: Vec<Route>) -> Desk {
+    let scope = Scope {
+        state_machines: Vec::new(),
+        map_run_children: MapRunChildren::Fold,
+        env: "test".to_owned(),
+        application: None,
+    };
+    let reader = ModelReader::new(Faults::default(), Chance::new(0));
+    Desk::new(Arc::new(reader), None, routes, scope)
+}
+
+async fn handled(desk: &Desk, body: &str) -> Outcome {
+    let receipt = Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: false };
+    desk.handle(body, receipt).await
+}
+
+#[test]
+fn a_failure_takes_the_routes_whose_filter_takes_it() {
+    on_paused_time(async {
+        let (orders, others, timeouts) = (Kept::willing(), Kept::willing(), Kept::willing());
+        let for_machine =
+            |name: &str| Filter { state_machines: vec![Pattern::parse(name).unwrap()], ..Filter::default() };
+        let timed_out = Filter { status: vec![Status::TimedOut], ..Filter::default() };
+        let desk = desk(vec![
+            Route { filter: for_machine("ord*"), ..to("orders", &orders) },
+            Route { filter: for_machine("returns"), ..to("others", &others) },
+            Route { filter: timed_out, ..aside("timeouts", &timeouts) },
+        ]);
+        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
+        desk.told_aside().await;
+        assert_eq!((orders.taken().len(), others.taken().len(), timeouts.taken().len()), (1, 0, 0));
+        let mut other: Value = serde_json::from_str(&failure(1)).unwrap();
+        other["detail"]["stateMachineArn"] =
+            json!("arn:aws:states:eu-west-1:123456789012:stateMachine:refunds");
+        assert_eq!(handled(&desk, &other.to_string()).await, Outcome::Ignore(Ignored::Unrouted));
+    });
+}
+
+#[test]
+fn a_route_that_is_not_required_holds_no_message_and_is_tried_three_times() {
+    on_paused_time(async {
+        let (required, hanging) = (Kept::willing(), Kept::new(|_| Err(busy())));
+        let hanging = Kept { takes: Duration::from_secs(600), ..hanging };
+        let desk = desk(vec![to("required", &required), aside("chat", &hanging)]);
+        let began = Instant::now();
+        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        assert_eq!((required.taken().len(), hanging.attempts(), desk.telling_aside()), (1, 0, 1));
+        desk.told_aside().await;
+        assert_eq!((hanging.attempts(), hanging.taken().len()), (3, 0));
+        assert!(desk.breakers().admission() == Admission::All, "it stops the intake");
+    });
+}
+
+#[test]
+fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() {
+    on_paused_time(async {
+        let up = Arc::new(AtomicBool::new(false));
+        let answers = up.clone();
+        let required = Kept::new(move |_| if answers.load(Ordering::SeqCst) { Ok(()) } else { Err(busy()) });
+        let chat = Kept::willing();
+        let desk = desk(vec![to("required", &required), aside("chat", &chat)]);
+        // Another message opens the breaker and keeps its probe, so that this one is given back.
+        let other = failure(1);
+        let keeping =
+            desk.handle(&other, Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: true });
+        let (_, outcome) = tokio::join!(keeping, async {
+            while desk.breakers().admission() == Admission::All {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let given_back = handled(&desk, &failure(0)).await;
+            up.store(true, Ordering::SeqCst);
+            while desk.breakers().admission() != Admission::All {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            (given_back, handled(&desk, &failure(0)).await)
+        });
+        assert!(matches!(outcome, (Outcome::Retry { stage: "notify", .. }, Outcome::Done)), "{outcome:?}");
+        desk.told_aside().await;
+        assert_eq!((chat.attempts(), required.taken().len()), (2, 2), "one of each failure");
+    });
+}
+
+#[test]
+fn what_a_slow_route_cannot_take_is_dropped_and_fills_no_memory() {
+    on_paused_time(async {
+        let slow = Kept { takes: Duration::from_secs(3_600), ..Kept::willing() };
+        let desk = desk(vec![to("required", &Kept::willing()), aside("chat", &slow)]);
+        for number in 0..100 {
+            assert_eq!(handled(&desk, &failure(number)).await, Outcome::Done);
+        }
+        assert_eq!(desk.telling_aside(), 64);
+        desk.told_aside().await;
+        assert_eq!(slow.taken().len(), 64);
+    });
+}
+
+#[test]
+fn a_template_that_fails_dead_letters_the_message_once_the_others_are_told() {
+    on_paused_time(async {
+        let (works, broken) = (Kept::willing(), Kept { fails_to_compose: true, ..Kept::willing() });
+        let desk = desk(vec![to("broken", &broken), to("works", &works), aside("chat", &broken)]);
+        let outcome = handled(&desk, &failure(0)).await;
+        let Outcome::DeadLetter(reason) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(reason.error, "broken: the template fails: line 1: undefined value");
+        assert_eq!((works.taken().len(), broken.attempts()), (1, 0));
+        assert!(desk.breakers().admission() == Admission::All, "the route itself works");
+    });
+}
+
+#[test]
+fn a_route_that_is_misconfigured_holds_the_message_and_the_others_get_theirs() {
+    on_paused_time(async {
+        let gone = || NotifyError::Misconfigured { what: "Publish to arn: NotFound".to_owned() };
+        let (works, broken) =
+            (Kept::willing(), Kept::new(move |attempt| if attempt < 4 { Err(gone()) } else { Ok(()) }));
+        let desk = desk(vec![to("topic", &broken), to("works", &works)]);
+        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done, "it stays in hand as the probe");
+        assert_eq!((works.taken().len(), broken.attempts(), broken.taken().len()), (1, 4, 1));
+    });
+}
+
+#[test]
+fn each_route_gets_its_form_without_what_its_redaction_removes() {
+    on_paused_time(async {
+        let (full, whole, summary) = (Kept::willing(), Kept::willing(), Kept::willing());
+        let redactor = |on| Arc::new(Redactor::new(&Rules { on, ..Rules::default() }));
+        let desk = desk(vec![
+            Route { redactor: redactor(true), ..to("full", &full) },
+            Route { redactor: redactor(false), ..to("whole", &whole) },
+            Route { form: Form::Summary { input_keys: vec!["order".to_owned()] }, ..to("summary", &summary) },
+        ]);
+        let mut body: Value = serde_json::from_str(&failure(0)).unwrap();
+        body["detail"]["executionArn"] =
+            json!("arn:aws:states:eu-west-1:123456789012:express:orders:run:1a2b");
+        body["detail"]["input"] = json!(r#"{"order": 7, "password": "correct-horse", "note": "n"}"#);
+        assert_eq!(handled(&desk, &body.to_string()).await, Outcome::Done);
+        let payload = |kept: &Kept| kept.taken()[0]["event_details"]["payload"].as_str().unwrap().to_owned();
+        assert_eq!(payload(&whole), r#"{"order": 7, "password": "correct-horse", "note": "n"}"#);
+        assert_eq!(payload(&full), r#"{"order": 7, "password": "[redacted]", "note": "n"}"#);
+        assert_eq!(payload(&summary), r#"{"order":7}"#);
+        assert_eq!(full.taken()[0]["analysis"]["redacted"]["values"], 1);
+        assert_eq!(whole.taken()[0]["analysis"]["redacted"], Value::Null);
+    });
+}
