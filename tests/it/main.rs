@@ -2,6 +2,7 @@
 //!
 //! | suite | what it holds |
 //! |---|---|
+//! | [`admin`] | health, metrics and log lines of the real binary |
 //! | [`astray`] | a route that fails: what the others get, what becomes of the message, what is logged |
 //! | [`browser`] | the page in a real browser, where there is one |
 //! | [`channel`] | the notification API over real sockets |
@@ -28,6 +29,7 @@
 //! | [`markdown`] | the report in Markdown |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`newest`] | reading from the newest event back finds what a whole reading finds |
+//! | [`otel`] | the traces that are exported (with the feature `otel`) |
 //! | [`outlets`] | `stdout`, `file`, a proxy and `notify --test`, with the real binary |
 //! | [`patience`] | asking Step Functions in turn, and again |
 //! | [`planted`] | reports with something planted in every string |
@@ -52,6 +54,7 @@
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
+mod admin;
 mod astray;
 mod browser;
 mod channel;
@@ -78,6 +81,8 @@ mod loopback;
 mod markdown;
 mod model;
 mod newest;
+#[cfg(feature = "otel")]
+mod otel;
 mod outlets;
 mod patience;
 mod planted;
