@@ -1,5 +1,6 @@
 //! `misstep work`: the worker on the queue.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,16 +78,29 @@ async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Serves health and metrics, where that is wanted, for as long as the runtime runs.
+/// Serves health and metrics, where that is wanted, for as long as the runtime runs. Where another
+/// process has the default address, most likely a second worker on this machine, this one works without.
 async fn serve(address: Option<SocketAddr>, view: View) -> Result<(), String> {
     let Some(address) = address else { return Ok(()) };
-    let admin = Admin::bind(address).await.map_err(|error| {
-        format!(
-            "health and metrics cannot be served on {address}: {error}; set MISSTEP_ADMIN_ADDR to a free address, or to off"
-        )
-    })?;
+    let admin = match Admin::bind(address).await {
+        Ok(admin) => admin,
+        Err(error) if error.kind() == ErrorKind::AddrInUse && address.to_string() == admin_addr_default() => {
+            warn!(%address, "another process has the default address of health and metrics; this one serves none. Set MISSTEP_ADMIN_ADDR");
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(format!(
+                "health and metrics cannot be served on {address}: {error}; set MISSTEP_ADMIN_ADDR to a free address, or to off"
+            ));
+        }
+    };
     tokio::spawn(admin.serve(view));
     Ok(())
+}
+
+fn admin_addr_default() -> &'static str {
+    let setting = config::SETTINGS.iter().find(|setting| setting.key == "admin_addr");
+    setting.and_then(|setting| setting.default).expect("it has a default")
 }
 
 /// Builds the worker with the real clients, having read the queue's attributes.

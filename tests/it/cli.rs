@@ -189,3 +189,25 @@ async fn a_stop_gives_back_what_is_in_hand_when_the_grace_period_ends() {
     let counts = sqs.counts("failures");
     assert_eq!((counts.visible, counts.in_flight), (1, 0));
 }
+
+#[tokio::test]
+async fn a_second_worker_on_one_machine_works_without_the_default_admin_address() {
+    // Whether this takes it or somebody else has it already.
+    let _taken = tokio::net::TcpListener::bind("127.0.0.1:9108").await;
+    let sqs = Sqs::start().await;
+    let url = sqs.queue("failures", Duration::from_secs(30));
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
+    command.args(["work", "--until-empty", "--queue-url", &url]).env_clear().kill_on_drop(true);
+    command.envs(stub::environment("AWS_ENDPOINT_URL", sqs.url()));
+    command.envs(
+        ENOUGH
+            .iter()
+            .filter(|(name, _)| !name.ends_with("ADMIN_ADDR") && !name.ends_with("QUEUE_URL"))
+            .copied(),
+    );
+    command.env("MISSTEP_POLL_WAIT_SECS", "1");
+    let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await.unwrap().unwrap();
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert!(log.contains("another process has the default address"), "{log}");
+}
