@@ -77,6 +77,7 @@ impl Errand {
             ("MISSTEP_QUEUE_URL", &self.queue_url),
             ("MISSTEP_POLL_WAIT_SECS", "1"),
             ("MISSTEP_HISTORY_RATE", "off"),
+            ("MISSTEP_ADMIN_ADDR", "off"),
         ]);
         command.envs(variables.iter().copied());
         command
