@@ -25,6 +25,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::FailureKey;
+use crate::metrics::Metrics;
 use crate::redact::Redactor;
 use crate::report::summary::summary;
 use filter::Filter;
@@ -207,6 +208,9 @@ pub trait Notifier: Send + Sync + 'static {
     async fn check(&self) -> Result<Option<String>, NotifyError> {
         Ok(None)
     }
+
+    /// Counts its calls of AWS there from now on, where it makes any.
+    fn measured_by(&self, _metrics: &Metrics) {}
 
     /// Makes one attempt. `Ok` means that the other side took the notification.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;

@@ -136,6 +136,10 @@ impl Desk {
     #[must_use]
     pub fn measured_by(self, metrics: Metrics) -> Self {
         self.breakers.measured_by(&metrics);
+        let routes = self.required.iter().map(|(route, _)| route);
+        for route in routes.chain(self.asides.iter().map(Aside::route)) {
+            route.notifier.measured_by(&metrics);
+        }
         Self { reader: self.reader.measured_by(metrics.clone()), metrics, ..self }
     }
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::receiver::Answer;
+use crate::receiver::{Answer, Receiver};
 use crate::stub::Fault;
 use house::{House, event, execution};
 
@@ -101,7 +101,7 @@ async fn every_metric_that_is_declared_is_seen_with_a_sensible_value() {
     }
     for (series, least, most) in [
         ("misstep_lease_renewals_total", 1.0, 20.0),
-        ("misstep_stage_duration_seconds_sum{stage=\"notify\"}", 1.0, 30.0),
+        ("misstep_stage_duration_seconds_sum{stage=\"notify\"}", 0.001, 30.0),
         ("misstep_stage_duration_seconds_count{stage=\"analyse\"}", 2.0, 3.0),
         ("misstep_message_duration_seconds_sum", 1.0, 60.0),
         // Two failures that ended five seconds before they were sent.
@@ -146,6 +146,38 @@ async fn a_panic_is_counted() {
     let scrape = worker.wait_for_series("misstep_panics_total", 1.0).await;
     assert_eq!(scrape.value("misstep_messages_total{outcome=\"panicked\"}"), 1.0);
     worker.wait_for_series("misstep_messages_total{outcome=\"given-back\"}", 1.0).await;
+}
+
+#[tokio::test]
+async fn calls_of_sns_are_counted_as_those_of_the_queue_are() {
+    let (house, topic) = (House::start(LONG).await, Receiver::start().await);
+    topic.answer([
+        Answer::status(400).body("<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>"),
+        Answer::status(200).body(
+            "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>",
+        ),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("misstep.toml");
+    let route = "[[routes]]\nname = \"topic\"\naudience = \"ops\"\nchannel = \"sns\"\n\
+                 topic_arn = \"arn:aws:sns:eu-west-1:123456789012:failures\"\n";
+    std::fs::write(&config, route).unwrap();
+    house.sqs.send("failures", &house.failure(0));
+    let variables = [
+        ("AWS_ENDPOINT_URL_SNS", topic.url.as_str()),
+        ("MISSTEP_CONFIG", config.to_str().unwrap()),
+        ("MISSTEP_NOTIFICATION_API", ""),
+        ("MISSTEP_INTERNAL_GROUP_EMAIL", ""),
+        ("MISSTEP_EXTERNAL_GROUP_EMAIL", ""),
+    ];
+    let worker = house.worker(&variables);
+    let scrape = worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
+    for result in ["throttled", "ok"] {
+        let series =
+            format!("misstep_aws_calls_total{{service=\"sns\",operation=\"Publish\",result=\"{result}\"}}");
+        assert_eq!(scrape.value(&series), 1.0);
+    }
+    assert_eq!(scrape.value("misstep_notifications_total{route=\"topic\",result=\"taken\"}"), 1.0);
 }
 
 #[tokio::test]
