@@ -14,7 +14,8 @@ demo: build python ## shows misstep at work: state machines fail on LocalStack, 
 test: python ## runs all tests, those against LocalStack included
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
 	$(LOCALSTACK) cargo test --locked --all-targets
-	cargo test --locked --features failpoints --test it crash::
+	cargo test --locked --features failpoints --test it -- crash:: admin::a_panic
+	cargo test --locked --features otel -- otel::
 	cargo test --locked --doc
 
 crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.md
@@ -33,6 +34,7 @@ check: ## formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
 	cargo clippy --all-targets --locked --features failpoints -- -D warnings
+	cargo clippy --all-targets --locked --features otel -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 
 build: ## builds target/debug/misstep
