@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use tracing::level_filters::LevelFilter;
+use tracing::{debug, error};
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -68,6 +69,16 @@ pub fn start_with_traces(filter: &str, format: LogFormat) -> Traces {
     let subscriber = tracing_subscriber::registry().with(exporting).with(lines(filter, format));
     let _already_set = subscriber.try_init();
     traces
+}
+
+/// Has a panic told by a line of the log, where the default would write text among the lines. What
+/// it says may quote a message, and appears at debug level only.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(panic.place = place, "panicked: a defect of misstep");
+        debug!(panic.text = panic.payload_as_str(), "panicked");
+    }));
 }
 
 /// The log's lines.

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::failpoint::{Point, reach};
 use crate::metrics::{Cause, Metrics, Retried, Stage};
@@ -181,9 +181,10 @@ impl Worker {
             // Whoever receives it next works on it.
             None => return self.lost(&message),
             Some(Ok(outcome)) => outcome,
-            Some(Err(panic)) => {
+            // What it said was logged where it happened: telemetry::tell_panics.
+            Some(Err(_panic)) => {
                 self.metrics.panicked();
-                panicked(panic.as_ref())
+                unfinished("panic", "work on it panicked: a defect of misstep")
             }
         };
         let ours = lease.release().await;
@@ -277,14 +278,6 @@ impl Worker {
 
 fn unfinished(stage: &'static str, why: &str) -> Outcome {
     Outcome::Retry { stage, error: why.to_owned() }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    // The text may quote the message.
-    debug!(text, "panicked");
-    unfinished("panic", "work on it panicked: a defect of misstep")
 }
 
 fn now_ms() -> u64 {

@@ -40,6 +40,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(settings) => settings,
         Err(all) => return faults(&all),
     };
+    telemetry::tell_panics();
     let traces = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
     let longest_export = settings.shutdown_grace.min(LONGEST_EXPORT);
     let ended = run_async(work(settings, matches.get_flag("until-empty"))).and_then(|ended| ended);

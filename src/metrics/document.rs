@@ -10,7 +10,8 @@ const ABOUT: &str = "\
 
 Served at `/metrics` of the admin address (`MISSTEP_ADMIN_ADDR`), as OpenMetrics where a scrape asks for
 it and as Prometheus text otherwise. This page is made from the code; `UPDATE_DOCS=1 cargo test --lib
-metrics` writes it, and a test compares it.
+metrics` writes it, and a test compares it. [metrics-example.txt](metrics-example.txt) is what a worker served
+in a run of the tests (`UPDATE_DOCS=1 cargo test --test it admin::every_metric`).
 
 No label ever holds anything of a message: the values are listed below, or names of the configuration.
 Where more than the listed values would be possible, the rest is counted as `other`.

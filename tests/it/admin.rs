@@ -64,6 +64,10 @@ async fn every_metric_that_is_declared_is_seen_with_a_sensible_value() {
     gate.send(()).ok();
     let scrape = worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 3.0).await;
 
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let (_, text) = worker.get("/metrics").await;
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics-example.txt"), text).unwrap();
+    }
     let mut seen: Vec<&String> = scrape.declared.keys().collect();
     let mut declared = declared();
     seen.sort_unstable();
@@ -146,6 +150,9 @@ async fn a_panic_is_counted() {
     let scrape = worker.wait_for_series("misstep_panics_total", 1.0).await;
     assert_eq!(scrape.value("misstep_messages_total{outcome=\"panicked\"}"), 1.0);
     worker.wait_for_series("misstep_messages_total{outcome=\"given-back\"}", 1.0).await;
+    let told = worker.lines().into_iter().find(|line| line.get("panic.place").is_some()).unwrap();
+    assert_eq!(told["span"]["execution.arn"], Value::Null);
+    assert!(!worker.log().contains("panic.text"), "{}", worker.log());
 }
 
 #[tokio::test]
