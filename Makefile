@@ -1,6 +1,7 @@
 # Everything here needs Rust, Python 3.10 to 3.12 and make, and nothing else.
 
 PYTHON ?= python3
+# What is off by default, tested and linted in one build.
 FEATURES = failpoints,otel,ses
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 
@@ -15,7 +16,6 @@ demo: build python ## shows misstep at work: state machines fail on LocalStack, 
 test: python ## runs all tests, those against LocalStack included
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
 	$(LOCALSTACK) cargo test --locked --all-targets
-	# What is off by default, in one build.
 	$(LOCALSTACK) cargo test --locked --features $(FEATURES) --lib --test it -- \
 	    admin::a_panic crash:: documented:: leaks:: localstack::mail:: otel:: samples::
 	cargo test --locked --doc
