@@ -3,7 +3,7 @@
 PYTHON ?= python3
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 
-.PHONY: help demo test crash-matrix storm soak check build clean python
+.PHONY: help demo test crash-matrix storm soak infra-test check build clean python
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ storm: python ## 300 failures, an API out of order, two workers killed three tim
 soak: ## 200,000 messages through a release build: memory, file descriptors, and CPU while it waits
 	SOAK_MESSAGES=200000 SOAK_SECONDS=60 cargo test --locked --release --test it soak:: -- --nocapture --test-threads=1
 
+infra-test: python ## deploys infra/ to LocalStack with Terraform and CloudFormation, and lints it; says SKIPPED where a tool is absent
+	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s infra/tests -t infra'
+
 check: ## formatting, lints and documentation
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
@@ -37,8 +40,8 @@ build: ## builds target/debug/misstep
 
 clean: python ## removes what was built and installed here, LocalStack included
 	$(PYTHON) localstack/localstack.py down
-	rm -rf localstack/.venv localstack/.run
-	find localstack -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf localstack/.venv localstack/.run infra/tests/.tools
+	find localstack infra -name __pycache__ -prune -exec rm -rf {} +
 	cargo clean
 
 python:

@@ -182,7 +182,9 @@ def delete(options: argparse.Namespace, aws: Clients) -> dict[str, list[str]]:
         aws.stepfunctions.delete_state_machine(stateMachineArn=arn)
     if options.stack:
         aws.cloudformation.delete_stack(StackName=options.stack)
-        wait_for(lambda: settled(aws, options.stack), f"stack {options.stack} to be deleted")
+        stack = wait_for(lambda: settled(aws, options.stack), f"stack {options.stack} to be deleted")
+        if stack["StackStatus"] != "DELETE_COMPLETE":
+            raise Refused(f"stack {options.stack} is {stack['StackStatus']}: {stack.get('StackStatusReason')}")
     return {"state_machines": gone, "stacks": [options.stack] if options.stack else []}
 
 

@@ -33,8 +33,12 @@ def _function(loader: _Loader, suffix: str, node: yaml.Node) -> dict:
 _Loader.add_multi_constructor("!", _function)
 
 
-def load(path: Path = TEMPLATE) -> dict:
-    return yaml.load(path.read_text(), _Loader)
+def load() -> dict:
+    return parse(TEMPLATE.read_text())
+
+
+def parse(text: str) -> dict:
+    return yaml.load(text, _Loader)
 
 
 def statements(template: dict, policy: str) -> list[dict]:

@@ -141,7 +141,7 @@ def arrive(queue_url: str, last: str) -> list[str]:
             aws.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
         return last in arrived
 
-    scenarios.wait_for(receive, f"the event of {last} to arrive in {queue_url}; there were {arrived}")
+    scenarios.wait_for(receive, f"the event of {last} to arrive in {queue_url}")
     return arrived
 
 

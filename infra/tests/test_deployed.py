@@ -13,9 +13,11 @@ import os
 import secrets
 import unittest
 
-from . import cloudformation, deployed, terraform
+import scenarios
+
+from . import cloudformation, terraform
 from .cloudformation import complaints_about
-from .deployed import arrive, by_cloudformation, by_terraform, differences, fail, state_machine
+from .deployed import Deployed, arrive, by_cloudformation, by_terraform, differences, fail, state_machine
 
 ENDPOINT = os.environ.get("AWS_ENDPOINT_URL", "")
 MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:"
@@ -88,7 +90,7 @@ class DeployedTest(unittest.TestCase):
             self.assertEqual(outputs(module)["worker_environment"]["MISSTEP_QUEUE_URL"], ours.queue_url)
 
             # A drift would be seen:
-            sqs = deployed.scenarios.clients().sqs
+            sqs = scenarios.clients().sqs
             sqs.set_queue_attributes(QueueUrl=ours.queue_url, Attributes={"VisibilityTimeout": "121"})
             drift = module.run("plan", "-detailed-exitcode", "-input=false", "-no-color")
             self.assertEqual(drift.returncode, 2, drift.stdout + drift.stderr)
@@ -155,7 +157,7 @@ class DeployedTest(unittest.TestCase):
         self.assertEqual([it["Properties"]["SqsManagedSseEnabled"] for it in queues], [encrypted] * 3)
         self.assertEqual(override.count("sqs_managed_sse_enabled = var.kms_key_arn == null ? true : null"), 3)
 
-    def assert_same(self, ours: deployed.Deployed, theirs: deployed.Deployed) -> None:
+    def assert_same(self, ours: Deployed, theirs: Deployed) -> None:
         both = ours.read()
         self.assertEqual(differences(both, theirs.read()), [])
         for policy in both["policies"].values():
@@ -184,7 +186,7 @@ def with_defaults() -> str:
 
 def standing() -> dict[str, list[str]]:
     """All there is on this LocalStack of the kinds that are made here, but for what cannot be deleted."""
-    aws = deployed.scenarios.clients()
+    aws = scenarios.clients()
     machines = aws.stepfunctions.list_state_machines()["stateMachines"]
     found = {
         "queues": aws.sqs.list_queues().get("QueueUrls", []),

@@ -1,0 +1,45 @@
+"""The tables of docs/iam.md say what the policies say."""
+
+from __future__ import annotations
+
+import re
+import unittest
+
+from . import cloudformation, tools
+from .test_calls import (
+    DLQ, EXECUTIONS, IDENTITIES, MAP_RUNS, QUEUE, REPLAY, TARGET_DLQ, TOPICS, WORKER, granted,
+)  # fmt: skip
+
+DOC = tools.ROOT / "docs" / "iam.md"
+SECTIONS = {"The worker": WORKER, "The replay": REPLAY}
+RESOURCES = {
+    "queue": QUEUE,
+    "dead-letter queue": DLQ,
+    "target's dead-letter queue": TARGET_DLQ,
+    "key": "KmsKeyArn",
+    "executions": EXECUTIONS,
+    "map runs": MAP_RUNS,
+    "topics": TOPICS,
+    "identities": IDENTITIES,
+}
+
+
+def documented(text: str) -> set[tuple[str, str, str]]:
+    found = set()
+    for title, policy in SECTIONS.items():
+        section = re.search(rf"^## {title}\n(.*?)(?=^## )", text, re.M | re.S)[1]
+        for actions, resources in re.findall(r"^\| (`[^|]+) \| ([^|]+) \|", section, re.M):
+            for action in re.findall(r"`([^`]+)`", actions):
+                found |= {(policy, action, RESOURCES[resource]) for resource in resources.split(", ")}
+    return found
+
+
+class IamDocTest(unittest.TestCase):
+    def test_the_tables_have_exactly_what_the_policies_have(self) -> None:
+        self.assertEqual(documented(DOC.read_text()), granted(cloudformation.load()))
+
+    def test_a_row_that_is_missing_is_seen(self) -> None:
+        text = DOC.read_text()
+        row = re.search(r"^\| `sqs:CancelMessageMoveTask` .*\n", text, re.M)[0]
+        missing = granted(cloudformation.load()) - documented(text.replace(row, ""))
+        self.assertEqual(missing, {(REPLAY, "sqs:CancelMessageMoveTask", DLQ)})
