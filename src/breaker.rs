@@ -13,12 +13,14 @@
 //! it is not given back either. The same happens sooner when no probe is left.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
+
+use crate::metrics::Metrics;
 
 /// Failed attempts in a row that open a breaker.
 pub const FAILURES: u32 = 5;
@@ -38,6 +40,7 @@ pub struct Breaker {
     name: String,
     state: Mutex<State>,
     changed: Arc<Notify>,
+    metrics: OnceLock<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -75,10 +78,23 @@ pub struct Breakers {
 impl Breakers {
     /// Adds a closed breaker and returns it.
     pub fn add(&mut self, name: impl Into<String>) -> Arc<Breaker> {
-        let breaker = Breaker { name: name.into(), state: Mutex::default(), changed: self.changed.clone() };
+        let breaker = Breaker {
+            name: name.into(),
+            state: Mutex::default(),
+            changed: self.changed.clone(),
+            metrics: OnceLock::new(),
+        };
         let breaker = Arc::new(breaker);
         self.all.push(breaker.clone());
         breaker
+    }
+
+    /// Shows from now on there which of them are open.
+    pub fn measured_by(&self, metrics: &Metrics) {
+        for breaker in &self.all {
+            metrics.breaker(&breaker.name, breaker.is_open());
+            let _only_the_first = breaker.metrics.set(metrics.clone());
+        }
     }
 
     /// What the intake may do now: the least that any breaker allows.
@@ -118,6 +134,7 @@ impl Breaker {
                 open_ms = opened_at.elapsed().as_millis(),
                 "works again; taking in messages"
             );
+            self.show(false);
             self.changed.notify_one();
         }
     }
@@ -133,6 +150,7 @@ impl Breaker {
             state.opened_at = Some(now);
             state.since = Some(now);
             state.logged_at = Some(now);
+            self.show(true);
             self.changed.notify_one();
         } else if state.opened_at.is_some() && state.logged_at.is_none_or(|at| now - at >= LOG_EVERY) {
             warn!(breaker = self.name, failures = state.failures, %error, "still fails; taking in no messages");
@@ -160,6 +178,12 @@ impl Breaker {
         let state = self.state();
         let rest = if state.probes > 0 { TRIAL_AFTER } else { TRIAL_WITHOUT_PROBE };
         state.since.map(|since| since + rest)
+    }
+
+    fn show(&self, is_open: bool) {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.breaker(&self.name, is_open);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

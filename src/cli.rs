@@ -4,6 +4,7 @@
 //! every fault is shown at once. Results go to standard output, everything else to standard error.
 
 mod aws;
+mod check;
 mod dlq;
 mod explain;
 mod notify;
@@ -64,6 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match matches.subcommand() {
         Some(("work", matches)) => work::run(matches),
         Some(("explain", matches)) => explain::run(matches),
+        Some(("check", matches)) => check::run(matches),
         Some(("notify", matches)) => notify::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
@@ -81,6 +83,7 @@ pub fn command() -> Command {
         .subcommand(with_settings(explain::command()))
         .subcommand(dlq::command())
         .subcommand(with_settings(notify::command()))
+        .subcommand(with_settings(check::command()))
 }
 
 /// Adds a flag for every setting.
@@ -111,6 +114,21 @@ fn sources(matches: &ArgMatches) -> Sources<'_> {
         |name| std::env::var(name).ok(),
         matches.get_one::<String>("config").cloned(),
     )
+}
+
+/// Does a command's work to its end. What may then still run is a look-up of a name that nobody answers,
+/// and is not waited for.
+///
+/// # Errors
+/// When there can be no async runtime.
+fn run_async<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the async runtime could not be started: {error}"))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(done)
 }
 
 /// Prints a result. A reader that went away (`misstep explain … | head`) has seen enough.

@@ -12,6 +12,7 @@ pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use url::Url;
@@ -22,8 +23,8 @@ use crate::telemetry::{self, LogFormat};
 use document::{Document, Variables, has_routes};
 pub use settings::{SETTINGS, Setting};
 use values::{
-    api_url, email, history_rate, log_format, map_run_children, name, names, number, queue_url, seconds,
-    state_machines, switch,
+    admin_addr, api_url, email, history_rate, log_format, map_run_children, name, names, number, queue_url,
+    seconds, state_machines, switch,
 };
 
 /// The variable that names the configuration file.
@@ -86,6 +87,8 @@ pub struct Work {
     pub poll_wait: Duration,
     /// How long a stop may drain.
     pub shutdown_grace: Duration,
+    /// Where health and metrics are served; `None` for nowhere.
+    pub admin_addr: Option<SocketAddr>,
 }
 
 /// Settings of the commands on the dead-letter queue.
@@ -214,6 +217,7 @@ impl<'v> Sources<'v> {
         let concurrency = self.required("concurrency", |text| number(text, 1, 1_000));
         let poll_wait = self.required("poll_wait_secs", |text| seconds(text, 0, 20));
         let shutdown_grace = self.required("shutdown_grace_secs", |text| seconds(text, 0, 900));
+        let admin_addr = self.required("admin_addr", admin_addr);
         let work = (|| {
             Some(Work {
                 common: common?,
@@ -225,6 +229,7 @@ impl<'v> Sources<'v> {
                 concurrency: concurrency?,
                 poll_wait: poll_wait?,
                 shutdown_grace: shutdown_grace?,
+                admin_addr: admin_addr?,
             })
         })();
         self.finish(work)

@@ -128,6 +128,7 @@ pub(crate) mod tests {
             body: json!({"executionArn": execution, "status": "FAILED"}).to_string(),
             receives: 3,
             sent_at_ms: Some(second * 1_000),
+            trace: None,
             attributes: attributes
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), AttributeValue::string(*value)))

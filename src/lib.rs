@@ -6,7 +6,9 @@
 //! |---|---|
 //! | [`cli`] | the command line: which command, and its exit code |
 //! | [`config`] | flags, environment and file become one checked value |
-//! | [`telemetry`] | logs |
+//! | [`telemetry`] | logs and traces |
+//! | [`metrics`] | what is counted and measured |
+//! | [`admin`] | health and metrics over HTTP |
 //! | [`shutdown`] | SIGTERM and SIGINT become cancellation |
 //! | [`queue`] | messages are received, leased and settled |
 //! | [`worker`] | the loop: a place, a poll, a task a message, the drain |
@@ -21,13 +23,16 @@
 //! | [`notify`] | audiences, routes and channels |
 //! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
 //! | [`outcome`] | what becomes of the message |
+//! | [`check`] | whether all of it would work, before anything is processed |
 //! | [`dlq`] | the dead-letter queue looked into, and the way back |
 //! | [`retry`] | how long to wait before trying again |
 //! | [`failpoint`] | where tests may crash the process; empty in what is released |
 
+pub mod admin;
 pub mod analysis;
 pub mod arn;
 pub mod breaker;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod dlq;
@@ -35,6 +40,7 @@ pub mod event;
 pub mod failpoint;
 pub mod history;
 pub mod investigation;
+pub mod metrics;
 pub mod notify;
 pub mod outcome;
 pub mod process;

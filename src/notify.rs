@@ -25,6 +25,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::FailureKey;
+use crate::metrics::Metrics;
 use crate::redact::Redactor;
 use crate::report::summary::summary;
 use filter::Filter;
@@ -173,6 +174,13 @@ pub enum NotifyError {
 }
 
 impl NotifyError {
+    /// What happened, without what to do about it.
+    pub fn what(&self) -> &str {
+        match self {
+            Self::Transient { what, .. } | Self::Rejected { what } | Self::Misconfigured { what } => what,
+        }
+    }
+
     /// For counters.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -194,6 +202,15 @@ pub trait Notifier: Send + Sync + 'static {
     /// # Errors
     /// Says why there can be none, whenever it is tried: a template that does not fit the data.
     fn compose(&self, material: &Material<'_>) -> Result<Notification, String>;
+
+    /// Looks whether the other side is there, and sends nothing. `Ok(None)` where only sending would
+    /// show.
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        Ok(None)
+    }
+
+    /// Counts its calls of AWS there from now on, where it makes any.
+    fn measured_by(&self, _metrics: &Metrics) {}
 
     /// Makes one attempt. `Ok` means that the other side took the notification.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
@@ -230,8 +247,11 @@ impl Route {
         };
         let mut data = self.form.of(data).into_owned();
         let limit = self.notifier.limit();
-        // One that cannot be made at all is not made shorter either.
-        fit::fit(&mut data, limit, |data| compose(data).map_or(0, |notification| notification.size()));
+        // Of what a template cannot take as it is, it may take less: then the data has to fit.
+        let size = |data: &Value| {
+            compose(data).map_or_else(|_| data.to_string().len(), |notification| notification.size())
+        };
+        fit::fit(&mut data, limit, size);
         let notification = compose(&data).map_err(|what| NotifyError::Rejected { what })?;
         match notification.size() {
             size if size > limit => Err(NotifyError::Rejected {

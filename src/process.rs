@@ -16,7 +16,7 @@ use lru::LruCache;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{Span, debug, info, warn};
+use tracing::{debug, info, warn};
 
 use crate::arn::{Workflow, base_state_machine, is_map_run_child};
 use crate::breaker::{Breaker, Breakers};
@@ -26,9 +26,11 @@ use crate::failpoint::{Point, reach};
 use crate::history::patient::PatientReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
+use crate::metrics::{Cause, Metrics, Retried, Stage};
 use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
 use crate::report::{Report, Subject};
+use crate::telemetry::message::MessageSpan;
 use telling::{Aside, Redacted, stays};
 
 /// The pauses before a history that has not ended is read again.
@@ -80,6 +82,7 @@ pub struct Desk {
     scope: Scope,
     answered: Mutex<LruCache<String, ()>>,
     under_way: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
+    metrics: Metrics,
 }
 
 /// A route that has not taken a failure yet.
@@ -125,7 +128,24 @@ impl Desk {
             scope,
             answered: Mutex::new(LruCache::new(REMEMBERED)),
             under_way: Mutex::default(),
+            metrics: Metrics::new(),
         }
+    }
+
+    /// Counts and measures there, as does the worker whose desk it is.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        self.breakers.measured_by(&metrics);
+        let routes = self.required.iter().map(|(route, _)| route);
+        for route in routes.chain(self.asides.iter().map(Aside::route)) {
+            route.notifier.measured_by(&metrics);
+        }
+        Self { reader: self.reader.measured_by(metrics.clone()), metrics, ..self }
+    }
+
+    /// Where it counts and measures.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How long calls to Step Functions have waited for their turn, all together.
@@ -156,7 +176,7 @@ impl Desk {
         reach(Point::Parsed).await;
         let mut outcome = fault.map(Outcome::from);
         for change in &changes {
-            Span::current().record("execution.arn", change.execution.as_str());
+            MessageSpan::names(&change.execution);
             let this = self.handle_change(change, receipt).await;
             outcome = Some(match outcome {
                 Some(outcome) => outcome.and(this),
@@ -175,10 +195,11 @@ impl Desk {
         let _one_at_a_time = turn.lock().await;
         let untold = self.untold(change);
         if untold.is_empty() {
+            self.metrics.duplicate();
             info!("everybody was told of this failure before; nothing is sent again");
             return Outcome::Done;
         }
-        let report = match self.report(change, receipt).await {
+        let report = match self.metrics.timed(Stage::Analyse, self.report(change, receipt)).await {
             Ok(report) => report,
             Err(later) => return later,
         };
@@ -194,7 +215,7 @@ impl Desk {
             let composed = route.compose(redacted.by(&route.redactor), &key);
             match way {
                 Way::Aside(aside) => {
-                    aside.tell(composed, &self.aside_tasks);
+                    aside.tell(composed, &self.aside_tasks, &self.metrics);
                     self.answered().put(key, ());
                 }
                 Way::Required(breaker) => answers.push(async move {
@@ -202,7 +223,11 @@ impl Desk {
                 }),
             }
         }
-        of_answers(join_all(answers).await)
+        let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
+        if let (Outcome::Done, Some(stopped_at)) = (&outcome, change.stopped_at) {
+            self.metrics.failure_to_notification(stopped_at);
+        }
+        outcome
     }
 
     fn ignored(&self, change: &StatusChange) -> Option<Ignored> {
@@ -299,6 +324,7 @@ impl Desk {
                 },
                 Err(not_ended @ InvestigationError::NotEnded { .. }) => match unfinished.next() {
                     Some(pause) => {
+                        self.metrics.retry(Retried::History, Cause::NotEnded);
                         debug!(pause_ms = pause.as_millis(), "the history has not ended; reading it again");
                         tokio::time::sleep(pause).await;
                     }

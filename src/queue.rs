@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::telemetry::trace::TraceHeader;
 pub use dead_letter::DeadLetter;
 
 /// The most entries a batch may have, in any of SQS's batch calls.
@@ -86,6 +87,8 @@ pub struct Message {
     pub receives: u32,
     /// When it was sent, in milliseconds since 1970.
     pub sent_at_ms: Option<u64>,
+    /// The trace that it belongs to, where its sender was traced.
+    pub trace: Option<TraceHeader>,
     /// Its own attributes.
     pub attributes: Vec<(String, AttributeValue)>,
     /// When the call that brought it returned; its visibility timeout began shortly before.
@@ -161,6 +164,14 @@ pub enum QueueError {
 }
 
 impl QueueError {
+    /// AWS's error code, where there was an answer that held one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Call { code, .. } => code.as_deref(),
+            Self::Answer { .. } => Some("Answer"),
+        }
+    }
+
     /// Whether the queue said no, for good: it does not exist, or may not be used.
     pub fn is_refusal(&self) -> bool {
         let Self::Call { code: Some(code), .. } = self else { return false };

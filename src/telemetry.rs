@@ -1,14 +1,36 @@
-//! Logs: where they go, how they look, and what the fields are called.
+//! Logs and traces: where they go, how they look, and what the fields are called.
 //!
 //! Everything goes to standard error; results have standard output to themselves. Field names
 //! are dotted, with the unit in the name: `execution.arn`, `message.id`, `message.receives`,
 //! `duration_ms`, `error`. An execution's input, its error's cause and a message's body are other
 //! people's data and appear at debug level at most.
 
+pub mod message;
+#[cfg(not(feature = "otel"))]
+mod no_traces;
+#[cfg(feature = "otel")]
+mod otel;
+pub mod trace;
+
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing::{debug, error};
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+#[cfg(not(feature = "otel"))]
+use no_traces as traces;
+#[cfg(feature = "otel")]
+use otel as traces;
+pub use traces::Traces;
+
+/// The target of the stages' spans.
+pub(crate) const STAGES: &str = "misstep::stage";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,20 +58,49 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 
 /// Begins logging. A second call in one process changes nothing.
 pub fn start(filter: &str, format: LogFormat) {
+    // A subscriber that is already there (in tests) stays.
+    let _already_set = tracing_subscriber::registry().with(lines(filter, format)).try_init();
+}
+
+/// Begins logging, and exporting traces where the build and the environment say so.
+pub fn start_with_traces(filter: &str, format: LogFormat) -> Traces {
+    let (traces, exporting) = Traces::from_environment();
+    // Traces first: they also pass what no log line shows.
+    let subscriber = tracing_subscriber::registry().with(exporting).with(lines(filter, format));
+    let _already_set = subscriber.try_init();
+    traces
+}
+
+/// Has a panic told by a line of the log, where the default would write text among the lines. What
+/// it says may quote a message, and appears at debug level only.
+pub fn tell_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(panic.place = place, "panicked: a defect of misstep");
+        debug!(panic.text = panic.payload_as_str(), "panicked");
+    }));
+}
+
+/// The log's lines.
+fn lines<S>(filter: &str, format: LogFormat) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let shows_stages = filter.max_level_hint().is_none_or(|level| level >= LevelFilter::DEBUG);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)
         // It would panic where standard error is gone.
         .log_internal_errors(false);
-    // A subscriber that is already there (in tests) stays.
-    let _already_set = match format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        // Within a stage's span, the message's would not be shown but for the list.
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+            lines.json().flatten_event(true).with_current_span(true).with_span_list(shows_stages).boxed()
         }
     };
+    lines.with_filter(filter.and(filter_fn(|metadata| metadata.target() != traces::TARGET)))
 }
 
 /// An error with everything that lies under it, outermost first: `a: b: c`. A part that repeats

@@ -5,8 +5,8 @@
 //! never cancelled: SQS may already have handed it messages. At a stop it ends by itself within its
 //! wait, and what it brings is given back at once.
 
+pub mod health;
 mod intake;
-mod tally;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,9 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{Instrument as _, debug, error, error_span, info, warn};
+use tracing::{error, info, warn};
 
 use crate::failpoint::{Point, reach};
+use crate::metrics::{Cause, Metrics, Retried, Stage};
 use crate::outcome::Outcome;
 use crate::process::{Desk, Receipt};
 use crate::queue::dead_letter::Reason;
@@ -28,7 +29,8 @@ use crate::queue::settle::{SettleError, Settler};
 use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes, QueueError};
 use crate::retry::{Policy, give_back_delay};
 use crate::telemetry::chain;
-use tally::Tally;
+use crate::telemetry::message::MessageSpan;
+use health::Health;
 
 /// How long giving back what is unfinished may take after the grace period.
 const LAST_CALLS: Duration = Duration::from_secs(5);
@@ -36,6 +38,8 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 /// How the worker runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The queue's name, for traces.
+    pub queue_name: String,
     /// Messages in hand at once.
     pub concurrency: usize,
     /// How long a poll waits for messages.
@@ -59,7 +63,8 @@ pub struct Worker {
     settler: Settler,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
-    tally: Tally,
+    metrics: Metrics,
+    health: Health,
     /// Cancelled when the grace period has ended: what is still in hand is given back.
     hurry: CancellationToken,
 }
@@ -72,17 +77,24 @@ impl Worker {
         desk: Desk,
         settings: Settings,
     ) -> Arc<Self> {
+        let metrics = desk.metrics().clone();
         Arc::new(Self {
-            leases: Leases::new(queue.clone(), attributes.visibility_timeout),
-            settler: Settler::start(queue.clone()),
+            leases: Leases::new(queue.clone(), attributes.visibility_timeout, metrics.clone()),
+            settler: Settler::start(queue.clone(), metrics.clone()),
             places: Arc::new(Semaphore::new(settings.concurrency)),
             tasks: TaskTracker::new(),
-            tally: Tally::default(),
+            metrics,
+            health: Health::new(),
             hurry: CancellationToken::new(),
             queue,
             desk,
             settings,
         })
+    }
+
+    /// How it is.
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Works until `stop`, or until the queue is empty where the settings say so, and drains.
@@ -93,15 +105,17 @@ impl Worker {
     pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), QueueError> {
         let leases_end = CancellationToken::new();
         let keeping = tokio::spawn(self.leases.clone().keep(leases_end.clone()));
+        self.health.relies_on(keeping.abort_handle());
         let (taken_in, last_polls) = self.take_in(&stop).await;
+        self.health.drains();
         self.drain(last_polls).await;
         leases_end.cancel();
         if let Err(panic) = keeping.await {
             error!(%panic, "the renewal of leases had ended early");
         }
-        let (renewals, leases_lost) = self.leases.renewed_and_lost();
+        let (renewals, leases_lost) = self.metrics.renewed_and_lost();
         let waited_ms = self.desk.waited().as_millis();
-        info!(messages = %self.tally, renewals, leases_lost, history_waited_ms = waited_ms, "stopped");
+        info!(messages = %self.metrics.messages(), renewals, leases_lost, history_waited_ms = waited_ms, "stopped");
         taken_in
     }
 
@@ -142,21 +156,15 @@ impl Worker {
     fn begin(self: &Arc<Self>, message: Message, place: Option<OwnedSemaphorePermit>, trial: bool) {
         let worker = self.clone();
         let lease = self.leases.hold(&message);
-        let span = error_span!(
-            "message",
-            message.id = message.id,
-            message.receives = message.receives,
-            execution.arn = tracing::field::Empty
-        );
+        let span = MessageSpan::of(&message, &self.settings.queue_name);
         let work = async move {
             worker.work_on(message, lease, trial).await;
             drop(place);
         };
-        self.tasks.spawn(work.instrument(span));
+        self.tasks.spawn(span.around(work));
     }
 
     async fn work_on(&self, message: Message, lease: Lease, trial: bool) {
-        let began = Instant::now();
         let last = self.is_last_receive(&message);
         let receipt = Receipt { until: message.received_at + LONGEST_WORK, last, trial };
         let work = AssertUnwindSafe(self.desk.handle(&message.body, receipt)).catch_unwind();
@@ -170,24 +178,25 @@ impl Worker {
             worked = work => Some(worked),
         };
         let outcome = match worked {
-            // Whoever receives it next works on it; the loss itself was logged.
-            None => return self.tally.add("lease-lost"),
+            // Whoever receives it next works on it.
+            None => return self.lost(&message),
             Some(Ok(outcome)) => outcome,
-            Some(Err(panic)) => {
-                self.tally.add("panicked");
-                panicked(panic.as_ref())
+            // What it said was logged where it happened: telemetry::tell_panics.
+            Some(Err(_panic)) => {
+                self.metrics.panicked();
+                unfinished("panic", "work on it panicked: a defect of misstep")
             }
         };
         let ours = lease.release().await;
         if !ours && !matches!(outcome, Outcome::Done | Outcome::Ignore(_)) {
-            return self.tally.add("lease-lost");
+            return self.lost(&message);
         }
         // Where everybody was told, the delete is worth a try even without the lease: it works
         // unless somebody received the message meanwhile.
         let name = outcome.name();
-        self.tally.add(name);
-        let settled = self.settle(&message, outcome).await;
-        let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_good = matches!(outcome, Outcome::Done | Outcome::Ignore(_));
+        let settled = self.metrics.timed(Stage::Settle, self.settle(&message, outcome)).await;
+        let duration_ms = self.through(&message, name, is_good);
         match settled {
             Ok(()) => info!(outcome = name, duration_ms, "settled"),
             Err(error) => {
@@ -199,6 +208,19 @@ impl Worker {
                 );
             }
         }
+    }
+
+    fn lost(&self, message: &Message) {
+        let duration_ms = self.through(message, "lease-lost", false);
+        info!(outcome = "lease-lost", duration_ms, "left to whoever receives it next");
+    }
+
+    /// Nothing more happens to a message here; returns how long it was in hand, in milliseconds.
+    fn through(&self, message: &Message, outcome: &'static str, is_good: bool) -> u64 {
+        let took = message.received_at.elapsed();
+        self.metrics.message(outcome, took);
+        MessageSpan::ends(outcome, is_good);
+        u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn settle(&self, message: &Message, outcome: Outcome) -> Result<(), SettleError> {
@@ -235,7 +257,9 @@ impl Worker {
         let mut pauses = Policy::SETTLE.start();
         reach(Point::DeadLetterSending).await;
         while let Err(error) = self.queue.dead_letter(url, &letter).await {
-            if !pauses.wait(None).await {
+            if pauses.wait(None).await {
+                self.metrics.retry(Retried::Settle, Cause::of_code(error.code()));
+            } else {
                 error!(
                     error = chain(&error),
                     "the dead-letter queue did not take the message; giving it back"
@@ -247,20 +271,13 @@ impl Worker {
             }
         }
         reach(Point::DeadLetterAnswered).await;
+        self.metrics.dead_letter(why);
         self.settler.delete(message.receipt.clone()).await
     }
 }
 
 fn unfinished(stage: &'static str, why: &str) -> Outcome {
     Outcome::Retry { stage, error: why.to_owned() }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {
-    let text =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    // The text may quote the message.
-    debug!(text, "panicked");
-    unfinished("panic", "work on it panicked: a defect of misstep")
 }
 
 fn now_ms() -> u64 {

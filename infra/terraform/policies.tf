@@ -53,7 +53,7 @@ locals {
     {
       Sid      = "Publish"
       Effect   = "Allow"
-      Action   = "sns:Publish"
+      Action   = ["sns:Publish", "sns:GetTopicAttributes"]
       Resource = var.notification_topic_arns
     },
   ]

@@ -17,7 +17,7 @@ from . import cloudformation, tools
 from .cloudformation import as_list
 
 # The SDKs' names of services that botocore calls otherwise.
-SERVICES = {"sqs": "sqs", "sfn": "stepfunctions", "sns": "sns", "sesv2": "sesv2"}
+SERVICES = {"sqs": "sqs", "sfn": "stepfunctions", "sns": "sns", "ses": "ses"}
 WORKER, REPLAY = "WorkerPolicy", "ReplayPolicy"
 QUEUE, DLQ, TARGET_DLQ = "Queue", "DeadLetterQueue", "TargetDeadLetterQueue"
 EXECUTIONS, MAP_RUNS, TOPICS, IDENTITIES = ":execution:", ":mapRun:", "NotificationTopicArns", "NotificationIdentityArns"  # fmt: skip
@@ -29,7 +29,7 @@ CALLS = {
     "sqs.ReceiveMessage": ("sqs:ReceiveMessage", [(WORKER, QUEUE), *BOTH_DLQS]),
     "sqs.DeleteMessageBatch": ("sqs:DeleteMessage", [(WORKER, QUEUE), *BOTH_DLQS]),
     "sqs.ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility", [(WORKER, QUEUE), *BOTH_DLQS]),
-    "sqs.GetQueueAttributes": ("sqs:GetQueueAttributes", [(WORKER, QUEUE), (REPLAY, QUEUE), *BOTH_DLQS]),
+    "sqs.GetQueueAttributes": ("sqs:GetQueueAttributes", [(WORKER, QUEUE), (WORKER, DLQ), (REPLAY, QUEUE), *BOTH_DLQS]),
     "sqs.SendMessage": ("sqs:SendMessage", [(WORKER, DLQ)]),
     "sqs.SendMessageBatch": ("sqs:SendMessage", [(REPLAY, QUEUE)]),
     "sqs.StartMessageMoveTask": ("sqs:StartMessageMoveTask", [(REPLAY, DLQ)]),
@@ -39,13 +39,13 @@ CALLS = {
     "stepfunctions.DescribeExecution": ("states:DescribeExecution", BOTH[EXECUTIONS]),
     "stepfunctions.DescribeMapRun": ("states:DescribeMapRun", BOTH[MAP_RUNS]),
     "stepfunctions.ListExecutions": ("states:ListExecutions", BOTH[MAP_RUNS]),
+    "sns.Publish": ("sns:Publish", [(WORKER, TOPICS)]),
+    "sns.GetTopicAttributes": ("sns:GetTopicAttributes", [(WORKER, TOPICS)]),
+    "ses.SendEmail": ("ses:SendEmail", [(WORKER, IDENTITIES)]),
 }
 
 # Needed by no call of today's code, each for a reason.
 BEYOND_CALLS = {
-    (WORKER, "sqs:GetQueueAttributes", DLQ): "whether the dead-letter queue is there, and how full",
-    (WORKER, "sns:Publish", TOPICS): "only with topics given",
-    (WORKER, "ses:SendEmail", IDENTITIES): "only with identities given",
     **{
         (who, action, "KmsKeyArn"): "SQS makes the call on behalf of whoever sends or receives"
         for who in (WORKER, REPLAY)

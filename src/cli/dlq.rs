@@ -10,7 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, aws, count, explain, failed, faults, print, sources, with_settings};
+use super::{Exit, aws, count, explain, failed, faults, print, run_async, sources, with_settings};
 use crate::config::Dlq;
 use crate::dlq::filter::{self, Filter};
 use crate::dlq::scan::{Whole, scan};
@@ -54,11 +54,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         }
     };
     telemetry::start(&settings.common.log, settings.common.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
-    };
-    let done = runtime.block_on(async {
+    let done = run_async(async {
         let stop =
             shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
         match name {
@@ -68,8 +64,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
             _ => run_show(&settings, matches, &stop).await,
         }
     });
-    runtime.shutdown_background();
-    match done {
+    match done.and_then(|done| done) {
         Ok(()) => Exit::Done,
         Err(why) => failed(&why),
     }

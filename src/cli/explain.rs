@@ -7,7 +7,7 @@ use std::sync::Arc;
 use aws_config::SdkConfig;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Exit, aws, failed, faults, print, sources};
+use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::analysis::Question;
 use crate::arn::ExecutionArn;
 use crate::config::Common;
@@ -115,14 +115,10 @@ fn explain_file(target: &str, settings: &Common) -> Result<Report, String> {
 
 fn explain_arn(target: &str, settings: &Common) -> Result<Report, String> {
     let execution = ExecutionArn::parse(target).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the async runtime could not be started: {error}"))?;
-    runtime.block_on(async {
+    run_async(async {
         let aws = aws::load_in_time().await?;
         explain_execution(&aws, &execution, None, settings).await
-    })
+    })?
 }
 
 /// Reads and analyses one execution.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::time::Instant;
 
-use super::{Exit, aws, failed, faults, print, sources};
+use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::config;
 use crate::notify::settings::{RouteSettings, connect};
 use crate::notify::{Route, sample};
@@ -43,18 +43,10 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     }
     let chosen = |route: &RouteSettings| only.is_empty() || only.contains(&&route.name);
     let routes: Vec<RouteSettings> = settings.routes.iter().filter(|route| chosen(route)).cloned().collect();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
-    };
-    let tried = runtime.block_on(try_all(&settings.common, &routes));
-    runtime.shutdown_background();
-    match tried {
-        Ok((lines, true)) => print(&lines).map_or_else(|why| failed(&why), |()| Exit::Done),
-        Ok((lines, false)) => match print(&lines) {
-            Ok(()) => failed("not every route works"),
-            Err(why) => failed(&why),
-        },
+    let tried = run_async(try_all(&settings.common, &routes)).and_then(|tried| tried);
+    match tried.and_then(|(lines, all_work)| print(&lines).map(|()| all_work)) {
+        Ok(true) => Exit::Done,
+        Ok(false) => failed("not every route works"),
         Err(why) => failed(&why),
     }
 }

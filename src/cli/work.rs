@@ -1,14 +1,18 @@
 //! `misstep work`: the worker on the queue.
 
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tracing::{info, warn};
 
-use super::{Exit, aws, failed, faults, sources};
+use super::{Exit, aws, failed, faults, run_async, sources};
+use crate::admin::{Admin, View};
 use crate::config;
 use crate::history::sfn::SfnReader;
+use crate::metrics::{Metrics, backlog};
 use crate::notify;
 use crate::notify::settings::RouteSettings;
 use crate::process::{Desk, Scope};
@@ -16,6 +20,9 @@ use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue, QueueAttributes};
 use crate::worker::{Settings, Worker};
 use crate::{shutdown, telemetry};
+
+/// How long the last spans may take to leave when the worker has ended.
+const LONGEST_EXPORT: Duration = Duration::from_secs(5);
 
 pub(super) fn command() -> Command {
     Command::new("work")
@@ -33,14 +40,11 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(settings) => settings,
         Err(all) => return faults(&all),
     };
-    telemetry::start(&settings.common.log, settings.common.log_format);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("the async runtime could not be started: {error}")),
-    };
-    let ended = runtime.block_on(work(settings, matches.get_flag("until-empty")));
-    // Nothing is in hand; what may still run is a look-up of a name that nobody answers.
-    runtime.shutdown_background();
+    telemetry::tell_panics();
+    let traces = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
+    let longest_export = settings.shutdown_grace.min(LONGEST_EXPORT);
+    let ended = run_async(work(settings, matches.get_flag("until-empty"))).and_then(|ended| ended);
+    traces.end(longest_export);
     match ended {
         Ok(()) => Exit::Done,
         Err(why) => failed(&why),
@@ -50,17 +54,21 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
 async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
     let stop =
         shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
+    let metrics = Metrics::new();
+    let view = View::new(metrics.clone());
+    serve(settings.admin_addr, view.clone()).await?;
     let (worker, queue_url) = tokio::select! {
-                biased;
+        biased;
         // Asked to stop before anything was begun.
         () = stop.cancelled() => return Ok(()),
-        built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty)) => built.map_err(|_elapsed| {
+        built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty, metrics)) => built.map_err(|_elapsed| {
             format!(
                 "AWS did not answer within {} s: no region, credentials or queue could be found; check the network and AWS_ENDPOINT_URL",
                 aws::START_TIMEOUT.as_secs()
             )
         })??,
     };
+    view.watch(worker.health());
     info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "working");
     worker.run(stop).await.map_err(|error| {
         format!(
@@ -71,10 +79,40 @@ async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
     Ok(())
 }
 
+/// Serves health and metrics, where that is wanted, for as long as the runtime runs. Where another
+/// process has the default address, most likely a second worker on this machine, this one works without.
+async fn serve(address: Option<SocketAddr>, view: View) -> Result<(), String> {
+    let Some(address) = address else { return Ok(()) };
+    let admin = match Admin::bind(address).await {
+        Ok(admin) => admin,
+        Err(error) if error.kind() == ErrorKind::AddrInUse && address.to_string() == admin_addr_default() => {
+            warn!(%address, "another process has the default address of health and metrics; this one serves none. Set MISSTEP_ADMIN_ADDR");
+            return Ok(());
+        }
+        Err(error) => {
+            return Err(format!(
+                "health and metrics cannot be served on {address}: {error}; set MISSTEP_ADMIN_ADDR to a free address, or to off"
+            ));
+        }
+    };
+    tokio::spawn(admin.serve(view));
+    Ok(())
+}
+
+fn admin_addr_default() -> &'static str {
+    let setting = config::SETTINGS.iter().find(|setting| setting.key == "admin_addr");
+    setting.and_then(|setting| setting.default).expect("it has a default")
+}
+
 /// Builds the worker with the real clients, having read the queue's attributes.
-async fn build(settings: &config::Work, until_empty: bool) -> Result<(Arc<Worker>, String), String> {
+async fn build(
+    settings: &config::Work,
+    until_empty: bool,
+    metrics: Metrics,
+) -> Result<(Arc<Worker>, String), String> {
     let aws = aws::load().await?;
-    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(&aws, &settings.queue_url));
+    let queue: Arc<dyn Queue> =
+        Arc::new(SqsQueue::new(&aws, &settings.queue_url).measured_by(metrics.clone()));
     let mut attributes = queue.attributes().await.map_err(|error| {
         format!(
             "the queue cannot be read: {}; check MISSTEP_QUEUE_URL, the region and sqs:GetQueueAttributes",
@@ -99,8 +137,17 @@ async fn build(settings: &config::Work, until_empty: bool) -> Result<(Arc<Worker
         env: settings.common.env.clone(),
         application: settings.common.application.clone(),
     };
-    let desk = Desk::new(Arc::new(SfnReader::new(&aws)), settings.common.history_rate, routes, scope);
+    let reader = SfnReader::new(&aws).measured_by(metrics.clone());
+    let desk = Desk::new(Arc::new(reader), settings.common.history_rate, routes, scope);
+    let desk = desk.measured_by(metrics.clone());
+    let dead_letters = attributes
+        .dead_letter_url
+        .as_ref()
+        .map(|url| -> Arc<dyn Queue> { Arc::new(SqsQueue::new(&aws, url).measured_by(metrics.clone())) });
+    // Ends with the runtime.
+    tokio::spawn(backlog::watch(queue.clone(), dead_letters, metrics));
     let worker_settings = Settings {
+        queue_name: settings.queue_url.rsplit('/').next().unwrap_or_default().to_owned(),
         concurrency: settings.concurrency,
         poll_wait: settings.poll_wait,
         grace: settings.shutdown_grace,

@@ -273,10 +273,10 @@ impl<'d> Fields<'d> {
 
     /// A table inside this one, read by `read`.
     pub(crate) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let offset = self.table.get_key_value(key).map_or(self.offset, |(key, _)| key.span().start);
         let table = self.read(key, |value| {
             value.as_table().ok_or_else(|| format!("expected a table, {}", found(value)))
         })?;
+        let offset = self.table.get_key_value(key)?.0.span().start;
         let subject = format!("{}: {key}", self.subject);
         let mut inner = Self { subject, ..Self::new(self.document, table, offset, self.variables) };
         let value = read(&mut inner);

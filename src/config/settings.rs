@@ -101,6 +101,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("redact_keys", "KEY,…", None, "Further keys whose values are secret"),
     setting("redact_allow", "KEY,…", None, "Keys whose values are not, although they look like it"),
     setting("redact_emails", "on|off", Some("off"), "Whether e-mail addresses are removed too"),
+    setting(
+        "admin_addr",
+        "ADDRESS:PORT|off",
+        Some("127.0.0.1:9108"),
+        "Where health and metrics are served: /livez, /readyz, /metrics; off turns it off",
+    ),
     setting("log", "FILTER", Some("info"), "Which log lines appear, e.g. `debug` or `info,misstep=debug`"),
     setting("log_format", "text|json", None, "How log lines look; text on a terminal, json otherwise"),
     setting("shutdown_grace_secs", "SECONDS", Some("25"), "How long a stop may drain (0 to 900)"),

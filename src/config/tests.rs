@@ -42,7 +42,14 @@ fn the_defaults_are_those_of_the_documentation() {
     let shown = format!("{:?}", work.routes);
     assert!(shown.contains("timeout: 10s") && shown.contains("max_bytes: 262144"), "{shown}");
     assert_eq!(work.shutdown_grace, Duration::from_secs(25));
+    assert_eq!(work.admin_addr, Some("127.0.0.1:9108".parse().unwrap()));
     assert!(work.state_machines.is_empty());
+}
+
+#[test]
+fn health_and_metrics_can_be_turned_off() {
+    let work = gather(&[("admin-addr", "off")], ENOUGH, None).work().unwrap();
+    assert_eq!(work.admin_addr, None);
 }
 
 #[test]
@@ -53,6 +60,7 @@ fn every_fault_is_listed_at_once() {
             ("MISSTEP_CONCURRENCY", "many"),
             ("MISSTEP_INTERNAL_GROUP_EMAIL", "nobody"),
             ("MISSTEP_HISTORY_RATE", "-1"),
+            ("MISSTEP_ADMIN_ADDR", "localhost"),
             ("MISSTEP_STEP_FUNCTION_ARNS", "arn:aws:states:eu-west-1:1:stateMachine:a,orders"),
         ],
         None,

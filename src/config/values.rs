@@ -3,6 +3,7 @@
 //! Each says what was expected. None repeats a URL that it was given: it may hold a secret.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -85,6 +86,15 @@ pub(crate) fn history_rate(text: &str) -> Result<Option<f64>, String> {
         Ok(rate) if (0.01..=10_000.0).contains(&rate) => Ok(Some(rate)),
         _ => Err(format!("expected calls a second from 0.01 to 10000, or off, found {text:?}")),
     }
+}
+
+pub(crate) fn admin_addr(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let expected =
+        || format!("expected an address with its port, such as 127.0.0.1:9108, or off, found {text:?}");
+    text.parse().map(Some).map_err(|_| expected())
 }
 
 pub(crate) fn number<T: FromStr + PartialOrd + fmt::Display>(

@@ -76,6 +76,7 @@ pub fn read(path: &Path) -> Result<Vec<Letter>, String> {
             body: line.body,
             receives: line.receives,
             sent_at_ms: line.sent_at_ms,
+            trace: None,
             attributes: attributes.ok_or_else(|| format!("{} has a damaged attribute", place()))?,
             received_at: Instant::now(),
         }));

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{HOLD, Letter};
+use crate::metrics::Metrics;
 use crate::queue::leases::{Lease, Leases};
 use crate::queue::{MOST_ENTRIES, Queue, QueueError};
 use crate::telemetry::chain;
@@ -56,7 +57,7 @@ pub async fn scan(
     stop: &CancellationToken,
     mut enough: impl FnMut(&Letter) -> bool,
 ) -> Result<Scan, QueueError> {
-    let leases = Leases::new(queue.clone(), HOLD);
+    let leases = Leases::new(queue.clone(), HOLD, Metrics::new());
     let renewing = CancellationToken::new();
     tokio::spawn(leases.clone().keep(renewing.clone()));
     let mut scan = Scan { queue, leases, held: Vec::new(), renewing, whole: Whole::Yes };

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::arn::{ExecutionArn, MapRunArn};
 use crate::breaker::Breaker;
+use crate::metrics::{Cause, Metrics, Retried};
 use crate::retry::Policy;
 use crate::telemetry::chain;
 
@@ -39,6 +40,7 @@ pub struct PatientReader {
     list: Option<Limiter>,
     breaker: Option<Arc<Breaker>>,
     waited_ms: AtomicU64,
+    metrics: Metrics,
 }
 
 impl PatientReader {
@@ -52,7 +54,14 @@ impl PatientReader {
             list: rate.map(|_| small(LIST_RATE)),
             breaker: None,
             waited_ms: AtomicU64::new(0),
+            metrics: Metrics::new(),
         }
+    }
+
+    /// Counts its retries there.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Tells `breaker` of every attempt at a history; no other call is needed by every message.
@@ -96,6 +105,9 @@ impl PatientReader {
             if !again || !pauses.wait(None).await {
                 return Err(error);
             }
+            let throttled = error.class() == ReadClass::Throttled;
+            self.metrics
+                .retry(Retried::History, if throttled { Cause::Throttled } else { Cause::Unreachable });
             debug!(attempt = pauses.attempts(), error = chain(&error), "asking Step Functions again");
         }
     }

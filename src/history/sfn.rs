@@ -21,6 +21,7 @@ use super::{
     ReadClass, ReadError, Status,
 };
 use crate::arn::{ExecutionArn, MapRunArn, Workflow};
+use crate::metrics::{Answer, Metrics, Service};
 
 /// AWS has fewer commercial regions than this; a client of each is kept.
 const CLIENTS: NonZeroUsize = NonZeroUsize::new(40).expect("40 is not zero");
@@ -33,13 +34,41 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct SfnReader {
     config: SdkConfig,
     clients: Mutex<LruCache<String, Client>>,
+    metrics: Metrics,
 }
 
 impl SfnReader {
     /// A reader with this configuration's credentials and endpoint. Its region is not used: an
     /// execution can only be read in its own.
     pub fn new(config: &SdkConfig) -> Self {
-        Self { config: config.clone(), clients: Mutex::new(LruCache::new(CLIENTS)) }
+        let clients = Mutex::new(LruCache::new(CLIENTS));
+        Self { config: config.clone(), clients, metrics: Metrics::new() }
+    }
+
+    /// Counts its calls there.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Makes a call, and counts it.
+    async fn call<T, E>(
+        &self,
+        call: Call,
+        asked: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, ReadError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let operation = call.operation;
+        let answer = asked.await.map_err(|error| read_error(call, error));
+        let result = match &answer {
+            Ok(_) => Answer::Ok,
+            Err(error) if error.class() == ReadClass::Throttled => Answer::Throttled,
+            Err(_) => Answer::Error,
+        };
+        self.metrics.aws_call(Service::Sfn, operation, result);
+        answer
     }
 
     fn client(&self, region: &str) -> Client {
@@ -77,16 +106,14 @@ impl ExecutionReader for SfnReader {
                 "an Express execution keeps no history that the API could read; look into its log group",
             ));
         }
-        let answer = self
+        let asked = self
             .client(execution.region())
             .get_execution_history()
             .execution_arn(execution.as_str())
             .reverse_order(page.newest_first)
             .max_results(i32::try_from(page.max_results).unwrap_or(i32::MAX))
-            .set_next_token(page.token.clone())
-            .send()
-            .await
-            .map_err(|error| read_error(call(), error))?;
+            .set_next_token(page.token.clone());
+        let answer = self.call(call(), asked.send()).await?;
         Ok(HistoryPage {
             events: answer.events.into_iter().map(convert::event).collect(),
             next_token: answer.next_token,
@@ -95,13 +122,8 @@ impl ExecutionReader for SfnReader {
 
     async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
         let call = || Call { operation: "DescribeExecution", target: execution.to_string() };
-        let answer = self
-            .client(execution.region())
-            .describe_execution()
-            .execution_arn(execution.as_str())
-            .send()
-            .await
-            .map_err(|error| read_error(call(), error))?;
+        let asked = self.client(execution.region()).describe_execution().execution_arn(execution.as_str());
+        let answer = self.call(call(), asked.send()).await?;
         Ok(ExecutionDescription {
             status: Status::parse(answer.status.as_str()),
             input: answer.input,
@@ -113,13 +135,8 @@ impl ExecutionReader for SfnReader {
 
     async fn describe_map_run(&self, map_run: &MapRunArn) -> Result<MapRunDescription, ReadError> {
         let call = || Call { operation: "DescribeMapRun", target: map_run.to_string() };
-        let answer = self
-            .client(map_run.region())
-            .describe_map_run()
-            .map_run_arn(map_run.as_str())
-            .send()
-            .await
-            .map_err(|error| read_error(call(), error))?;
+        let asked = self.client(map_run.region()).describe_map_run().map_run_arn(map_run.as_str());
+        let answer = self.call(call(), asked.send()).await?;
         Ok(describe_map_run(&answer))
     }
 
@@ -130,15 +147,13 @@ impl ExecutionReader for SfnReader {
         limit: u32,
     ) -> Result<Vec<ExecutionArn>, ReadError> {
         let call = || Call { operation: "ListExecutions", target: map_run.to_string() };
-        let answer = self
+        let asked = self
             .client(map_run.region())
             .list_executions()
             .map_run_arn(map_run.as_str())
             .status_filter(ExecutionStatus::from(status.as_str()))
-            .max_results(i32::try_from(limit).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| read_error(call(), error))?;
+            .max_results(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = self.call(call(), asked.send()).await?;
         answer
             .executions
             .iter()

@@ -1,6 +1,8 @@
 //! What the channels through AWS have in common: how calls are bounded, and what errors mean.
 
 use std::error::Error;
+use std::future::Future;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
@@ -8,6 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use super::NotifyError;
+use crate::metrics::{Answer, Cause, Metrics, Service};
 use crate::telemetry::chain;
 
 /// Codes of errors that may pass: AWS is busy or broken, or credentials are being renewed.
@@ -40,6 +43,40 @@ pub(super) fn bounded_by(timeout: Duration) -> TimeoutConfig {
         .operation_attempt_timeout(timeout)
         .operation_timeout(timeout)
         .build()
+}
+
+/// Counts the calls of one service, once it is known where.
+#[derive(Debug)]
+pub(super) struct Calls {
+    service: Service,
+    metrics: OnceLock<Metrics>,
+}
+
+impl Calls {
+    pub(super) fn of(service: Service) -> Self {
+        Self { service, metrics: OnceLock::new() }
+    }
+
+    pub(super) fn measured_by(&self, metrics: &Metrics) {
+        let _only_the_first = self.metrics.set(metrics.clone());
+    }
+
+    /// Makes a call, and counts it.
+    pub(super) async fn counted<T, E: ProvideErrorMetadata>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, SdkError<E>> {
+        let answer = call.await;
+        if let Some(metrics) = self.metrics.get() {
+            let result = match &answer {
+                Ok(_) => Answer::Ok,
+                Err(error) => Cause::of_code(error.code()).into(),
+            };
+            metrics.aws_call(self.service, operation, result);
+        }
+        answer
+    }
 }
 
 /// What an error means for the message and for the route. `about` is part of what AWS says where the

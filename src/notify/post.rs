@@ -81,6 +81,8 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<Duration>,
     /// The beginning of its body; empty where nobody asked for it.
     pub(super) body: Vec<u8>,
+    /// Whether the body broke off or did not come in time.
+    pub(super) broke_off: bool,
 }
 
 /// What of an answer's body is wanted.
@@ -107,6 +109,21 @@ impl Post {
         Ok(Self { client, target, timeout })
     }
 
+    /// Asks the server for the head of its front page: any answer at all shows that it is there.
+    pub(super) async fn reach(&self) -> Result<String, NotifyError> {
+        let mut url = self.target.url()?;
+        let shown = url.origin().ascii_serialization();
+        url.set_path("/");
+        url.set_query(None);
+        match self.client.head(url).timeout(self.timeout).send().await {
+            Ok(_) => Ok(format!("{shown} answers; nothing was sent")),
+            Err(error) => {
+                let what = format!("{shown}: {}", chain(&error.without_url()));
+                Err(NotifyError::Transient { what, retry_after: None })
+            }
+        }
+    }
+
     /// Makes one attempt.
     pub(super) async fn send(
         &self,
@@ -126,15 +143,15 @@ impl Post {
         let (status, retry_after) = (response.status(), retry_after(response.headers()));
         let left = self.timeout.saturating_sub(began.elapsed());
         let reading = tokio::time::timeout(left, beginning(response));
-        let mut body = Vec::new();
+        let (mut body, mut broke_off) = (Vec::new(), false);
         if status.is_success() && wanted == Wanted::Status {
             // Read to its end, the connection can be used again; what was told is told without that.
             tokio::spawn(reading);
         } else {
-            body = reading.await.unwrap_or_default();
+            (body, broke_off) = reading.await.unwrap_or((Vec::new(), true));
             debug!(status = status.as_u16(), answer = %String::from_utf8_lossy(&body), "answered");
         }
-        Ok(Answer { shown, status, retry_after, body })
+        Ok(Answer { shown, status, retry_after, body, broke_off })
     }
 }
 
@@ -165,16 +182,18 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-async fn beginning(mut response: Response) -> Vec<u8> {
+/// As much of a body as is wanted, and whether it broke off before that.
+async fn beginning(mut response: Response) -> (Vec<u8>, bool) {
     let mut read = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        read.extend_from_slice(&chunk);
-        if read.len() > LONGEST_ANSWER {
-            read.truncate(LONGEST_ANSWER);
-            break;
+    while read.len() <= LONGEST_ANSWER {
+        match response.chunk().await {
+            Ok(Some(chunk)) => read.extend_from_slice(&chunk),
+            Ok(None) => return (read, false),
+            Err(_) => return (read, true),
         }
     }
-    read
+    read.truncate(LONGEST_ANSWER);
+    (read, false)
 }
 
 #[cfg(test)]
@@ -185,7 +204,13 @@ mod tests {
     fn every_status_means_what_the_documentation_says() {
         let kind = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
-            let answer = Answer { shown: "u".to_owned(), status, retry_after: None, body: Vec::new() };
+            let answer = Answer {
+                shown: "u".to_owned(),
+                status,
+                retry_after: None,
+                body: Vec::new(),
+                broke_off: false,
+            };
             answer.judge().map_or_else(|error| error.kind(), |()| "taken")
         };
         for status in 200..=599 {

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, Span, debug, warn};
 use super::{Desk, Receipt};
 use crate::breaker::{Breaker, Probe};
 use crate::failpoint::{Point, reach};
+use crate::metrics::{Cause, Metrics, Retried, Told};
 use crate::notify::{Notification, NotifyError, Route};
 use crate::redact::Redactor;
 use crate::retry::{Pauses, Policy};
@@ -58,13 +59,17 @@ impl Desk {
         composed: Result<Notification, NotifyError>,
         receipt: Receipt,
     ) -> Result<(), NotifyError> {
-        let notification = composed?;
+        let notification = composed.inspect_err(|error| {
+            self.metrics.notification(&route.name, Told::of(&Err(error.clone())));
+        })?;
         let mut pauses = Policy::IN_HAND.start().until(receipt.until);
         let mut probing = None;
         let mut attempt = 0_u32;
         loop {
             reach(Point::NotificationSending((&route.audience).into())).await;
-            let error = match route.notifier.notify(&notification).await {
+            let answer = route.notifier.notify(&notification).await;
+            self.metrics.notification(&route.name, Told::of(&answer));
+            let error = match answer {
                 Ok(()) => {
                     reach(Point::NotificationAnswered((&route.audience).into())).await;
                     breaker.passed();
@@ -99,6 +104,7 @@ impl Desk {
             if !again {
                 return Err(error);
             }
+            self.metrics.retry(Retried::Notify, Cause::of_notification(&error));
         }
     }
 }
@@ -145,21 +151,31 @@ impl Aside {
     }
 
     /// Sends a notification, a few times if need be, in a task of its own.
-    pub(super) fn tell(&self, composed: Result<Notification, NotifyError>, tasks: &TaskTracker) {
+    pub(super) fn tell(
+        &self,
+        composed: Result<Notification, NotifyError>,
+        tasks: &TaskTracker,
+        metrics: &Metrics,
+    ) {
         let name = self.route.name.clone();
         let notification = match composed {
             Ok(notification) => notification,
-            Err(error) => return warn!(route = %name, %error, "a notification could not be made"),
+            Err(error) => {
+                metrics.notification(&name, Told::of(&Err(error.clone())));
+                return warn!(route = %name, %error, "a notification could not be made");
+            }
         };
-        let Ok(room) = self.room.clone().try_acquire_owned() else { return self.dropped() };
-        let notifier = self.route.notifier.clone();
+        let Ok(room) = self.room.clone().try_acquire_owned() else {
+            metrics.notification(&name, Told::Dropped);
+            return self.dropped();
+        };
+        let (notifier, metrics) = (self.route.notifier.clone(), metrics.clone());
         let telling = async move {
             let mut pauses = Policy::ASIDE.start();
             loop {
-                let error = match notifier.notify(&notification).await {
-                    Ok(()) => break,
-                    Err(error) => error,
-                };
+                let answer = notifier.notify(&notification).await;
+                metrics.notification(&name, Told::of(&answer));
+                let Err(error) = answer else { break };
                 let retry_after = match &error {
                     NotifyError::Transient { retry_after, .. } => *retry_after,
                     NotifyError::Rejected { .. } | NotifyError::Misconfigured { .. } => {

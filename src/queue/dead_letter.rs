@@ -99,6 +99,7 @@ mod tests {
             body,
             receives: 2,
             sent_at_ms: Some(1_700_000_000_000),
+            trace: None,
             attributes,
             received_at: Instant::now(),
         }

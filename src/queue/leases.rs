@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 
 use super::{LONGEST_LEASE, MOST_ENTRIES, Message, Queue, ReceiptHandle};
 use crate::failpoint::{Point, reach};
+use crate::metrics::Metrics;
 use crate::telemetry::chain;
 
 /// The margin kept to SQS's twelve hours, which it counts by its own clock.
@@ -31,6 +32,7 @@ pub struct Leases {
     length: Duration,
     table: Mutex<Table>,
     changed: Notify,
+    metrics: Metrics,
 }
 
 #[derive(Default)]
@@ -38,8 +40,6 @@ struct Table {
     next_key: u64,
     due: BTreeSet<(Instant, u64)>,
     entries: HashMap<u64, Entry>,
-    renewals: u64,
-    lost: u64,
 }
 
 struct Entry {
@@ -70,8 +70,8 @@ struct Renewal {
 impl Leases {
     /// An empty table for messages of `queue`, each leased for `length` at a time: the queue's
     /// visibility timeout.
-    pub fn new(queue: Arc<dyn Queue>, length: Duration) -> Arc<Self> {
-        Arc::new(Self { queue, length, table: Mutex::default(), changed: Notify::new() })
+    pub fn new(queue: Arc<dyn Queue>, length: Duration, metrics: Metrics) -> Arc<Self> {
+        Arc::new(Self { queue, length, table: Mutex::default(), changed: Notify::new(), metrics })
     }
 
     /// Takes a received message into the table.
@@ -96,6 +96,7 @@ impl Leases {
                 renewal: renewal.clone(),
             },
         );
+        self.metrics.in_hand(table.entries.len());
         drop(table);
         self.changed.notify_one();
         Lease { leases: self.clone(), key, lost, renewal }
@@ -104,12 +105,6 @@ impl Leases {
     /// How many messages are in hand.
     pub fn in_hand(&self) -> usize {
         self.table().entries.len()
-    }
-
-    /// How many renewals SQS confirmed, and how many leases were lost.
-    pub fn renewed_and_lost(&self) -> (u64, u64) {
-        let table = self.table();
-        (table.renewals, table.lost)
     }
 
     /// Renews what is due until `stop`; at most one call a batch, each on its own, so that a call
@@ -154,7 +149,7 @@ impl Leases {
             table.due.pop_first();
             let Some(entry) = table.entries.get_mut(&key) else { continue };
             if entry.ends <= now {
-                table.lose(key, "its visibility timeout ended");
+                self.lose(&mut table, key, "its visibility timeout ended");
                 continue;
             }
             let left = (LONGEST_LEASE - MARGIN).saturating_sub(now - entry.received_at);
@@ -189,8 +184,11 @@ impl Leases {
             Ok(results) => {
                 for ((key, (_, timeout)), result) in renewal.keys.iter().zip(&renewal.changes).zip(results) {
                     match result {
-                        Ok(()) => table.renewed(*key, asked_at, *timeout),
-                        Err(error) if error.lost => table.lose(*key, &error.to_string()),
+                        Ok(()) => {
+                            self.metrics.lease_renewed();
+                            table.renewed(*key, asked_at, *timeout);
+                        }
+                        Err(error) if error.lost => self.lose(&mut table, *key, &error.to_string()),
                         Err(error) => {
                             debug!(error = %error, "a lease was not renewed; trying again");
                             table.try_again(*key, self.length);
@@ -213,6 +211,26 @@ impl Leases {
         self.changed.notify_one();
     }
 
+    fn lose(&self, table: &mut Table, key: u64, why: &str) {
+        if let Some(entry) = table.entries.remove(&key) {
+            warn!(
+                message.id = entry.message_id,
+                why, "lost the lease of a message: it will come back, work on it stops"
+            );
+            self.metrics.lease_lost();
+            self.metrics.in_hand(table.entries.len());
+            entry.lost.cancel();
+        }
+    }
+
+    fn let_go(&self, key: u64) {
+        let mut table = self.table();
+        if let Some(entry) = table.entries.remove(&key) {
+            table.due.remove(&(entry.due, key));
+            self.metrics.in_hand(table.entries.len());
+        }
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,7 +238,6 @@ impl Leases {
 
 impl Table {
     fn renewed(&mut self, key: u64, asked_at: Instant, timeout: Duration) {
-        self.renewals += 1;
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.ends = asked_at + timeout;
             entry.due = asked_at + timeout / 2;
@@ -236,23 +253,6 @@ impl Table {
             self.due.insert((entry.due, key));
         }
     }
-
-    fn lose(&mut self, key: u64, why: &str) {
-        if let Some(entry) = self.entries.remove(&key) {
-            warn!(
-                message.id = entry.message_id,
-                why, "lost the lease of a message: it will come back, work on it stops"
-            );
-            self.lost += 1;
-            entry.lost.cancel();
-        }
-    }
-
-    fn remove(&mut self, key: u64) {
-        if let Some(entry) = self.entries.remove(&key) {
-            self.due.remove(&(entry.due, key));
-        }
-    }
 }
 
 impl Lease {
@@ -265,13 +265,13 @@ impl Lease {
     /// `false` when the lease was lost and the message is not ours to settle.
     pub async fn release(self) -> bool {
         let _no_renewal_now = self.renewal.clone().lock_owned().await;
-        self.leases.table().remove(self.key);
+        self.leases.let_go(self.key);
         !self.lost.is_cancelled()
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leases.table().remove(self.key);
+        self.leases.let_go(self.key);
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{EntryError, EntryResults, MOST_ENTRIES, Queue, QueueError, ReceiptHandle};
 use crate::failpoint::{Point, reach};
+use crate::metrics::{Cause, Metrics, Retried};
 use crate::retry::Policy;
 use crate::telemetry::chain;
 
@@ -49,11 +50,11 @@ struct Job<T> {
 
 impl Settler {
     /// Begins to settle messages of `queue`; ends when the last clone of it is dropped.
-    pub fn start(queue: Arc<dyn Queue>) -> Self {
+    pub fn start(queue: Arc<dyn Queue>, metrics: Metrics) -> Self {
         let (deletes, delete_jobs) = mpsc::unbounded_channel();
         let (changes, change_jobs) = mpsc::unbounded_channel();
         let deleting = queue.clone();
-        tokio::spawn(gather(delete_jobs, move |receipts: Vec<ReceiptHandle>| {
+        tokio::spawn(gather(delete_jobs, metrics.clone(), move |receipts: Vec<ReceiptHandle>| {
             let queue = deleting.clone();
             async move {
                 reach(Point::DeleteSending).await;
@@ -62,7 +63,7 @@ impl Settler {
                 answer
             }
         }));
-        tokio::spawn(gather(change_jobs, move |changes: Vec<(ReceiptHandle, Duration)>| {
+        tokio::spawn(gather(change_jobs, metrics, move |changes: Vec<(ReceiptHandle, Duration)>| {
             let queue = queue.clone();
             async move {
                 reach(Point::GiveBackSending).await;
@@ -100,7 +101,7 @@ async fn settle<T>(jobs: &mpsc::UnboundedSender<Job<T>>, entry: T) -> Result<(),
 }
 
 /// Fills batches from `jobs` and sends each with `call`, one beside the other.
-async fn gather<T, C, F>(mut jobs: mpsc::UnboundedReceiver<Job<T>>, call: C)
+async fn gather<T, C, F>(mut jobs: mpsc::UnboundedReceiver<Job<T>>, metrics: Metrics, call: C)
 where
     T: Clone + Send + 'static,
     C: Fn(Vec<T>) -> F + Clone + Send + 'static,
@@ -120,12 +121,12 @@ where
                 () = &mut full => break,
             }
         }
-        tokio::spawn(send(batch, call.clone()));
+        tokio::spawn(send(batch, metrics.clone(), call.clone()));
     }
 }
 
 /// Sends one batch until each of its entries has an answer.
-async fn send<T, C, F>(mut batch: Vec<Job<T>>, call: C)
+async fn send<T, C, F>(mut batch: Vec<Job<T>>, metrics: Metrics, call: C)
 where
     T: Clone,
     C: Fn(Vec<T>) -> F,
@@ -136,6 +137,7 @@ where
         let answer = call(batch.iter().map(|job| job.entry.clone()).collect()).await;
         let mut again = Vec::new();
         let mut last = String::new();
+        let mut cause = Cause::Entry;
         match answer {
             Ok(results) => {
                 for (job, result) in batch.into_iter().zip(results) {
@@ -151,6 +153,7 @@ where
             }
             Err(error) => {
                 last = chain(&error);
+                cause = Cause::of_code(error.code());
                 again = batch;
             }
         }
@@ -164,6 +167,7 @@ where
             }
             return;
         }
+        metrics.retry(Retried::Settle, cause);
         batch = again;
     }
 }

@@ -24,6 +24,9 @@ use tokio::time::Instant;
 
 pub use moves::Move;
 
+use crate::metrics::{Answer, Cause, Metrics, Service};
+use crate::telemetry::trace::TraceHeader;
+
 use super::{
     AttributeValue, DeadLetter, EntryError, EntryResults, Message, Queue, QueueAttributes, QueueCounts,
     QueueError, ReceiptHandle,
@@ -43,6 +46,7 @@ pub struct SqsQueue {
     /// The queue's visibility timeout as it was read: asked for with every receive, so that the
     /// leases still hold when somebody changes it meanwhile.
     visibility_timeout: OnceLock<Duration>,
+    metrics: Metrics,
 }
 
 impl SqsQueue {
@@ -56,7 +60,14 @@ impl SqsQueue {
             client: aws_sdk_sqs::Client::from_conf(config),
             url: url.to_owned(),
             visibility_timeout: OnceLock::new(),
+            metrics: Metrics::new(),
         }
+    }
+
+    /// Counts its calls there.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The queue at `url`, from which messages are received for as long as `visibility_timeout`,
@@ -81,7 +92,7 @@ impl SqsQueue {
                 .expect("id and body are set")
         });
         let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
-        let answer = call.send().await.map_err(|error| self.call_error("SendMessageBatch", error))?;
+        let answer = self.call("SendMessageBatch", &self.url, call.send()).await?;
         let unmentioned = || EntryError {
             code: "NotMentioned".to_owned(),
             message: "SQS did not say what became of it".to_owned(),
@@ -99,28 +110,48 @@ impl SqsQueue {
         Ok(results)
     }
 
+    /// How long the queue keeps a message.
+    ///
+    /// # Errors
+    /// When the call failed.
+    pub async fn retention(&self) -> Result<Option<Duration>, QueueError> {
+        let value = self.ask(&[QueueAttributeName::MessageRetentionPeriod]).await?;
+        let seconds =
+            value(QueueAttributeName::MessageRetentionPeriod).and_then(|seconds| seconds.parse().ok());
+        Ok(seconds.map(Duration::from_secs))
+    }
+
     async fn ask(
         &self,
         names: &[QueueAttributeName],
     ) -> Result<impl Fn(QueueAttributeName) -> Option<String> + use<>, QueueError> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.url)
-            .set_attribute_names(Some(names.to_vec()))
-            .send()
-            .await
-            .map_err(|error| self.call_error("GetQueueAttributes", error))?;
+        let call =
+            self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(names.to_vec()));
+        let answer = self.call("GetQueueAttributes", &self.url, call.send()).await?;
         let attributes = answer.attributes.unwrap_or_default();
         Ok(move |name| attributes.get(&name).cloned())
     }
 
-    fn call_error<E>(&self, operation: &'static str, error: SdkError<E>) -> QueueError
+    /// Makes a call of the queue at `url`, and counts it.
+    async fn call<T, E>(
+        &self,
+        operation: &'static str,
+        url: &str,
+        call: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, QueueError>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let code = error.code().map(str::to_owned);
-        QueueError::Call { operation, queue: self.url.clone(), code, source: Box::new(error) }
+        let answer = call.await;
+        let result = match &answer {
+            Ok(_) => Answer::Ok,
+            Err(error) => Cause::of_code(error.code()).into(),
+        };
+        self.metrics.aws_call(Service::Sqs, operation, result);
+        answer.map_err(|error| {
+            let code = error.code().map(str::to_owned);
+            QueueError::Call { operation, queue: url.to_owned(), code, source: Box::new(error) }
+        })
     }
 
     /// Puts the failed entries back into their places; an entry that SQS does not mention passed.
@@ -202,7 +233,7 @@ impl Queue for SqsQueue {
 
     async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<Message>, QueueError> {
         let limit = timeouts(wait + POLL_MARGIN);
-        let answer = self
+        let call = self
             .client
             .receive_message()
             .queue_url(&self.url)
@@ -211,12 +242,11 @@ impl Queue for SqsQueue {
             .set_visibility_timeout(self.visibility_timeout.get().copied().map(whole_seconds))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::AwsTraceHeader)
             .message_attribute_names("All")
             .customize()
-            .config_override(aws_sdk_sqs::Config::builder().timeout_config(limit))
-            .send()
-            .await
-            .map_err(|error| self.call_error("ReceiveMessage", error))?;
+            .config_override(aws_sdk_sqs::Config::builder().timeout_config(limit));
+        let answer = self.call("ReceiveMessage", &self.url, call.send()).await?;
         let received_at = Instant::now();
         Ok(answer
             .messages
@@ -234,14 +264,9 @@ impl Queue for SqsQueue {
                 .build()
                 .expect("id and receipt handle are set")
         });
-        let answer = self
-            .client
-            .delete_message_batch()
-            .queue_url(&self.url)
-            .set_entries(Some(entries.collect()))
-            .send()
-            .await
-            .map_err(|error| self.call_error("DeleteMessageBatch", error))?;
+        let call =
+            self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(entries.collect()));
+        let answer = self.call("DeleteMessageBatch", &self.url, call.send()).await?;
         Ok(Self::results(receipts.len(), answer.failed))
     }
 
@@ -257,37 +282,25 @@ impl Queue for SqsQueue {
                 .build()
                 .expect("id and receipt handle are set")
         });
-        let answer = self
+        let call = self
             .client
             .change_message_visibility_batch()
             .queue_url(&self.url)
-            .set_entries(Some(entries.collect()))
-            .send()
-            .await
-            .map_err(|error| self.call_error("ChangeMessageVisibilityBatch", error))?;
+            .set_entries(Some(entries.collect()));
+        let answer = self.call("ChangeMessageVisibilityBatch", &self.url, call.send()).await?;
         Ok(Self::results(changes.len(), answer.failed))
     }
 
     async fn dead_letter(&self, url: &str, letter: &DeadLetter) -> Result<(), QueueError> {
         let attributes =
             letter.attributes.iter().map(|(name, value)| (name.clone(), to_sdk(value))).collect();
-        self.client
+        let call = self
+            .client
             .send_message()
             .queue_url(url)
             .message_body(&letter.body)
-            .set_message_attributes(Some(attributes))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|error| {
-                let code = error.code().map(str::to_owned);
-                QueueError::Call {
-                    operation: "SendMessage",
-                    queue: url.to_owned(),
-                    code,
-                    source: Box::new(error),
-                }
-            })
+            .set_message_attributes(Some(attributes));
+        self.call("SendMessage", url, call.send()).await.map(drop)
     }
 }
 
@@ -311,6 +324,9 @@ fn message(raw: aws_sdk_sqs::types::Message, received_at: Instant) -> Option<Mes
         body: raw.body.unwrap_or_default(),
         receives: u32::try_from(receives).unwrap_or(u32::MAX),
         sent_at_ms: number(MessageSystemAttributeName::SentTimestamp),
+        trace: system
+            .get(&MessageSystemAttributeName::AwsTraceHeader)
+            .and_then(|text| TraceHeader::parse(text)),
         attributes: raw
             .message_attributes
             .unwrap_or_default()

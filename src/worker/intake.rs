@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Worker;
+use super::{Worker, health};
 use crate::breaker::Admission;
 use crate::failpoint::{Point, reach};
+use crate::metrics::{Cause, Retried};
 use crate::queue::{MOST_ENTRIES, Message, QueueError};
 use crate::retry::{Pauses, Policy};
 use crate::telemetry::chain;
@@ -90,6 +91,7 @@ impl Worker {
     ) -> Result<(), QueueError> {
         let breakers = self.desk.breakers();
         loop {
+            self.health.beat();
             let not_before = intake.not_before;
             let next = async move {
                 tokio::time::sleep_until(not_before).await;
@@ -114,6 +116,7 @@ impl Worker {
                     }
                     Err(panic) => error!(%panic, "a poll ended without an answer"),
                 },
+                () = tokio::time::sleep(health::BEAT) => {}
                 // What may be taken in is asked again.
                 () = breakers.changed() => {}
                 (places, trial) = next, if intake.polls.len() < intake.wanted => {
@@ -135,6 +138,7 @@ impl Worker {
         match result {
             Ok(messages) => {
                 intake.has_polled = true;
+                self.metrics.polled();
                 if intake.trouble.take().is_some() {
                     info!("polling works again");
                 }
@@ -160,6 +164,7 @@ impl Worker {
             Err(error) if !intake.has_polled && error.is_refusal() => Err(error),
             Err(error) => {
                 intake.wanted = 1;
+                self.metrics.retry(Retried::Poll, Cause::of_code(error.code()));
                 let pause = intake.trouble.get_or_insert_with(|| Trouble::begin(&error)).pause(&error);
                 intake.not_before = Instant::now() + pause;
                 Ok(false)

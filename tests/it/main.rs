@@ -2,24 +2,35 @@
 //!
 //! | suite | what it holds |
 //! |---|---|
+//! | [`admin`] | health, metrics and log lines of the real binary |
+//! | [`astray`] | a route that fails: what the others get, what becomes of the message, what is logged |
 //! | [`browser`] | the page in a real browser, where there is one |
 //! | [`channel`] | the notification API over real sockets |
+//! | [`check`] | what works and what does not, told before anything is processed |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
+//! | [`configuration`] | the documented settings are those of the code |
+//! | [`configured`] | routes read from the text of a configuration file |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`documented`] | the examples and tables of docs/notifications.md |
+//! | [`documents`] | parts of documents that are made from the code |
+//! | [`errand`] | the real binary with routes of a configuration file, on stubs of AWS |
 //! | [`fingerprint`] | one fingerprint a bug, and no other tomorrow |
 //! | [`gate`] | a gate before a server, open or shut |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`hostile`] | histories that are broken, cut off, or not histories at all |
 //! | [`html`] | the report as a page |
+//! | [`leaks`] | no planted secret leaves by any channel, in any form |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`markdown`] | the report in Markdown |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`newest`] | reading from the newest event back finds what a whole reading finds |
+//! | [`otel`] | the traces that are exported (with the feature `otel`) |
+//! | [`outlets`] | `stdout`, `file`, a proxy and `notify --test`, with the real binary |
 //! | [`patience`] | asking Step Functions in turn, and again |
 //! | [`planted`] | reports with something planted in every string |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
@@ -28,36 +39,51 @@
 //! | [`redaction`] | no planted secret survives, in any form |
 //! | [`report`] | what a report says and what it leaves out |
 //! | [`routing`] | which routes a failure takes, and what becomes of it when one of them fails |
+//! | [`samples`] | the sample configurations are what the binary takes |
+//! | [`slack`] | the channel `slack` against a strict reading of Block Kit |
 //! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 //! | [`text`] | the report in text |
+//! | [`webhook`] | the channel `http`: every header and byte |
 //! | [`workbench`] | `misstep dlq`: looking, replaying, dropping |
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 #![expect(clippy::print_stdout, reason = "figures are printed for whoever reads a run")]
 #![expect(unreachable_pub, reason = "nothing of a test is reached from outside")]
 
+mod admin;
+mod astray;
 mod browser;
 mod channel;
+mod check;
 mod cli;
 mod clients;
+mod configuration;
+mod configured;
 mod crash;
 mod descent;
 mod desk;
+mod documented;
+mod documents;
+mod errand;
 mod fingerprint;
 mod gate;
 mod generated;
 mod guarantee;
 mod hostile;
 mod html;
+mod leaks;
 mod localstack;
 mod loopback;
 mod markdown;
 mod model;
 mod newest;
+#[cfg(feature = "otel")]
+mod otel;
+mod outlets;
 mod patience;
 mod planted;
 mod queue_contract;
@@ -66,6 +92,8 @@ mod recorded;
 mod redaction;
 mod report;
 mod routing;
+mod samples;
+mod slack;
 #[cfg(target_os = "linux")]
 mod soak;
 mod speed;
@@ -73,4 +101,5 @@ mod stub;
 mod supply_chain;
 mod synth;
 mod text;
+mod webhook;
 mod workbench;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::planted::{NOTHING, reports, reports_with_key};
 
 /// Secrets that are known by what they look like.
-const LOOKS: &[&str] = &[
+pub(crate) const LOOKS: &[&str] = &[
     "AKIAIOSFODNN7EXAMPLE",
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
@@ -29,7 +29,7 @@ const LOOKS: &[&str] = &[
 ];
 
 /// What of it must not be left.
-fn essence(secret: &str) -> &str {
+pub(crate) fn essence(secret: &str) -> &str {
     match secret {
         "Bearer 5f8a-opaque.token" => "5f8a-opaque",
         "https://app:hunter77@db.example.com/x" => "hunter77",
@@ -38,7 +38,7 @@ fn essence(secret: &str) -> &str {
     }
 }
 
-const KEYS: &[&str] = &[
+pub(crate) const KEYS: &[&str] = &[
     "password",
     "DB_PASSWORD",
     "clientSecret",
@@ -104,7 +104,7 @@ fn report(text: &str) -> Report {
 }
 
 /// JSON that holds a value under a key, in so many strings of JSON.
-fn nested(key: &str, value: &Value, depth: usize) -> String {
+pub(crate) fn nested(key: &str, value: &Value, depth: usize) -> String {
     let mut text = json!({"order_id": 7, key: value, "after": [1, {"b": "c"}]}).to_string();
     for level in 0..depth {
         text = json!({"level": level, "data": text, "more": "x"}).to_string();

@@ -1,9 +1,11 @@
 //! Which routes a failure takes, and what becomes of the message when one of them fails.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use misstep::breaker::Admission;
 use misstep::config::MapRunChildren;
 use misstep::history::Status;
 use misstep::notify::filter::{Filter, Pattern};
@@ -143,29 +145,32 @@ fn a_route_that_is_not_required_holds_no_message_and_is_tried_three_times() {
         assert_eq!((required.taken().len(), hanging.attempts(), desk.telling_aside()), (1, 0, 1));
         desk.told_aside().await;
         assert_eq!((hanging.attempts(), hanging.taken().len()), (3, 0));
-        assert!(desk.breakers().admission() == misstep::breaker::Admission::All, "it stops the intake");
+        assert!(desk.breakers().admission() == Admission::All, "it stops the intake");
     });
 }
 
 #[test]
 fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() {
     on_paused_time(async {
-        let (required, chat) =
-            (Kept::new(|attempt| if attempt < 10 { Err(busy()) } else { Ok(()) }), Kept::willing());
+        let up = Arc::new(AtomicBool::new(false));
+        let answers = up.clone();
+        let required = Kept::new(move |_| if answers.load(Ordering::SeqCst) { Ok(()) } else { Err(busy()) });
+        let chat = Kept::willing();
         let desk = desk(vec![to("required", &required), aside("chat", &chat)]);
+        // Another message opens the breaker and keeps its probe, so that this one is given back.
         let other = failure(1);
-        // Another message keeps the breaker's probe, so that this one is given back.
-        let receipt = Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: true };
-        let (_, outcome) = tokio::join!(desk.handle(&other, receipt), async {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            let first = handled(&desk, &failure(0)).await;
-            let last = loop {
-                match handled(&desk, &failure(0)).await {
-                    Outcome::Retry { .. } => tokio::time::sleep(Duration::from_secs(5)).await,
-                    last => break last,
-                }
-            };
-            (first, last)
+        let keeping =
+            desk.handle(&other, Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: true });
+        let (_, outcome) = tokio::join!(keeping, async {
+            while desk.breakers().admission() == Admission::All {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let given_back = handled(&desk, &failure(0)).await;
+            up.store(true, Ordering::SeqCst);
+            while desk.breakers().admission() != Admission::All {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            (given_back, handled(&desk, &failure(0)).await)
         });
         assert!(matches!(outcome, (Outcome::Retry { stage: "notify", .. }, Outcome::Done)), "{outcome:?}");
         desk.told_aside().await;
@@ -196,7 +201,7 @@ fn a_template_that_fails_dead_letters_the_message_once_the_others_are_told() {
         let Outcome::DeadLetter(reason) = outcome else { panic!("{outcome:?}") };
         assert_eq!(reason.error, "broken: the template fails: line 1: undefined value");
         assert_eq!((works.taken().len(), broken.attempts()), (1, 0));
-        assert!(desk.breakers().admission() == misstep::breaker::Admission::All, "the route itself works");
+        assert!(desk.breakers().admission() == Admission::All, "the route itself works");
     });
 }
 

@@ -57,6 +57,24 @@ impl Notifier for File {
         Ok(line::compose(material))
     }
 
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        let path = &self.settings.path;
+        // What is not there yet can be made where its folder is; nothing is made here.
+        let looked = match std::fs::OpenOptions::new().append(true).open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                std::fs::metadata(folder.unwrap_or(Path::new("."))).map(drop)
+            }
+            opened => opened.map(drop),
+        };
+        match looked {
+            Ok(()) => Ok(Some(format!("{} can be written", path.display()))),
+            Err(error) => Err(NotifyError::Misconfigured {
+                what: format!("{} cannot be written: {error}", path.display()),
+            }),
+        }
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let (path, torn, body) = (self.settings.path.clone(), self.torn.clone(), notification.body.clone());
         let written = tokio::task::spawn_blocking(move || {

@@ -183,7 +183,7 @@ impl HttpApi {
         Ok(Self { settings, post })
     }
 
-    fn headers(&self, notification: &Notification) -> Result<HeaderMap, NotifyError> {
+    fn headers(&self, idempotency_key: &str, body: &[u8]) -> Result<HeaderMap, NotifyError> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let mut put = |name: HeaderName, text: &str| {
@@ -194,7 +194,7 @@ impl HttpApi {
             headers.insert(name, value);
             Ok(())
         };
-        put(HeaderName::from_static("idempotency-key"), &notification.idempotency_key)?;
+        put(HeaderName::from_static("idempotency-key"), idempotency_key)?;
         for (name, text) in &self.settings.headers {
             let text = text.reveal().map_err(|error| missing(&format!("the header {name}"), &error))?;
             put(name.clone(), exposed(&text))?;
@@ -205,7 +205,7 @@ impl HttpApi {
         }
         if let Some((name, secret)) = &self.settings.signature {
             let secret = secret.reveal().map_err(|error| missing("the HMAC secret", &error))?;
-            put(name.clone(), &signature(exposed(&secret), &notification.body))?;
+            put(name.clone(), &signature(exposed(&secret), body))?;
         }
         Ok(headers)
     }
@@ -233,8 +233,13 @@ impl Notifier for HttpApi {
         Ok(Notification::of(material, body))
     }
 
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        self.headers("misstep-check", b"")?;
+        self.post.reach().await.map(Some)
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let headers = self.headers(notification)?;
+        let headers = self.headers(&notification.idempotency_key, &notification.body)?;
         self.post.send(headers, notification.body.clone(), Wanted::Status).await?.judge()
     }
 }

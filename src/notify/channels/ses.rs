@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use super::{Channel, Connect};
 use crate::config::values;
-use crate::notify::aws::{bounded_by, judge, no_retries};
+use crate::metrics::{Metrics, Service};
+use crate::notify::aws::{Calls, bounded_by, judge, no_retries};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -48,6 +49,7 @@ struct Settings {
 struct Mail {
     settings: Settings,
     client: Client,
+    calls: Calls,
 }
 
 fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
@@ -80,7 +82,11 @@ impl Connect for Settings {
             config = config.region(Region::new(region.clone()));
         }
         let config = config.retry_config(no_retries()).timeout_config(bounded_by(self.timeout)).build();
-        Ok(Arc::new(Mail { settings: self.clone(), client: Client::from_conf(config) }))
+        Ok(Arc::new(Mail {
+            settings: self.clone(),
+            client: Client::from_conf(config),
+            calls: Calls::of(Service::Ses),
+        }))
     }
 }
 
@@ -111,6 +117,10 @@ impl Notifier for Mail {
         Ok(Notification { subject, html: Some(html), ..Notification::of(material, text) })
     }
 
+    fn measured_by(&self, metrics: &Metrics) {
+        self.calls.measured_by(metrics);
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let content =
             |text: &str| Content::builder().charset("UTF-8").data(text).build().expect("the data is set");
@@ -123,7 +133,7 @@ impl Notifier for Mail {
         let to = Destination::builder().set_to_addresses(Some(self.settings.to.clone())).build();
         let sent =
             self.client.send_email().source(&self.settings.from).destination(to).message(message).send();
-        match sent.await {
+        match self.calls.counted("SendEmail", sent).await {
             Ok(_) => Ok(()),
             // An address that is not verified is refused as the message is, and is none of its fault.
             Err(error) => Err(judge("SendEmail", &error, &["not verified", "ddress"])),

@@ -103,9 +103,11 @@ impl Notifier for Webhook {
             Some(template) => template.render(material)?,
             None => brief::subject(data),
         };
+        // Slack takes no empty text.
+        let subject = if subject.trim().is_empty() { "misstep".to_owned() } else { subject };
         let mut blocks = vec![json!({
             "type": "header",
-            "text": {"type": "plain_text", "text": cut(if subject.is_empty() { "misstep" } else { &subject }, HEADER), "emoji": false},
+            "text": {"type": "plain_text", "text": cut(&subject, HEADER), "emoji": false},
         })];
         match &self.settings.body {
             Some(template) => blocks.push(section(&template.render(material)?)),
@@ -114,7 +116,7 @@ impl Notifier for Webhook {
                 blocks.extend(brief::facts(data).iter().map(fact));
             }
         }
-        if let Some(link) = brief::link(data).filter(|link| link.len() <= URL) {
+        if let Some(link) = brief::link(data).and_then(usable) {
             blocks.push(json!({
                 "type": "actions",
                 "elements": [{
@@ -126,7 +128,11 @@ impl Notifier for Webhook {
         }
         // The text is what a phone shows, and what is read out.
         let body = json!({"text": cut(&escaped_for_slack(&subject), SECTION), "blocks": blocks});
-        Ok(Notification { subject: subject.clone(), ..Notification::of(material, body.to_string()) })
+        Ok(Notification { subject, ..Notification::of(material, body.to_string()) })
+    }
+
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        self.post.reach().await.map(Some)
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
@@ -144,12 +150,20 @@ fn is_slack(answer: &Answer) -> Result<(), NotifyError> {
     if says_ok {
         return Ok(());
     }
-    let what = format!("POST {}: answered {}, but not as Slack does", answer.shown, answer.status);
-    Err(NotifyError::Misconfigured { what })
+    let what = format!("POST {}: answered {}", answer.shown, answer.status);
+    Err(match answer.broke_off {
+        true => NotifyError::Transient { what: format!("{what}, and broke off"), retry_after: None },
+        false => NotifyError::Misconfigured { what: format!("{what}, but not as Slack does") },
+    })
+}
+
+/// A link as Slack takes it: with what a URL may not hold escaped, and not too long.
+fn usable(link: &str) -> Option<String> {
+    let url = url::Url::parse(link).ok().filter(|url| url.scheme() == "https")?;
+    Some(url.to_string()).filter(|url| url.len() <= URL)
 }
 
 fn section(text: &str) -> Value {
-    // Slack takes no empty text.
     let text = if text.trim().is_empty() { "–" } else { text };
     json!({"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION)}})
 }
@@ -192,6 +206,7 @@ mod tests {
             status: reqwest::StatusCode::OK,
             retry_after: None,
             body: body.into(),
+            broke_off: false,
         };
         assert!(is_slack(&answer("ok")).is_ok() && is_slack(&answer("{\"ok\": true}")).is_ok());
         for other in ["", "<html>Log in</html>", "{\"ok\": false}", "okay"] {

@@ -11,7 +11,8 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::Value;
 
 use super::{Channel, Connect};
-use crate::notify::aws::{bounded_by, judge, no_retries};
+use crate::metrics::{Metrics, Service};
+use crate::notify::aws::{Calls, bounded_by, judge, no_retries};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -44,6 +45,7 @@ struct Settings {
 struct Topic {
     settings: Settings,
     client: Client,
+    calls: Calls,
 }
 
 fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
@@ -80,7 +82,11 @@ impl Connect for Settings {
             .retry_config(no_retries())
             .timeout_config(bounded_by(self.timeout))
             .build();
-        Ok(Arc::new(Topic { settings: self.clone(), client: Client::from_conf(config) }))
+        Ok(Arc::new(Topic {
+            settings: self.clone(),
+            client: Client::from_conf(config),
+            calls: Calls::of(Service::Sns),
+        }))
     }
 }
 
@@ -109,6 +115,20 @@ impl Notifier for Topic {
         })
     }
 
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        let topic = &self.settings.topic_arn;
+        match self.client.get_topic_attributes().topic_arn(topic).send().await {
+            Ok(_) => Ok(Some(format!("{topic} is there; whether it may be published to was not tried"))),
+            Err(error) => {
+                Err(judge(&format!("GetTopicAttributes of {topic}"), &error, &["TopicArn", "topic"]))
+            }
+        }
+    }
+
+    fn measured_by(&self, metrics: &Metrics) {
+        self.calls.measured_by(metrics);
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let topic = &self.settings.topic_arn;
         let mut call = self
@@ -124,7 +144,7 @@ impl Notifier for Topic {
         if topic.ends_with(".fifo") {
             call = call.message_group_id("misstep").message_deduplication_id(&notification.idempotency_key);
         }
-        match call.send().await {
+        match self.calls.counted("Publish", call.send()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(judge(&format!("Publish to {topic}"), &error, &["TopicArn", "topic"])),
         }

@@ -39,6 +39,10 @@ impl Notifier for Stdout {
         Ok(line::compose(material))
     }
 
+    async fn check(&self) -> Result<Option<String>, NotifyError> {
+        Ok(Some("standard output".to_owned()))
+    }
+
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let body = notification.body.clone();
         // A pipe whose reader is slow holds whoever writes to it.

@@ -30,7 +30,7 @@ impl SqsQueue {
         let (from, to) = (self.arn().await?, target.arn().await?);
         let call = self.client.start_message_move_task().source_arn(from).destination_arn(to);
         let call = call.max_number_of_messages_per_second(rate);
-        let answer = call.send().await.map_err(|error| self.call_error("StartMessageMoveTask", error))?;
+        let answer = self.call("StartMessageMoveTask", &self.url, call.send()).await?;
         answer.task_handle.ok_or_else(|| self.nothing("StartMessageMoveTask", "without a task's handle"))
     }
 
@@ -40,7 +40,7 @@ impl SqsQueue {
     /// When SQS does not say, or knows of none.
     pub async fn newest_move(&self) -> Result<Move, QueueError> {
         let call = self.client.list_message_move_tasks().source_arn(self.arn().await?).max_results(1);
-        let answer = call.send().await.map_err(|error| self.call_error("ListMessageMoveTasks", error))?;
+        let answer = self.call("ListMessageMoveTasks", &self.url, call.send()).await?;
         let newest = answer.results.unwrap_or_default().into_iter().next();
         let newest = newest.ok_or_else(|| self.nothing("ListMessageMoveTasks", "without any move"))?;
         let count = |number: i64| u64::try_from(number).unwrap_or(0);
@@ -58,7 +58,7 @@ impl SqsQueue {
     /// When SQS refuses: the move has ended.
     pub async fn cancel_move(&self, handle: &str) -> Result<(), QueueError> {
         let call = self.client.cancel_message_move_task().task_handle(handle);
-        call.send().await.map(drop).map_err(|error| self.call_error("CancelMessageMoveTask", error))
+        self.call("CancelMessageMoveTask", &self.url, call.send()).await.map(drop)
     }
 
     async fn arn(&self) -> Result<String, QueueError> {

@@ -130,6 +130,7 @@ impl Stage {
                 ("MISSTEP_NOTIFICATION_API", api),
                 ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
                 ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+                ("MISSTEP_ADMIN_ADDR", "off"),
                 ("MISSTEP_POLL_WAIT_SECS", "1"),
                 ("MISSTEP_LOG", "info,misstep=debug"),
             ])

@@ -188,6 +188,7 @@ impl ModelQueue {
                 body: stored.body.clone(),
                 receives: stored.receives,
                 sent_at_ms: None,
+                trace: None,
                 attributes: Vec::new(),
                 received_at: now,
             });

@@ -30,6 +30,7 @@ impl Worker {
             ("MISSTEP_NOTIFICATION_API", &format!("{api}/notify")),
             ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
             ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+            ("MISSTEP_ADMIN_ADDR", "off"),
             ("MISSTEP_HISTORY_RATE", "off"),
             ("MISSTEP_LOG", "warn"),
         ]);

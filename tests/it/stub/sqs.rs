@@ -95,6 +95,19 @@ impl Sqs {
         id
     }
 
+    /// Puts a message into a queue whose sender was traced.
+    pub(crate) fn send_traced(&self, name: &str, body: &str, header: &str) -> String {
+        let id = {
+            let mut known = self.world.known();
+            let id = known.put(name, body, json!({}), Duration::ZERO);
+            let sent = known.queue_mut(name).messages.last_mut().expect("it was just put there");
+            sent.trace = Some(header.to_owned());
+            id
+        };
+        self.world.changed.notify_waiters();
+        id
+    }
+
     /// The messages of a queue, visible or not.
     pub(crate) fn messages(&self, name: &str) -> Vec<Message> {
         self.world.known().queue_mut(name).messages.clone()
@@ -224,6 +237,7 @@ impl Known {
             id: id.clone(),
             body: body.to_owned(),
             attributes,
+            trace: None,
             receives: 0,
             visible_at: Instant::now() + delay,
             receipt: None,

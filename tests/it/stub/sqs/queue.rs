@@ -22,6 +22,8 @@ pub(crate) struct Message {
     pub(crate) body: String,
     /// As SendMessage took them.
     pub(crate) attributes: Value,
+    /// The trace of its sender.
+    pub(super) trace: Option<String>,
     /// How often it was received.
     pub(crate) receives: u64,
     pub(super) visible_at: Instant,
@@ -74,6 +76,11 @@ impl Message {
             if asks(["AttributeNames", "MessageSystemAttributeNames"], name) {
                 shown["Attributes"][name] = json!(value);
             }
+        }
+        if let Some(trace) = &self.trace
+            && asks(["AttributeNames", "MessageSystemAttributeNames"], "AWSTraceHeader")
+        {
+            shown["Attributes"]["AWSTraceHeader"] = json!(trace);
         }
         for (name, value) in self.attributes.as_object().into_iter().flatten() {
             if asks(["MessageAttributeNames", "MessageAttributeNames"], name) {

@@ -1,0 +1,103 @@
+//! Whether the settings, permissions and endpoints would work, before anything is processed.
+//!
+//! Nothing is received, sent, deleted or changed. Permissions are tried on what does not exist: AWS
+//! tells whoever may that it is not there, and whoever may not that they may not. What cannot be tried
+//! in this way is said to be untried.
+
+pub mod clock;
+pub mod history;
+pub mod queue;
+pub mod routes;
+
+use serde::Serialize;
+
+/// How one check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It would work.
+    Ok,
+    /// It would, but not as it is meant to, or it is not known.
+    Warn,
+    /// It would not.
+    Fail,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at.
+    pub check: String,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; null where there is nothing to do.
+    pub advice: Option<String>,
+}
+
+impl Finding {
+    /// It would work.
+    pub fn ok(check: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { check: check.into(), verdict: Verdict::Ok, found: found.into(), advice: None }
+    }
+
+    /// It would, but not as it is meant to, or it is not known.
+    pub fn warn(check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warn, advice: Some(advice.into()), ..Self::ok(check, found) }
+    }
+
+    /// It would not.
+    pub fn fail(check: impl Into<String>, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Fail, advice: Some(advice.into()), ..Self::ok(check, found) }
+    }
+}
+
+/// Whether anything would not work.
+pub fn any_fails(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.verdict == Verdict::Fail)
+}
+
+/// A line a check, and under it what to do.
+pub fn text(findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for Finding { check, verdict, found, advice } in findings {
+        let sign = match verdict {
+            Verdict::Ok => "ok  ",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        text.push_str(&format!("{sign}  {check:width$}  {found}\n"));
+        if let Some(advice) = advice {
+            text.push_str(&format!("      {:width$}  → {advice}\n", ""));
+        }
+    }
+    text
+}
+
+/// The same as JSON: `{"ok": …, "checks": [{"check", "verdict", "found", "advice"}]}`.
+pub fn json(findings: &[Finding]) -> String {
+    let ok = !any_fails(findings);
+    format!("{:#}\n", serde_json::json!({"ok": ok, "checks": findings}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_that_does_not_work_says_what_to_do() {
+        let findings = [
+            Finding::ok("region", "eu-west-1"),
+            Finding::warn("visibility", "10 s", "set it to 120 s"),
+            Finding::fail("queue", "AccessDenied", "allow it"),
+        ];
+        assert_eq!(
+            text(&findings),
+            "ok    region      eu-west-1\nwarn  visibility  10 s\n                  → set it to 120 s\nFAIL  queue       AccessDenied\n                  → allow it\n"
+        );
+        assert!(any_fails(&findings) && !any_fails(&findings[..2]));
+        assert!(json(&findings).contains("\"verdict\": \"fail\""));
+    }
+}

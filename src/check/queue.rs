@@ -1,0 +1,154 @@
+//! The queue and its dead-letter queue.
+
+use std::time::Duration;
+
+use super::Finding;
+use crate::queue::sqs::SqsQueue;
+use crate::queue::{Queue as _, QueueAttributes, QueueCounts, QueueError, ReceiptHandle};
+use crate::telemetry::chain;
+
+/// A visibility timeout below this is renewed so often that a short hiccup of SQS loses the lease: it
+/// is renewed at its half, and one call may take ten seconds.
+const SHORT: Duration = Duration::from_secs(30);
+
+/// Fewer receives than this bring a message to the dead-letter queue after a hiccup or two.
+const FEW_RECEIVES: u32 = 3;
+
+/// No message has this receipt handle.
+const NOTHING: &str = "misstep-check";
+
+/// Looks at the queue at `url` and at its dead-letter queue, `dlq_url` where the settings name one.
+/// `beside` makes a queue of another URL.
+pub async fn check(
+    queue: &SqsQueue,
+    url: &str,
+    dlq_url: Option<&str>,
+    beside: impl Fn(&str) -> SqsQueue,
+) -> Vec<Finding> {
+    let (attributes, counts) = match (queue.attributes().await, queue.counts().await) {
+        (Ok(attributes), Ok(counts)) => (attributes, counts),
+        (Err(error), _) | (_, Err(error)) => return vec![unreadable("queue", &error, "MISSTEP_QUEUE_URL")],
+    };
+    let mut findings = vec![Finding::ok("queue", format!("{url} holds {}", held(counts)))];
+    findings.push(deleting(queue).await);
+    findings.push(Finding::ok(
+        "receiving",
+        "not tried, since it would count as a receive; needs sqs:ReceiveMessage",
+    ));
+    findings.push(visibility(attributes.visibility_timeout));
+    findings.extend(dead_letters(queue, &attributes, dlq_url, beside).await);
+    findings
+}
+
+/// Deleting and changing the visibility of a message that there is not.
+async fn deleting(queue: &SqsQueue) -> Finding {
+    let nothing = ReceiptHandle(NOTHING.to_owned());
+    let deleted = queue.delete(std::slice::from_ref(&nothing)).await.map(drop);
+    let changed = queue.change_visibility(&[(nothing, Duration::ZERO)]).await.map(drop);
+    match deleted.and(changed) {
+        Ok(()) => Finding::ok("settling", "messages may be deleted and given back"),
+        Err(error) => Finding::fail(
+            "settling",
+            chain(&error),
+            "allow sqs:DeleteMessage and sqs:ChangeMessageVisibility on the queue",
+        ),
+    }
+}
+
+fn visibility(timeout: Duration) -> Finding {
+    let found = format!(
+        "{} s, renewed every {} s while a message is in hand",
+        timeout.as_secs(),
+        timeout.as_secs() / 2
+    );
+    match timeout {
+        timeout if timeout.is_zero() => Finding::fail(
+            "visibility",
+            "0 s: every message would be handed out again at once",
+            "set the queue's visibility timeout to 120 s",
+        ),
+        timeout if timeout < SHORT => Finding::warn(
+            "visibility",
+            found,
+            "set the queue's visibility timeout to 30 s or more; 120 s is usual",
+        ),
+        _ => Finding::ok("visibility", found),
+    }
+}
+
+async fn dead_letters(
+    queue: &SqsQueue,
+    attributes: &QueueAttributes,
+    dlq_url: Option<&str>,
+    beside: impl Fn(&str) -> SqsQueue,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match (attributes.max_receive_count, &attributes.dead_letter_url) {
+        (Some(count), Some(_)) if count < FEW_RECEIVES => findings.push(Finding::warn(
+            "redrive",
+            format!("a message goes to the dead-letter queue after {count} receives"),
+            "set maxReceiveCount to 3 to 5",
+        )),
+        (Some(count), Some(_)) => {
+            findings.push(Finding::ok("redrive", format!("after {count} receives to the dead-letter queue")));
+        }
+        _ => findings.push(Finding::warn(
+            "redrive",
+            "the queue has no redrive policy: a message that can never pass comes back until it is too old",
+            "give the queue a dead-letter queue, with a maxReceiveCount of 3 to 5",
+        )),
+    }
+    let Some(url) = dlq_url.or(attributes.dead_letter_url.as_deref()) else { return findings };
+    let dlq = beside(url);
+    match dlq.counts().await {
+        Ok(counts) if counts.is_empty() => {
+            findings.push(Finding::ok("dead letters", format!("{url} holds nothing")))
+        }
+        Ok(counts) => findings.push(Finding::warn(
+            "dead letters",
+            format!("{url} holds {}", held(counts)),
+            "see `misstep dlq list`",
+        )),
+        Err(error) => {
+            findings.push(unreadable("dead letters", &error, "MISSTEP_DLQ_URL and the redrive policy"));
+            return findings;
+        }
+    }
+    if let (Ok(Some(kept)), Ok(Some(dead))) = (queue.retention().await, dlq.retention().await) {
+        let days = |time: Duration| format!("{:.1} days", time.as_secs_f64() / 86_400.0);
+        let found = format!("{} in the queue, {} in the dead-letter queue", days(kept), days(dead));
+        findings.push(if dead > kept {
+            Finding::ok("retention", found)
+        } else {
+            // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+            Finding::warn(
+                "retention",
+                format!("{found}, where a message keeps the age that it came with"),
+                "set the dead-letter queue's retention to 14 days, longer than the queue's",
+            )
+        });
+    }
+    findings
+}
+
+fn held(QueueCounts { visible, in_flight, delayed }: QueueCounts) -> String {
+    format!("{visible} visible, {in_flight} in flight, {delayed} delayed")
+}
+
+fn unreadable(check: &str, error: &QueueError, setting: &str) -> Finding {
+    let advice = format!("check {setting} and the region, and allow sqs:GetQueueAttributes on it");
+    Finding::fail(check, chain(error), advice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+
+    #[test]
+    fn a_visibility_timeout_is_judged_with_numbers() {
+        let verdict = |secs| visibility(Duration::from_secs(secs)).verdict;
+        assert_eq!([0, 10, 30, 120].map(verdict), [Verdict::Fail, Verdict::Warn, Verdict::Ok, Verdict::Ok]);
+        assert!(visibility(Duration::from_secs(120)).found.contains("120 s, renewed every 60 s"));
+    }
+}

@@ -1,0 +1,105 @@
+//! `misstep check`: whether everything would work, one line a check.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use clap::{Arg, ArgMatches, Command};
+
+use super::{Exit, aws, failed, faults, print, run_async, sources};
+use crate::check::{self, Finding, any_fails};
+use crate::config::Work;
+use crate::history::sfn::SfnReader;
+use crate::notify::settings::connect;
+use crate::queue::sqs::SqsQueue;
+use crate::telemetry;
+
+/// How long all checks of one kind may take together.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn command() -> Command {
+    Command::new("check")
+        .about("Tells whether the settings, permissions and endpoints would work; processes nothing")
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(["text", "json"])
+                .help("text (the default) or json"),
+        )
+}
+
+pub(super) fn run(matches: &ArgMatches) -> Exit {
+    let settings = match sources(matches).work() {
+        Ok(settings) => settings,
+        Err(all) => return faults(&all),
+    };
+    telemetry::start(&settings.common.log, settings.common.log_format);
+    let findings = match run_async(look(&settings)) {
+        Ok(findings) => findings,
+        Err(why) => return failed(&why),
+    };
+    let is_json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
+    let told = if is_json { check::json(&findings) } else { check::text(&findings) };
+    match print(&told) {
+        Err(why) => failed(&why),
+        Ok(()) if any_fails(&findings) => Exit::Failed,
+        Ok(()) => Exit::Done,
+    }
+}
+
+async fn look(settings: &Work) -> Vec<Finding> {
+    let mut findings = vec![Finding::ok("settings", "make sense")];
+    let aws = aws::load_in_time().await;
+    match &aws {
+        Ok(aws) => {
+            let region = aws.region().map(ToString::to_string).unwrap_or_default();
+            findings.push(Finding::ok("AWS", format!("region {region}, credentials found")));
+            findings.extend(in_time("AWS", look_at_aws(settings, aws)).await);
+        }
+        Err(why) => findings.push(Finding::fail("AWS", why, "nothing of AWS was checked; begin here")),
+    }
+    match connect(&settings.routes, aws.as_ref().ok()) {
+        Ok(routes) => findings.extend(in_time("routes", check::routes::check(&routes)).await),
+        Err(why) => {
+            findings.push(Finding::fail("routes", why, "correct the route in the configuration file"))
+        }
+    }
+    findings
+}
+
+async fn look_at_aws(settings: &Work, aws: &SdkConfig) -> Vec<Finding> {
+    let url = &settings.queue_url;
+    let queue = SqsQueue::new(aws, url);
+    let beside = |url: &str| SqsQueue::new(aws, url);
+    let mut findings = check::queue::check(&queue, url, settings.dlq_url.as_deref(), beside).await;
+    let state_machines = match &settings.state_machines[..] {
+        [] => vec![any_state_machine(settings, aws)],
+        some => some.to_vec(),
+    };
+    findings.extend(check::history::check(&SfnReader::new(aws), &state_machines).await);
+    findings.push(check::clock::check(aws.endpoint_url().unwrap_or(url)).await);
+    findings
+}
+
+/// Where all state machines are handled, one that does not exist in the queue's account and region.
+fn any_state_machine(settings: &Work, aws: &SdkConfig) -> String {
+    let account =
+        settings.queue_url.rsplit('/').nth(1).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let region = aws.region().map(ToString::to_string).unwrap_or_default();
+    let partition = match &region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    };
+    format!(
+        "arn:{partition}:states:{region}:{}:stateMachine:misstep-check",
+        account.unwrap_or("000000000000")
+    )
+}
+
+async fn in_time(what: &str, looking: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_elapsed| {
+        let found = format!("no answer within {} s", PATIENCE.as_secs());
+        vec![Finding::fail(what, found, "check the network and the endpoints")]
+    })
+}

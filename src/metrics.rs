@@ -1,0 +1,297 @@
+//! What the worker counts and measures, for Prometheus.
+//!
+//! One [`Metrics`] value is shared by everything that counts; there is nothing global. Each metric
+//! is declared once, in [`Metrics::new`], with its name, its help and its labels: the text that is
+//! scraped and `docs/metrics.md` both come from there. A label's values are either listed, and then
+//! anything else is counted as `other`, or they are names from the configuration or from the code:
+//! nothing that a message holds ever becomes a label.
+
+pub mod backlog;
+mod document;
+mod exposition;
+mod label;
+mod table;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
+
+use crate::queue::QueueCounts;
+pub use exposition::Format;
+pub use label::{Answer, Cause, Retried, Service, Stage, Told};
+use label::{
+    BREAKER, DEAD_LETTER_REASON, MESSAGE_STATE, NOTIFICATION_RESULT, OPERATION, OUTCOME, OUTCOMES, RESULT,
+    RETRIED, RETRY_REASON, ROUTE, SERVICE, STAGE, VERSION,
+};
+use table::{Counters, Gauges, Histograms, Number, Reading, Row, Table};
+
+/// From ten milliseconds to an hour: work on a message may stay in hand while a breaker is open.
+const DURATIONS: [f64; 14] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0];
+
+/// From half a second to a day: a message may have waited on the queue for long.
+const DELAYS: [f64; 13] =
+    [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
+
+/// Everything that is counted and measured; clones count into the same.
+#[derive(Clone)]
+pub struct Metrics(Arc<Families>);
+
+struct Families {
+    registry: Registry,
+    rows: Vec<Row>,
+    messages: Counters<1>,
+    message_duration: Histogram,
+    stage_duration: Histograms<1>,
+    failure_to_notification: Histogram,
+    in_hand: Number,
+    lease_renewals: Counter,
+    leases_lost: Counter,
+    retries: Counters<2>,
+    aws_calls: Counters<3>,
+    notifications: Counters<2>,
+    breaker_open: Gauges<1>,
+    duplicates: Counter,
+    dead_letters: Counters<1>,
+    backlog: Gauges<1>,
+    dead_letter_queue: Reading,
+    panics: Counter,
+    last_poll: Reading,
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    pub fn new() -> Self {
+        let mut table = Table::default();
+        let build =
+            table.gauges("misstep_build_info", "Always 1; the version of misstep is the label", [VERSION]);
+        build.with([env!("CARGO_PKG_VERSION")]).set(1.0);
+        Self(Arc::new(Families {
+            messages: table.counters(
+                "misstep_messages_total",
+                "Messages by what became of them; a panic counts beside what it led to",
+                [OUTCOME],
+            ),
+            message_duration: table.histogram(
+                "misstep_message_duration_seconds",
+                "From the receipt of a message to its settling",
+                &DURATIONS,
+            ),
+            stage_duration: table.histograms(
+                "misstep_stage_duration_seconds",
+                "Time that a message spent in a stage, waits and retries included",
+                [STAGE],
+                || Histogram::new(DURATIONS),
+            ),
+            failure_to_notification: table.histogram(
+                "misstep_failure_to_notification_seconds",
+                "From the end of a failed execution to the answer of the last required route",
+                &DELAYS,
+            ),
+            in_hand: table.gauge("misstep_in_hand", "Messages in hand"),
+            lease_renewals: table.counter("misstep_lease_renewals_total", "Renewals of leases that SQS confirmed"),
+            leases_lost: table.counter("misstep_leases_lost_total", "Leases that ended before their message was settled"),
+            retries: table.counters("misstep_retries_total", "Attempts that are made again, by why", [RETRIED, RETRY_REASON]),
+            aws_calls: table.counters(
+                "misstep_aws_calls_total",
+                "Calls of AWS by their result; each attempt counts",
+                [SERVICE, OPERATION, RESULT],
+            ),
+            notifications: table.counters(
+                "misstep_notifications_total",
+                "Attempts at a notification by what the route made of them",
+                [ROUTE, NOTIFICATION_RESULT],
+            ),
+            breaker_open: table.gauges("misstep_breaker_open", "1 while a breaker is open, and no messages are taken in", [BREAKER]),
+            duplicates: table.counter("misstep_duplicates_total", "Deliveries of a failure that everybody was told of before"),
+            dead_letters: table.counters(
+                "misstep_dead_letters_total",
+                "Messages that the worker sent to the dead-letter queue, by why",
+                [DEAD_LETTER_REASON],
+            ),
+            backlog: table.gauges(
+                "misstep_backlog_messages",
+                "Messages on the queue as SQS counts them, read every 30 seconds; absent when the last reading failed",
+                [MESSAGE_STATE],
+            ),
+            dead_letter_queue: table.reading(
+                "misstep_dead_letter_queue_messages",
+                "Messages on the dead-letter queue in any state, read every 30 seconds; absent when the last reading failed and where there is no such queue",
+            ),
+            panics: table.counter("misstep_panics_total", "Messages whose work panicked, a defect of misstep"),
+            last_poll: table.reading(
+                "misstep_last_poll_timestamp_seconds",
+                "Unix time of the last poll that SQS answered; absent before the first",
+            ),
+            rows: table.rows,
+            registry: table.registry,
+        }))
+    }
+
+    /// A message is through: `outcome` as the log names it, `took` from its receipt on.
+    pub fn message(&self, outcome: &'static str, took: Duration) {
+        self.0.messages.with([outcome]).inc();
+        self.0.message_duration.observe(took.as_secs_f64());
+    }
+
+    /// Work on a message panicked; what becomes of the message is counted by itself.
+    pub fn panicked(&self) {
+        self.0.messages.with(["panicked"]).inc();
+        self.0.panics.inc();
+    }
+
+    /// The messages so far, for the log.
+    pub fn messages(&self) -> Messages<'_> {
+        Messages(&self.0.messages)
+    }
+
+    /// Does a stage's work on the message whose span is the current one: in a span of its own, its
+    /// duration measured and recorded in the message's span.
+    pub async fn timed<T>(&self, stage: Stage, work: impl Future<Output = T>) -> T {
+        let message = Span::current();
+        let began = Instant::now();
+        let result = work.instrument(stage.span()).await;
+        let took = began.elapsed();
+        message.record(stage.field(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        self.stage(stage, took);
+        result
+    }
+
+    /// A message spent so long in a stage.
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        self.0.stage_duration.with([stage.name()]).observe(took.as_secs_f64());
+    }
+
+    /// Everybody who must be told of a failure has just been told; the execution ended at
+    /// `stopped_at`. By AWS's clock and ours, which may disagree a little.
+    pub fn failure_to_notification(&self, stopped_at: Timestamp) {
+        let took = Timestamp::now().duration_since(stopped_at);
+        self.0.failure_to_notification.observe(took.as_secs_f64().max(0.0));
+    }
+
+    /// So many messages are in hand.
+    pub fn in_hand(&self, count: usize) {
+        self.0.in_hand.set(count as f64);
+    }
+
+    /// SQS confirmed the renewal of a lease.
+    pub fn lease_renewed(&self) {
+        self.0.lease_renewals.inc();
+    }
+
+    /// A lease was lost.
+    pub fn lease_lost(&self) {
+        self.0.leases_lost.inc();
+    }
+
+    /// How many renewals SQS confirmed, and how many leases were lost.
+    pub fn renewed_and_lost(&self) -> (u64, u64) {
+        (self.0.lease_renewals.get(), self.0.leases_lost.get())
+    }
+
+    /// Something is tried again.
+    pub fn retry(&self, what: Retried, why: Cause) {
+        self.0.retries.with([what.name(), why.name()]).inc();
+    }
+
+    /// AWS was called. `operation` is the API's name of it.
+    pub fn aws_call(&self, service: Service, operation: &'static str, answer: Answer) {
+        self.0.aws_calls.with([service.name(), operation, answer.name()]).inc();
+    }
+
+    /// An attempt at a notification. `route` is its name in the configuration.
+    pub fn notification(&self, route: &str, result: Told) {
+        self.0.notifications.with([route, result.name()]).inc();
+    }
+
+    /// A breaker opened or closed. `breaker` is `step-functions` or a route's name.
+    pub fn breaker(&self, breaker: &str, is_open: bool) {
+        self.0.breaker_open.with([breaker]).set(f64::from(u8::from(is_open)));
+    }
+
+    /// A failure was delivered again after everybody had been told.
+    pub fn duplicate(&self) {
+        self.0.duplicates.inc();
+    }
+
+    /// The dead-letter queue took a message. `reason` is the word that its attribute says.
+    pub fn dead_letter(&self, reason: &'static str) {
+        self.0.dead_letters.with([reason]).inc();
+    }
+
+    /// What the queue holds; `None` where that could not be read.
+    pub fn backlog(&self, counts: Option<QueueCounts>) {
+        let states = [
+            ("visible", counts.map(|counts| counts.visible)),
+            ("in_flight", counts.map(|counts| counts.in_flight)),
+            ("delayed", counts.map(|counts| counts.delayed)),
+        ];
+        for (state, count) in states {
+            self.0.backlog.set([state], count.map(|count| count as f64));
+        }
+    }
+
+    /// What the dead-letter queue holds; `None` where that could not be read.
+    pub fn dead_letter_queue(&self, counts: Option<QueueCounts>) {
+        let all = counts.map(|counts| (counts.visible + counts.in_flight + counts.delayed) as f64);
+        self.0.dead_letter_queue.set(all);
+    }
+
+    /// SQS has just answered a poll.
+    pub fn polled(&self) {
+        let now = Timestamp::now().as_millisecond() as f64 / 1_000.0;
+        self.0.last_poll.set(Some(now));
+    }
+
+    /// Everything as text.
+    pub fn text(&self, format: Format) -> String {
+        exposition::text(&self.0.registry, format)
+    }
+
+    /// `docs/metrics.md`.
+    pub fn document() -> String {
+        document::document(&Self::new().0.rows)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// What became of the messages so far: `given-back 2, notified 7`.
+pub struct Messages<'a>(&'a Counters<1>);
+
+impl fmt::Display for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut counts: Vec<_> = OUTCOMES.iter().map(|name| (*name, self.0.with([*name]).get())).collect();
+        counts.retain(|(_, count)| *count > 0);
+        counts.sort_unstable();
+        if counts.is_empty() {
+            return f.write_str("none");
+        }
+        for (index, (name, count)) in counts.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} {count}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! The labels, and the values that they may have.
+
+use tracing::{Span, debug_span};
+
+use crate::history::ReadClass;
+use crate::notify::NotifyError;
+use crate::telemetry::STAGES;
+
+/// A label of a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Label {
+    pub(super) name: &'static str,
+    pub(super) values: Values,
+}
+
+/// What a label may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// One of these; anything else is counted as [`OTHER`].
+    Listed(&'static [&'static str]),
+    /// A name; what bounds the names.
+    Named(&'static str),
+}
+
+/// What is counted for a value that is not listed.
+pub(super) const OTHER: &str = "other";
+
+const fn listed(name: &'static str, values: &'static [&'static str]) -> Label {
+    Label { name, values: Values::Listed(values) }
+}
+
+const fn named(name: &'static str, bound: &'static str) -> Label {
+    Label { name, values: Values::Named(bound) }
+}
+
+/// What becomes of a message.
+pub(super) const OUTCOMES: &[&str] = &[
+    "notified",
+    "running",
+    "succeeded",
+    "unlisted",
+    "folded-child",
+    "unrouted",
+    "given-back",
+    "dead-lettered",
+    "lease-lost",
+    "panicked",
+    OTHER,
+];
+
+pub(super) const OUTCOME: Label = listed("outcome", OUTCOMES);
+pub(super) const STAGE: Label = listed("stage", Stage::NAMES);
+pub(super) const RETRIED: Label = listed("stage", Retried::NAMES);
+pub(super) const RETRY_REASON: Label = listed("reason", Cause::NAMES);
+pub(super) const SERVICE: Label = listed("service", Service::NAMES);
+pub(super) const OPERATION: Label = named("operation", "the API's operations that misstep calls");
+pub(super) const RESULT: Label = listed("result", Answer::NAMES);
+pub(super) const ROUTE: Label = named("route", "the routes of the configuration");
+pub(super) const NOTIFICATION_RESULT: Label = listed("result", Told::NAMES);
+pub(super) const BREAKER: Label =
+    named("breaker", "`step-functions` and the required routes of the configuration");
+pub(super) const DEAD_LETTER_REASON: Label = named(
+    "reason",
+    "the attribute `misstep.reason` of the message there, such as `not-understood` and `rejected`",
+);
+pub(super) const MESSAGE_STATE: Label = listed("state", &["visible", "in_flight", "delayed"]);
+pub(super) const VERSION: Label = named("version", "one");
+
+/// An enum whose variants are the values of a label.
+macro_rules! values {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $value:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// All values.
+            pub(super) const NAMES: &[&str] = &[$($value,)+];
+
+            /// The label's value.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $value,)+ }
+            }
+        }
+    };
+}
+
+values! {
+    /// A part of the work on a message.
+    Stage {
+        /// The history is read and analysed.
+        Analyse = "analyse",
+        /// People are told.
+        Notify = "notify",
+        /// The message is deleted, given back or dead-lettered.
+        Settle = "settle",
+    }
+}
+
+values! {
+    /// What is tried again.
+    Retried {
+        /// A poll for messages.
+        Poll = "poll",
+        /// A reading of a history, or of what belongs to it.
+        History = "history",
+        /// A notification.
+        Notify = "notify",
+        /// A delete, a visibility change, or a message for the dead-letter queue.
+        Settle = "settle",
+    }
+}
+
+values! {
+    /// Why something is tried again.
+    Cause {
+        /// Too many calls of AWS.
+        Throttled = "throttled",
+        /// No usable answer: a broken connection, a timeout.
+        Unreachable = "unreachable",
+        /// AWS answered that it cannot at the moment.
+        Unavailable = "unavailable",
+        /// Not allowed, or not there.
+        Refused = "refused",
+        /// Credentials are missing, wrong or expired.
+        Credentials = "credentials",
+        /// The history does not show the end yet.
+        NotEnded = "not-ended",
+        /// A route did not take a notification now: busy, broken, or out of reach.
+        Transient = "transient",
+        /// A route's address or credentials are wrong.
+        Misconfigured = "misconfigured",
+        /// One entry of a batch failed.
+        Entry = "entry",
+    }
+}
+
+values! {
+    /// A service of AWS.
+    Service {
+        /// Amazon SQS.
+        Sqs = "sqs",
+        /// AWS Step Functions.
+        Sfn = "sfn",
+        /// Amazon SNS.
+        Sns = "sns",
+        /// Amazon SES.
+        Ses = "ses",
+    }
+}
+
+values! {
+    /// What a call of AWS came to.
+    Answer {
+        /// It was answered.
+        Ok = "ok",
+        /// It was one too many.
+        Throttled = "throttled",
+        /// Anything else.
+        Error = "error",
+    }
+}
+
+values! {
+    /// What a route made of an attempt at a notification.
+    Told {
+        /// It took it.
+        Taken = "taken",
+        /// Not now.
+        Transient = "transient",
+        /// Never this one.
+        Rejected = "rejected",
+        /// The route's address or credentials are wrong.
+        Misconfigured = "misconfigured",
+        /// An optional route that was given up.
+        Dropped = "dropped",
+    }
+}
+
+impl Stage {
+    /// The span of the stage, within the message's.
+    pub(super) fn span(self) -> Span {
+        match self {
+            Self::Analyse => debug_span!(target: STAGES, "analyse"),
+            Self::Notify => debug_span!(target: STAGES, "notify"),
+            Self::Settle => debug_span!(target: STAGES, "settle"),
+        }
+    }
+
+    /// The field of the message's span that holds its duration.
+    pub(super) fn field(self) -> &'static str {
+        match self {
+            Self::Analyse => "analyse_ms",
+            Self::Notify => "notify_ms",
+            Self::Settle => "settle_ms",
+        }
+    }
+}
+
+impl Cause {
+    /// Why a notification is sent again.
+    pub fn of_notification(error: &NotifyError) -> Self {
+        match error {
+            NotifyError::Transient { .. } => Self::Transient,
+            NotifyError::Rejected { .. } => Self::Refused,
+            NotifyError::Misconfigured { .. } => Self::Misconfigured,
+        }
+    }
+
+    /// Why a call of AWS failed, by the error code in the answer; `None` where there was no answer.
+    pub fn of_code(code: Option<&str>) -> Self {
+        let Some(code) = code else { return Self::Unreachable };
+        match ReadClass::of_answer(Some(code.rsplit('.').next().unwrap_or(code)), 500) {
+            ReadClass::Throttled => Self::Throttled,
+            ReadClass::Credentials => Self::Credentials,
+            ReadClass::Gone | ReadClass::Denied | ReadClass::Kms | ReadClass::Unsupported => Self::Refused,
+            ReadClass::Unreachable
+                if code.ends_with("NonExistentQueue") || code.ends_with("QueueDoesNotExist") =>
+            {
+                Self::Refused
+            }
+            ReadClass::Unreachable => Self::Unavailable,
+        }
+    }
+}
+
+impl Told {
+    /// What an attempt at a notification came to.
+    pub fn of(answer: &Result<(), NotifyError>) -> Self {
+        match answer {
+            Ok(()) => Self::Taken,
+            Err(NotifyError::Transient { .. }) => Self::Transient,
+            Err(NotifyError::Rejected { .. }) => Self::Rejected,
+            Err(NotifyError::Misconfigured { .. }) => Self::Misconfigured,
+        }
+    }
+}
+
+impl From<Cause> for Answer {
+    fn from(cause: Cause) -> Self {
+        if cause == Cause::Throttled { Self::Throttled } else { Self::Error }
+    }
+}

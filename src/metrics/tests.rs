@@ -1,0 +1,89 @@
+use std::path::Path;
+
+use super::*;
+
+#[test]
+fn the_documentation_is_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let document = Metrics::document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &document).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, document, "docs/metrics.md is old: run with UPDATE_DOCS=1");
+}
+
+#[test]
+fn outcomes_are_counted_by_their_names() {
+    let metrics = Metrics::new();
+    assert_eq!(metrics.messages().to_string(), "none");
+    for name in ["notified", "given-back", "notified"] {
+        metrics.message(name, Duration::ZERO);
+    }
+    assert_eq!(metrics.messages().to_string(), "given-back 1, notified 2");
+    metrics.panicked();
+    assert_eq!(metrics.messages().to_string(), "given-back 1, notified 2, panicked 1");
+}
+
+#[test]
+fn every_outcome_has_a_name_of_its_own() {
+    use crate::outcome::{Ignored, Outcome};
+    let ignored = [Ignored::Running, Ignored::Succeeded, Ignored::Unlisted, Ignored::FoldedChild];
+    let retry = Outcome::Retry { stage: "notify", error: String::new() };
+    for outcome in ignored.map(Outcome::Ignore).into_iter().chain([Outcome::Done, retry]) {
+        assert!(OUTCOMES.contains(&outcome.name()), "{}", outcome.name());
+    }
+}
+
+#[test]
+fn a_value_that_is_not_listed_makes_no_series_of_its_own() {
+    let metrics = Metrics::new();
+    metrics.message("surprise", Duration::ZERO);
+    let text = metrics.text(Format::Prometheus);
+    assert!(text.contains("misstep_messages_total{outcome=\"other\"} 1"), "{text}");
+    assert!(!text.contains("surprise"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_read_is_absent() {
+    let metrics = Metrics::new();
+    let read = QueueCounts { visible: 3, in_flight: 2, delayed: 1 };
+    metrics.backlog(Some(read));
+    metrics.dead_letter_queue(Some(read));
+    let text = metrics.text(Format::Prometheus);
+    assert!(text.contains("misstep_backlog_messages{state=\"visible\"} 3.0\n"), "{text}");
+    assert!(text.contains("misstep_dead_letter_queue_messages 6.0\n"), "{text}");
+    metrics.backlog(None);
+    metrics.dead_letter_queue(None);
+    let text = metrics.text(Format::Prometheus);
+    assert!(!text.contains("misstep_backlog") && !text.contains("misstep_dead_letter_queue"), "{text}");
+}
+
+#[test]
+fn both_formats_name_a_counter_as_they_must() {
+    let metrics = Metrics::new();
+    let open = metrics.text(Format::OpenMetrics);
+    assert!(open.contains("# TYPE misstep_duplicates counter\nmisstep_duplicates_total 0\n"), "{open}");
+    assert!(open.ends_with("# EOF\n"));
+    let classic = metrics.text(Format::Prometheus);
+    assert!(
+        classic.contains("# TYPE misstep_duplicates_total counter\nmisstep_duplicates_total 0\n"),
+        "{classic}"
+    );
+    assert!(!classic.contains("EOF"));
+    assert_eq!(
+        Format::accepted("application/openmetrics-text;version=1.0.0,text/plain"),
+        Format::OpenMetrics
+    );
+    assert_eq!(Format::accepted("*/*"), Format::Prometheus);
+}
+
+#[test]
+fn causes_follow_the_error_codes_of_aws() {
+    assert_eq!(Cause::of_code(None), Cause::Unreachable);
+    assert_eq!(Cause::of_code(Some("RequestThrottled")), Cause::Throttled);
+    assert_eq!(Cause::of_code(Some("AWS.SimpleQueueService.NonExistentQueue")), Cause::Refused);
+    assert_eq!(Cause::of_code(Some("AccessDenied")), Cause::Refused);
+    assert_eq!(Cause::of_code(Some("ExpiredToken")), Cause::Credentials);
+    assert_eq!(Cause::of_code(Some("InternalFailure")), Cause::Unavailable);
+}

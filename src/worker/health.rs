@@ -1,0 +1,118 @@
+//! Whether the worker's loop moves, and whether it takes messages in.
+//!
+//! The loop beats at least every [`BEAT`], whatever it waits for: a poll that is under way, an open
+//! breaker, a free place. A loop that no longer beats is stuck, and only a restart helps.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+/// The longest that the loop waits without a beat.
+pub const BEAT: Duration = Duration::from_secs(5);
+
+/// Without a beat for so long, the loop is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+/// How a worker is; clones tell of the same one.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    beat: Instant,
+    draining: bool,
+    renewals: Option<AbortHandle>,
+}
+
+impl Health {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(State { beat: Instant::now(), draining: false, renewals: None })))
+    }
+
+    /// The loop moved.
+    pub(super) fn beat(&self) {
+        self.state().beat = Instant::now();
+    }
+
+    /// The task that renews the leases, without which no message can be held.
+    pub(super) fn relies_on(&self, renewals: AbortHandle) {
+        self.state().renewals = Some(renewals);
+    }
+
+    /// No more messages are taken in.
+    pub(super) fn drains(&self) {
+        self.state().draining = true;
+    }
+
+    /// Whether it moves. A drain ends by itself.
+    ///
+    /// # Errors
+    /// Says what stands still.
+    pub fn live(&self) -> Result<(), String> {
+        let state = self.state();
+        let quiet = state.beat.elapsed();
+        if state.draining {
+            Ok(())
+        } else if quiet > STUCK_AFTER {
+            Err(format!("the worker's loop has not moved for {} s", quiet.as_secs()))
+        } else if state.renewals.as_ref().is_some_and(AbortHandle::is_finished) {
+            Err("the renewal of leases has ended".to_owned())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether it takes messages in.
+    ///
+    /// # Errors
+    /// Says why it does not.
+    pub fn ready(&self) -> Result<(), String> {
+        if self.state().draining { Err("the worker is stopping".to_owned()) } else { Ok(()) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_no_longer_beats_is_stuck() {
+        let health = Health::new();
+        for _ in 0..20 {
+            tokio::time::advance(BEAT).await;
+            health.beat();
+            health.live().unwrap();
+        }
+        tokio::time::advance(STUCK_AFTER + BEAT).await;
+        assert!(health.live().unwrap_err().contains("35 s"));
+        health.beat();
+        health.live().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_is_alive_and_not_ready() {
+        let health = Health::new();
+        health.ready().unwrap();
+        health.drains();
+        tokio::time::advance(STUCK_AFTER * 2).await;
+        health.live().unwrap();
+        assert!(health.ready().unwrap_err().contains("stopping"));
+    }
+
+    #[tokio::test]
+    async fn without_renewals_nothing_can_be_held() {
+        let health = Health::new();
+        let renewals = tokio::spawn(std::future::pending::<()>());
+        health.relies_on(renewals.abort_handle());
+        health.live().unwrap();
+        renewals.abort();
+        renewals.await.unwrap_err();
+        assert!(health.live().unwrap_err().contains("renewal"));
+    }
+}

@@ -1,0 +1,321 @@
+//! Health and metrics of the real binary, against stand-ins of everything around it.
+
+pub mod house;
+mod scrape;
+
+use std::time::Duration;
+
+use misstep::metrics::Metrics;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use crate::receiver::{Answer, Receiver};
+use crate::stub::Fault;
+use house::{House, event, execution};
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(30);
+
+/// The names that `docs/metrics.md` declares.
+fn declared() -> Vec<String> {
+    let document = Metrics::document();
+    let rows = document.lines().filter_map(|line| line.strip_prefix("| `misstep_")?.split_once('`'));
+    rows.map(|(name, _)| format!("misstep_{name}")).collect()
+}
+
+#[tokio::test]
+async fn every_metric_that_is_declared_is_seen_with_a_sensible_value() {
+    let house = House::start(Duration::from_secs(2)).await;
+    for _ in 0..2 {
+        house.sqs.send("dead", "an old one");
+    }
+    house.sqs.plan("ReceiveMessage", [Some(Fault::internal())]);
+    house.sqs.plan("DeleteMessageBatch", [Some(Fault::throttled())]);
+    house.sfn.plan("GetExecutionHistory", [Some(Fault::throttled())]);
+    // Held for longer than half of the visibility timeout, so that the lease is renewed.
+    let (gate, held) = Answer::status(503).held();
+    house.receiver.answer([held]);
+    let failure = house.failure(0);
+    house.sqs.send("failures", &failure);
+    let mut worker = house.worker(&[]);
+
+    let scrape = worker.wait_for_series("misstep_lease_renewals_total", 1.0).await;
+    assert_eq!(scrape.value("misstep_in_hand"), 1.0);
+    gate.send(()).unwrap();
+    let scrape = worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
+    assert_eq!(scrape.value("misstep_in_hand"), 0.0);
+
+    house.sqs.send("failures", &failure);
+    house.sqs.send("failures", "no event at all");
+    house.sqs.send("failures", &event(1, "RUNNING"));
+    for outcome in ["dead-lettered", "running"] {
+        worker.wait_for_series(&format!("misstep_messages_total{{outcome=\"{outcome}\"}}"), 1.0).await;
+    }
+    worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 2.0).await;
+
+    // SQS no longer takes the receipt handle: the lease is lost.
+    let (gate, held) = Answer::status(204).held();
+    house.receiver.answer([held]);
+    house.sqs.fail_entries("ChangeMessageVisibilityBatch", 1, "ReceiptHandleIsInvalid");
+    house.sqs.send("failures", &house.failure(2));
+    worker.wait_for_series("misstep_messages_total{outcome=\"lease-lost\"}", 1.0).await;
+    gate.send(()).ok();
+    let scrape = worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 3.0).await;
+
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let (_, text) = worker.get("/metrics").await;
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics-example.txt"), text).unwrap();
+    }
+    let mut seen: Vec<&String> = scrape.declared.keys().collect();
+    let mut declared = declared();
+    seen.sort_unstable();
+    declared.sort_unstable();
+    assert_eq!(seen, declared.iter().collect::<Vec<_>>());
+    let version = env!("CARGO_PKG_VERSION");
+    for (series, value) in [
+        (format!("misstep_build_info{{version=\"{version}\"}}").as_str(), 1.0),
+        ("misstep_leases_lost_total", 1.0),
+        ("misstep_duplicates_total", 1.0),
+        ("misstep_dead_letters_total{reason=\"not-understood\"}", 1.0),
+        ("misstep_dead_letter_queue_messages", 2.0),
+        ("misstep_panics_total", 0.0),
+        ("misstep_message_duration_seconds_count", 6.0),
+        ("misstep_failure_to_notification_seconds_count", 2.0),
+        ("misstep_stage_duration_seconds_count{stage=\"settle\"}", 5.0),
+        ("misstep_breaker_open{breaker=\"step-functions\"}", 0.0),
+        ("misstep_breaker_open{breaker=\"developers\"}", 0.0),
+        ("misstep_retries_total{stage=\"poll\",reason=\"unavailable\"}", 1.0),
+        ("misstep_retries_total{stage=\"history\",reason=\"throttled\"}", 1.0),
+        ("misstep_retries_total{stage=\"notify\",reason=\"transient\"}", 1.0),
+        ("misstep_retries_total{stage=\"settle\",reason=\"throttled\"}", 1.0),
+        ("misstep_aws_calls_total{service=\"sqs\",operation=\"ReceiveMessage\",result=\"error\"}", 1.0),
+        (
+            "misstep_aws_calls_total{service=\"sqs\",operation=\"DeleteMessageBatch\",result=\"throttled\"}",
+            1.0,
+        ),
+        ("misstep_aws_calls_total{service=\"sqs\",operation=\"SendMessage\",result=\"ok\"}", 1.0),
+        (
+            "misstep_aws_calls_total{service=\"sfn\",operation=\"GetExecutionHistory\",result=\"throttled\"}",
+            1.0,
+        ),
+    ] {
+        assert_eq!(scrape.value(series), value, "{series}");
+    }
+    for (series, least, most) in [
+        ("misstep_lease_renewals_total", 1.0, 20.0),
+        ("misstep_stage_duration_seconds_sum{stage=\"notify\"}", 0.001, 30.0),
+        ("misstep_stage_duration_seconds_count{stage=\"analyse\"}", 2.0, 3.0),
+        ("misstep_message_duration_seconds_sum", 1.0, 60.0),
+        // Two failures that ended five seconds before they were sent.
+        ("misstep_failure_to_notification_seconds_sum", 11.0, 60.0),
+        ("misstep_backlog_messages{state=\"visible\"}", 0.0, 1.0),
+        ("misstep_backlog_messages{state=\"in_flight\"}", 0.0, 1.0),
+        ("misstep_backlog_messages{state=\"delayed\"}", 0.0, 0.0),
+        (
+            "misstep_aws_calls_total{service=\"sfn\",operation=\"GetExecutionHistory\",result=\"ok\"}",
+            2.0,
+            9.0,
+        ),
+    ] {
+        let value = scrape.value(series);
+        assert!((least..=most).contains(&value), "{series} is {value}");
+    }
+    let told = |result: &str| {
+        ["developers", "customer-assist"]
+            .map(|route| format!("misstep_notifications_total{{route=\"{route}\",result=\"{result}\"}}"))
+            .iter()
+            .filter_map(|series| scrape.get(series))
+            .sum::<f64>()
+    };
+    assert!((4.0..=5.0).contains(&told("taken")), "{}", told("taken"));
+    assert_eq!(told("transient"), 1.0);
+    let now = jiff::Timestamp::now().as_millisecond() as f64 / 1_000.0;
+    let last_poll = scrape.value("misstep_last_poll_timestamp_seconds");
+    assert!((now - 60.0..=now).contains(&last_poll), "{last_poll} at {now}");
+
+    worker.terminate().await;
+    assert_eq!(worker.ended().await, Some(0));
+    let stopped = worker.lines().into_iter().find(|line| line["message"] == "stopped").unwrap();
+    assert_eq!(stopped["messages"], "dead-lettered 1, lease-lost 1, notified 3, running 1");
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test]
+async fn a_panic_is_counted() {
+    let house = House::start(LONG).await;
+    house.sqs.send("failures", &house.failure(0));
+    let worker = house.worker(&[("MISSTEP_FAILPOINT", "parsed=panic")]);
+    let scrape = worker.wait_for_series("misstep_panics_total", 1.0).await;
+    assert_eq!(scrape.value("misstep_messages_total{outcome=\"panicked\"}"), 1.0);
+    worker.wait_for_series("misstep_messages_total{outcome=\"given-back\"}", 1.0).await;
+    let told = worker.lines().into_iter().find(|line| line.get("panic.place").is_some()).unwrap();
+    assert_eq!(told["span"]["execution.arn"], Value::Null);
+    assert!(!worker.log().contains("panic.text"), "{}", worker.log());
+}
+
+#[tokio::test]
+async fn calls_of_sns_are_counted_as_those_of_the_queue_are() {
+    let (house, topic) = (House::start(LONG).await, Receiver::start().await);
+    topic.answer([
+        Answer::status(400).body("<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>"),
+        Answer::status(200).body(
+            "<PublishResponse><PublishResult><MessageId>m</MessageId></PublishResult></PublishResponse>",
+        ),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("misstep.toml");
+    let route = "[[routes]]\nname = \"topic\"\naudience = \"ops\"\nchannel = \"sns\"\n\
+                 topic_arn = \"arn:aws:sns:eu-west-1:123456789012:failures\"\n";
+    std::fs::write(&config, route).unwrap();
+    house.sqs.send("failures", &house.failure(0));
+    let variables = [
+        ("AWS_ENDPOINT_URL_SNS", topic.url.as_str()),
+        ("MISSTEP_CONFIG", config.to_str().unwrap()),
+        ("MISSTEP_NOTIFICATION_API", ""),
+        ("MISSTEP_INTERNAL_GROUP_EMAIL", ""),
+        ("MISSTEP_EXTERNAL_GROUP_EMAIL", ""),
+    ];
+    let worker = house.worker(&variables);
+    let scrape = worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
+    for result in ["throttled", "ok"] {
+        let series =
+            format!("misstep_aws_calls_total{{service=\"sns\",operation=\"Publish\",result=\"{result}\"}}");
+        assert_eq!(scrape.value(&series), 1.0);
+    }
+    assert_eq!(scrape.value("misstep_notifications_total{route=\"topic\",result=\"taken\"}"), 1.0);
+}
+
+#[tokio::test]
+async fn a_worker_is_ready_once_its_queue_was_read_and_until_it_is_stopped() {
+    let house = House::start(LONG).await;
+    let (gate, held) = Fault::held();
+    house.sqs.plan("GetQueueAttributes", [Some(held)]);
+    let (answer, silence) = Answer::status(204).held();
+    house.receiver.answer([silence]);
+    house.sqs.send("failures", &house.failure(0));
+    let mut worker = house.worker(&[("MISSTEP_POLL_WAIT_SECS", "20")]);
+    let why = worker.wait_for_status("/readyz", 503).await;
+    assert!(why.contains("not been read yet"), "{why}");
+    assert_eq!(worker.get("/livez").await, (200, "ok\n".to_owned()));
+    gate.send(()).unwrap();
+    worker.wait_for_status("/readyz", 200).await;
+    // A long poll is under way.
+    house.sqs.wait_for("ReceiveMessage", 2).await;
+    assert_eq!(worker.get("/livez").await.0, 200);
+    house.receiver.wait_for(2).await;
+    worker.terminate().await;
+    let why = worker.wait_for_status("/readyz", 503).await;
+    assert!(why.contains("stopping"), "{why}");
+    assert_eq!(worker.get("/livez").await.0, 200);
+    answer.send(()).unwrap();
+    // Wakes the long poll, which must not be cancelled.
+    house.sqs.send("failures", "wake");
+    assert_eq!(worker.ended().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_open_breaker_shows_and_leaves_the_worker_alive_and_ready() {
+    let house = House::start(LONG).await;
+    house.receiver.always(401);
+    house.sqs.send("failures", &house.failure(0));
+    let worker = house.worker(&[]);
+    for breaker in ["developers", "customer-assist"] {
+        worker.wait_for_series(&format!("misstep_breaker_open{{breaker=\"{breaker}\"}}"), 1.0).await;
+    }
+    assert_eq!(worker.get("/livez").await.0, 200);
+    assert_eq!(worker.get("/readyz").await.0, 200);
+    assert_eq!(worker.scrape().await.value("misstep_breaker_open{breaker=\"step-functions\"}"), 0.0);
+}
+
+#[tokio::test]
+async fn an_address_in_use_ends_the_start_and_says_what_to_do() {
+    let house = House::start(LONG).await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut worker = house.worker(&[("MISSTEP_ADMIN_ADDR", &address)]);
+    assert_eq!(worker.ended().await, Some(1));
+    let log = worker.log();
+    assert!(log.contains(&address) && log.contains("MISSTEP_ADMIN_ADDR"), "{log}");
+    assert!(house.sqs.calls().is_empty());
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_refused_and_formats_are_as_asked_for() {
+    let house = House::start(LONG).await;
+    let worker = house.worker(&[]);
+    assert_eq!(worker.get("/").await.0, 404);
+    let url = format!("http://{}/metrics", worker.address().await);
+    let client = reqwest::Client::new();
+    let posted = client.post(&url).body("x").send().await.unwrap();
+    assert_eq!((posted.status().as_u16(), posted.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
+    let head = client.head(&url).send().await.unwrap();
+    assert_eq!(head.status().as_u16(), 200);
+    let plain = client.get(&url).send().await.unwrap();
+    assert_eq!(plain.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let open = client.get(&url).header("accept", accept).send().await.unwrap();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(open.headers()["content-type"], kind);
+    assert!(open.text().await.unwrap().ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn clients_that_are_slow_or_many_hold_up_neither_probes_nor_the_end() {
+    let house = House::start(LONG).await;
+    let mut worker = house.worker(&[]);
+    worker.wait_for_status("/readyz", 200).await;
+    let address = worker.address().await;
+    let began = Instant::now();
+    let mut slow = Vec::new();
+    for _ in 0..80 {
+        let mut client = TcpStream::connect(&address).await.unwrap();
+        client.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
+        slow.push(client);
+    }
+    // They are let go when their headers do not come.
+    assert_eq!(worker.get("/livez").await.0, 200);
+    assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
+    let mut rest = Vec::new();
+    tokio::time::timeout(LONG, slow[0].read_to_end(&mut rest)).await.unwrap().ok();
+    let waiting = TcpStream::connect(&address).await.unwrap();
+    let began = Instant::now();
+    worker.terminate().await;
+    assert_eq!(worker.ended().await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    drop(waiting);
+}
+
+#[tokio::test]
+async fn the_log_says_in_one_line_what_happened_to_a_message() {
+    let house = House::start(LONG).await;
+    let header = "Root=1-58406520-a006649127e371903a2de979;Parent=4c721bf33e3caf8f;Sampled=1";
+    let first = house.sqs.send_traced("failures", &house.failure(0), header);
+    let second = house.sqs.send("failures", "no event at all");
+    let mut worker = house.worker(&[]);
+    worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
+    worker.wait_for_series("misstep_messages_total{outcome=\"dead-lettered\"}", 1.0).await;
+    worker.terminate().await;
+    assert_eq!(worker.ended().await, Some(0));
+    let lines = worker.lines();
+    let of = |id: &str| -> Value {
+        let mut lines =
+            lines.iter().filter(|line| line["level"] == "INFO" && line["span"]["message.id"] == id);
+        let line = lines.next().unwrap_or_else(|| panic!("nothing of {id}:\n{}", worker.log()));
+        assert!(lines.next().is_none(), "more than one line of {id}");
+        line.clone()
+    };
+    let told = of(&first);
+    assert_eq!((&told["message"], &told["outcome"]), (&"settled".into(), &"notified".into()));
+    assert_eq!(told["span"]["execution.arn"], execution(0));
+    assert_eq!(told["span"]["message.receives"], 1);
+    assert_eq!(told["span"]["trace.id"], "58406520a006649127e371903a2de979");
+    let ms = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{told}"));
+    let total = ms(&told["duration_ms"]);
+    let parts = ["analyse_ms", "notify_ms", "settle_ms"].map(|stage| ms(&told["span"][stage]));
+    assert!(parts.iter().sum::<u64>() <= total + 3, "{told}");
+    let dead = of(&second);
+    assert_eq!(dead["outcome"], "dead-lettered");
+    assert_eq!(dead["span"].get("trace.id"), None);
+}

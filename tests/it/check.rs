@@ -1,0 +1,141 @@
+//! `misstep check` with the real binary: what works, what does not, and what to do about it.
+
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::receiver::{Answer, Receiver};
+use crate::stub::sfn::StepFunctions;
+use crate::stub::sqs::Sqs;
+use crate::stub::{self, Refusal};
+
+/// Everything that a worker meets.
+struct Surroundings {
+    sqs: Sqs,
+    sfn: StepFunctions,
+    api: Receiver,
+    queue_url: String,
+}
+
+impl Surroundings {
+    async fn new(visibility: u64) -> Self {
+        let (sqs, sfn, api) = (Sqs::start().await, StepFunctions::start().await, Receiver::start().await);
+        let queue_url = sqs.queue("failures", Duration::from_secs(visibility));
+        sqs.queue("failures-dlq", Duration::from_secs(30));
+        sqs.dead_letters("failures", "failures-dlq", 5);
+        Self { sqs, sfn, api, queue_url }
+    }
+
+    async fn check(&self, arguments: &[&str]) -> Output {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
+        command.arg("check").args(arguments).env_clear();
+        command.envs(stub::environment("AWS_ENDPOINT_URL", self.sqs.url()));
+        command.envs([
+            ("AWS_ENDPOINT_URL_SFN", self.sfn.url()),
+            ("MISSTEP_QUEUE_URL", self.queue_url.as_str()),
+            ("MISSTEP_NOTIFICATION_API", self.api.url.as_str()),
+            ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
+            ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
+        ]);
+        command.output().await.unwrap()
+    }
+
+    /// The checks as JSON, and the exit code.
+    async fn findings(&self) -> (Vec<Value>, Option<i32>) {
+        let output = self.check(&["--format", "json"]).await;
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["ok"] == true, output.status.success());
+        (told["checks"].as_array().unwrap().clone(), output.status.code())
+    }
+}
+
+fn denied() -> Refusal {
+    Refusal::new(400, "AccessDeniedException", "User: test is not authorized to perform this")
+}
+
+/// The verdict on a check.
+fn verdict<'f>(findings: &'f [Value], check: &str) -> &'f str {
+    let finding = findings.iter().find(|finding| finding["check"] == check);
+    finding.unwrap_or_else(|| panic!("no {check} in {findings:#?}"))["verdict"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn where_everything_works_it_says_so_and_touches_nothing() {
+    let around = Surroundings::new(120).await;
+    around.sqs.send("failures", "{}");
+    let (findings, code) = around.findings().await;
+    assert_eq!(code, Some(0), "{findings:#?}");
+    for check in [
+        "settings",
+        "AWS",
+        "queue",
+        "settling",
+        "visibility",
+        "redrive",
+        "dead letters",
+        "history",
+        "description",
+        "clock",
+        "route developers",
+        "route customer-assist",
+    ] {
+        assert_eq!(verdict(&findings, check), "ok", "{findings:#?}");
+    }
+    let calls: Vec<String> = around.sqs.calls().into_iter().map(|call| call.operation).collect();
+    assert!(!calls.iter().any(|call| call == "ReceiveMessage" || call == "SendMessage"), "{calls:?}");
+    assert_eq!(around.sqs.counts("failures").visible, 1);
+    assert!(around.api.received().iter().all(|request| request.method == "HEAD"), "something was sent");
+}
+
+#[tokio::test]
+async fn every_line_that_fails_says_what_to_do() {
+    let around = Surroundings::new(120).await;
+    around.sfn.refuse("GetExecutionHistory", denied());
+    around.sqs.refuse("DeleteMessageBatch", denied());
+    let (findings, code) = around.findings().await;
+    assert_eq!(code, Some(1));
+    assert_eq!((verdict(&findings, "history"), verdict(&findings, "settling")), ("fail", "fail"));
+    assert_eq!(verdict(&findings, "description"), "ok");
+    for finding in &findings {
+        assert_eq!(finding["verdict"] != "ok", finding["advice"].is_string(), "{finding}");
+    }
+    let text = String::from_utf8(around.check(&[]).await.stdout).unwrap();
+    let account = around.queue_url.rsplit('/').nth(1).unwrap();
+    let advice = format!(":{account}:execution:misstep-check:*");
+    assert!(
+        text.contains("→ allow states:GetExecutionHistory on arn:aws:states:") && text.contains(&advice),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_queue_that_may_not_be_read_and_a_route_that_is_not_there_fail_together() {
+    let mut around = Surroundings::new(120).await;
+    around.queue_url = around.queue_url.replace("failures", "nothing");
+    around.api.url = "http://127.0.0.1:1/secret-path".to_owned();
+    let output = around.check(&[]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("FAIL  queue") && text.contains("FAIL  route developers"), "{text}");
+    assert!(text.contains("check MISSTEP_QUEUE_URL") && !text.contains("secret-path"), "{text}");
+}
+
+#[tokio::test]
+async fn settings_that_work_badly_are_warned_of_with_numbers() {
+    let around = Surroundings::new(10).await;
+    around.sqs.dead_letters("failures", "failures-dlq", 1);
+    around.sqs.send("failures-dlq", "x");
+    around.api.answer([Answer::status(500)]);
+    let (findings, code) = around.findings().await;
+    assert_eq!(code, Some(0), "{findings:#?}");
+    for (check, number) in
+        [("visibility", "10 s"), ("redrive", "after 1 receives"), ("dead letters", "1 visible")]
+    {
+        assert_eq!(verdict(&findings, check), "warn");
+        assert!(
+            findings.iter().any(|finding| finding["found"].as_str().unwrap().contains(number)),
+            "{findings:#?}"
+        );
+    }
+}

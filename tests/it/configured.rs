@@ -1,0 +1,49 @@
+//! Routes read from the text of a configuration file, the way the binary reads them.
+
+use std::path::Path;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use misstep::config::Sources;
+use misstep::notify::Route;
+use misstep::notify::settings::{RouteSettings, connect};
+
+/// What the file at `path` says of routes, or all its faults.
+pub(crate) fn settings(path: &Path, variables: &[(&str, &str)]) -> Result<Vec<RouteSettings>, Vec<String>> {
+    let variable =
+        |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    let path = path.to_str().unwrap().to_owned();
+    let sources = Sources::gather(|_| None, variable, Some(path));
+    let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
+    sources.notify().map(|notify| notify.routes).map_err(faults)
+}
+
+/// The same of a file with this text.
+pub(crate) fn settings_of(text: &str, variables: &[(&str, &str)]) -> Result<Vec<RouteSettings>, Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("misstep.toml");
+    std::fs::write(&path, text).unwrap();
+    settings(&path, variables)
+}
+
+/// The routes of a file with this text, connected.
+pub(crate) fn routes(text: &str, variables: &[(&str, &str)]) -> Vec<Route> {
+    connect(&settings_of(text, variables).unwrap(), Some(&nowhere())).unwrap()
+}
+
+/// The only route of such a file.
+pub(crate) fn route(text: &str, variables: &[(&str, &str)]) -> Route {
+    let mut routes = routes(text, variables);
+    assert_eq!(routes.len(), 1);
+    routes.remove(0)
+}
+
+/// An account that is not there: clients can be made, and every call is refused.
+fn nowhere() -> SdkConfig {
+    let credentials = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("eu-west-1"))
+        .endpoint_url("http://127.0.0.1:1")
+        .credentials_provider(aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials))
+        .build()
+}

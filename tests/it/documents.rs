@@ -1,0 +1,64 @@
+//! Parts of documents that are made from the code: compared, or written anew where `UPDATE_DOCS` is set.
+
+use std::path::Path;
+
+/// Holds that what stands between `<!-- NAME -->` and `<!-- end of NAME -->` in a document is `expected`.
+pub(crate) fn section(document: &str, name: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let start = text.find(&begin).unwrap_or_else(|| panic!("{document} has no {begin}")) + begin.len();
+    let length = text[start..].find(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let new = format!("{}{expected}{}", &text[..start], &text[start + length..]);
+        std::fs::write(&path, new).unwrap();
+    } else {
+        assert_eq!(&text[start..start + length], expected, "{document}, {name}: run with UPDATE_DOCS=1");
+    }
+}
+
+fn read(document: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap()
+}
+
+/// The README and everything in `docs/`, with the folder that their links are relative to.
+fn documents() -> Vec<(String, String)> {
+    let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let names = docs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let documents =
+        names.filter(|name| name.ends_with(".md")).map(|name| ("docs".to_owned(), format!("docs/{name}")));
+    std::iter::once((String::new(), "README.md".to_owned())).chain(documents).collect()
+}
+
+#[test]
+fn every_link_of_a_document_leads_to_a_file() {
+    let link = regex::Regex::new(r"\]\(([^)#\s]+)").unwrap();
+    let mut links = 0;
+    for (folder, document) in documents() {
+        for found in link.captures_iter(&read(&document)) {
+            let target = &found[1];
+            if target.contains("://") {
+                continue;
+            }
+            links += 1;
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder).join(target);
+            assert!(path.exists(), "{document} links to {target}, which is not there");
+        }
+    }
+    assert!(links > 20, "only {links} links were found");
+}
+
+#[test]
+fn every_test_that_an_outcome_names_is_there() {
+    let outcomes = read("docs/outcomes.md");
+    let named = regex::Regex::new(r"`((?:[a-z_]+::)+)([a-z_]+)`").unwrap();
+    let mut count = 0;
+    let rows: String = outcomes.lines().filter(|line| line.starts_with('|')).collect();
+    for found in named.captures_iter(&rows) {
+        let (modules, name) = (found[1].trim_end_matches("::").replace("::", "/"), &found[2]);
+        let source = read(&format!("tests/it/{modules}.rs"));
+        assert!(source.contains(&format!("fn {name}(")), "{modules}::{name} is named, and not there");
+        count += 1;
+    }
+    assert!(count > 15, "only {count} tests were found");
+}
