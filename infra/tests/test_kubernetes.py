@@ -91,6 +91,17 @@ class KubernetesTest(unittest.TestCase):
         )
         self.assertNotIn("replicas", deployment["spec"])
 
+    def test_it_scales_as_the_example_on_fargate_does(self) -> None:
+        scaled = self.objects["ScaledObject"]["spec"]
+        scaling = scaled["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        fargate = tools.INFRA / "terraform/examples/fargate"
+        here = {
+            "backlog.tf": ("scale_in_cooldown", scaling["scaleDown"]["stabilizationWindowSeconds"]),
+            "variables.tf": ("default", int(scaled["triggers"][0]["metadata"]["queueLength"])),
+        }
+        for file, (name, number) in here.items():
+            self.assertRegex((fargate / file).read_text(), rf"(?m)^ *{name} += {number}$")
+
     def test_all_pods_together_keep_to_half_of_what_aws_refills(self) -> None:
         rate = float(self.objects["ConfigMap"]["data"]["MISSTEP_HISTORY_RATE"])
         scaled = self.objects["ScaledObject"]["spec"]
