@@ -195,9 +195,7 @@ impl Desk {
         let _one_at_a_time = turn.lock().await;
         let untold = self.untold(change);
         if untold.is_empty() {
-            self.metrics.duplicate();
-            info!("everybody was told of this failure before; nothing is sent again");
-            return Outcome::Done;
+            return self.told_before();
         }
         let report = match self.metrics.timed(Stage::Analyse, self.report(change, receipt)).await {
             Ok(report) => report,
@@ -206,8 +204,9 @@ impl Desk {
         let data = serde_json::to_value(&report).expect("a report has only text keys");
         let (due, others): (Vec<Untold<'_>>, _) =
             untold.into_iter().partition(|untold| untold.route.filter.takes(&data));
-        if due.is_empty() && others.len() == self.required.len() + self.asides.len() {
-            return Outcome::Ignore(Ignored::Unrouted);
+        if due.is_empty() {
+            let is_for_none = others.len() == self.required.len() + self.asides.len();
+            return if is_for_none { Outcome::Ignore(Ignored::Unrouted) } else { self.told_before() };
         }
         let mut redacted = Redacted::new(data);
         let mut answers = Vec::new();
@@ -228,6 +227,12 @@ impl Desk {
             self.metrics.failure_to_notification(stopped_at);
         }
         outcome
+    }
+
+    fn told_before(&self) -> Outcome {
+        self.metrics.duplicate();
+        info!("everybody was told of this failure before; nothing is sent again");
+        Outcome::Done
     }
 
     fn ignored(&self, change: &StatusChange) -> Option<Ignored> {

@@ -126,6 +126,10 @@ fn a_failure_takes_the_routes_whose_filter_takes_it() {
         assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
         desk.told_aside().await;
         assert_eq!((orders.taken().len(), others.taken().len(), timeouts.taken().len()), (1, 0, 0));
+        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done, "told before");
+        let counted = desk.metrics().text(misstep::metrics::Format::accepted(""));
+        assert!(counted.contains("misstep_duplicates_total 1\n"), "{counted}");
+        assert_eq!(orders.taken().len(), 1);
         let mut other: Value = serde_json::from_str(&failure(1)).unwrap();
         other["detail"]["stateMachineArn"] =
             json!("arn:aws:states:eu-west-1:123456789012:stateMachine:refunds");
