@@ -222,8 +222,9 @@ impl Desk {
                 }),
             }
         }
+        let waits_for_some = !answers.is_empty();
         let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
-        if let (Outcome::Done, Some(stopped_at)) = (&outcome, change.stopped_at) {
+        if let (Outcome::Done, Some(stopped_at), true) = (&outcome, change.stopped_at, waits_for_some) {
             self.metrics.failure_to_notification(stopped_at);
         }
         outcome

@@ -177,6 +177,11 @@ impl Redactor {
     }
 }
 
+/// Whether a key names a secret, by the list built in.
+pub(crate) fn names_a_secret(key: &str) -> bool {
+    Names::new(&[], &[]).secret(key).is_some()
+}
+
 /// Visits every text of a report.
 fn texts(value: &mut Value, role: Role, visit: &mut dyn FnMut(Role, &mut String)) {
     match value {

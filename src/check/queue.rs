@@ -35,6 +35,10 @@ pub async fn check(
         "receiving",
         "not tried, since it would count as a receive; needs sqs:ReceiveMessage",
     ));
+    findings.push(Finding::ok(
+        "burying",
+        "not tried, since it would send a message; needs sqs:SendMessage on the dead-letter queue, and the queues' key",
+    ));
     findings.push(visibility(attributes.visibility_timeout));
     findings.extend(dead_letters(queue, &attributes, dlq_url, beside).await);
     findings

@@ -1,26 +1,18 @@
 //! Whether each route's other end is there, without sending anything.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
 use super::Finding;
-use crate::notify::Route;
+use crate::notify::{NotifyError, Route};
+
+/// How long looking at one route may take.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks at each route.
 pub async fn check(routes: &[Route]) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for route in routes {
-        let check = format!("route {}", route.name);
-        findings.push(match route.notifier.check().await {
-            Ok(Some(found)) => Finding::ok(check, found),
-            Ok(None) => Finding::ok(check, "not tried, since only sending would show; try `misstep notify --test`"),
-            Err(error) if route.required => {
-                Finding::fail(check, error.what(), "check the route's address, its secrets and the network")
-            }
-            Err(error) => Finding::warn(
-                check,
-                error.what(),
-                "check the route's address, its secrets and the network; it is not required, so messages pass without it",
-            ),
-        });
-    }
+    let mut findings = join_all(routes.iter().map(look)).await;
     if !routes.iter().any(|route| route.required) {
         findings.push(Finding::warn(
             "routes",
@@ -29,4 +21,26 @@ pub async fn check(routes: &[Route]) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+async fn look(route: &Route) -> Finding {
+    let check = format!("route {}", route.name);
+    let looked = tokio::time::timeout(PATIENCE, route.notifier.check()).await.unwrap_or_else(|_elapsed| {
+        let what = format!("no answer within {} s", PATIENCE.as_secs());
+        Err(NotifyError::Transient { what, retry_after: None })
+    });
+    match looked {
+        Ok(Some(found)) => Finding::ok(check, found),
+        Ok(None) => {
+            Finding::ok(check, "not tried, since only sending would show; try `misstep notify --test`")
+        }
+        Err(error) if route.required => {
+            Finding::fail(check, error.what(), "check the route's address, its secrets and the network")
+        }
+        Err(error) => Finding::warn(
+            check,
+            error.what(),
+            "check the route's address, its secrets and the network; it is not required, so messages pass without it",
+        ),
+    }
 }

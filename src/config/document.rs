@@ -82,10 +82,12 @@ impl Document {
         });
         let tables: Option<Vec<_>> = tables.collect();
         match tables {
-            Some(tables) if routes.get_ref().is_array() => Ok(tables),
+            Some(tables) if !tables.is_empty() => Ok(tables),
             _ => {
                 let place = self.place(routes.span().start);
-                Err(vec![Fault(format!("{place}: routes: expected tables, each under [[routes]]"))])
+                Err(vec![Fault(format!(
+                    "{place}: routes: expected one table or more, each under [[routes]]"
+                ))])
             }
         }
     }

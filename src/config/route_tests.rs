@@ -95,6 +95,27 @@ subject = "{% if %}"
 }
 
 #[test]
+fn no_routes_at_all_is_a_fault_and_deletes_nothing_in_silence() {
+    let faults = routes("routes = []\n", &[]).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.contains("expected one table or more")), "{faults:?}");
+}
+
+#[test]
+fn a_secret_written_into_a_header_is_refused_and_shown_nowhere() {
+    let file = "[[routes]]\nname = \"step-functions\"\naudience = \"ops\"\nchannel = \"http\"\nurl = \"http://127.0.0.1/\"\nsignature_header = \"x-a\"\nheaders = { x-api-key = \"hunter2\", x-a = \"b\" }\n";
+    let faults = routes(file, &[]).unwrap_err().join("\n");
+    assert!(!faults.contains("hunter2"), "{faults}");
+    for told in [
+        "x-api-key names a secret",
+        "there is no hmac_secret",
+        "another header has this name",
+        "the breaker of Step Functions",
+    ] {
+        assert!(faults.contains(told), "{told}: {faults}");
+    }
+}
+
+#[test]
 fn everything_that_is_not_toml_is_listed_with_its_line_and_shows_no_text() {
     let faults = routes("env = \n[[routes]]\nurl = \"https://hunter2\nname = x\n", ENOUGH).unwrap_err();
     assert!(faults.len() >= 2 && !faults.join("").contains("hunter2"), "{faults:#?}");

@@ -66,13 +66,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A text that may be shown, or a secret.
-#[derive(Debug, Clone)]
+/// A text that stands in the file, or a secret.
+#[derive(Clone)]
 pub enum Text {
     /// Written in the file.
     Plain(String),
     /// Kept elsewhere.
     Secret(Secret),
+}
+
+impl fmt::Debug for Text {
+    /// Without the text: it may be a secret that was written into the wrong place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Text(…)"),
+            Self::Secret(secret) => secret.fmt(f),
+        }
+    }
 }
 
 impl Text {

@@ -233,6 +233,9 @@ pub fn connect(settings: &[RouteSettings], aws: Option<&SdkConfig>) -> Result<Ve
 }
 
 fn route_name(text: &str) -> Result<String, String> {
+    if text == "step-functions" {
+        return Err("step-functions is what the breaker of Step Functions is called".to_owned());
+    }
     let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
     if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
         return Err(format!("expected up to 64 letters, digits, -, _ and ., found {text:?}"));

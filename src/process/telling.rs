@@ -80,7 +80,7 @@ impl Desk {
             };
             attempt += 1;
             if attempt == 1 {
-                warn!(route = %route.name, %error, "a notification was not taken; trying again");
+                warn!(route = %route.name, %error, "a notification was not taken");
             } else {
                 debug!(route = %route.name, attempt, %error, "a notification was not taken");
             }
@@ -179,10 +179,12 @@ impl Aside {
                 let retry_after = match &error {
                     NotifyError::Transient { retry_after, .. } => *retry_after,
                     NotifyError::Rejected { .. } | NotifyError::Misconfigured { .. } => {
-                        break warn!(route = %name, %error, "a notification was not taken");
+                        metrics.notification(&name, Told::Dropped);
+                        break warn!(route = %name, %error, "a notification was not taken, and is dropped");
                     }
                 };
                 if !pauses.wait(retry_after).await {
+                    metrics.notification(&name, Told::Dropped);
                     break warn!(route = %name, %error, attempts = pauses.attempts(), "a notification was not taken");
                 }
             }

@@ -149,6 +149,11 @@ fn a_route_that_is_not_required_holds_no_message_and_is_tried_three_times() {
         assert_eq!((required.taken().len(), hanging.attempts(), desk.telling_aside()), (1, 0, 1));
         desk.told_aside().await;
         assert_eq!((hanging.attempts(), hanging.taken().len()), (3, 0));
+        let counted = desk.metrics().text(misstep::metrics::Format::accepted(""));
+        assert!(
+            counted.contains("misstep_notifications_total{route=\"chat\",result=\"dropped\"} 1\n"),
+            "{counted}"
+        );
         assert!(desk.breakers().admission() == Admission::All, "it stops the intake");
     });
 }

@@ -176,7 +176,10 @@ fn templates_and_headers_that_cannot_work_are_faults_before_anything_is_sent() {
         ("headers = { host = \"x\" }", "host is set by misstep itself"),
         ("headers = { \"no name\" = \"x\" }", "not a header's name"),
         ("bearer_token = \"hunter2\"", "a secret does not belong in this file"),
-        ("headers = { authorization = \"x\" }\nbearer_token = { file = \"f\" }", "beside bearer_token"),
+        (
+            "headers = { authorization = { file = \"g\" } }\nbearer_token = { file = \"f\" }",
+            "beside bearer_token",
+        ),
         ("timeout_secs = 0", "expected a whole number from 1 to 300"),
         ("url = \"ftp://hunter2\"", "http:// or https://"),
     ] {

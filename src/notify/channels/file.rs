@@ -6,10 +6,12 @@
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 
+use super::line::in_time;
 use super::{Channel, Connect, line};
 use crate::notify::settings::Reading;
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -21,6 +23,7 @@ pub const CHANNEL: Channel = Channel { name: "file", read };
 struct Settings {
     path: PathBuf,
     max_bytes: usize,
+    timeout: Duration,
 }
 
 /// A file of lines.
@@ -38,7 +41,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     });
     let max_bytes = reading.max_bytes();
     let path = reading.fields.needed("path", path)?;
-    Some(Arc::new(Settings { path, max_bytes }))
+    Some(Arc::new(Settings { path, max_bytes, timeout: reading.defaults.timeout }))
 }
 
 impl Connect for Settings {
@@ -84,7 +87,7 @@ impl Notifier for File {
         let what = |error: &dyn std::fmt::Display| {
             format!("{} cannot be written: {error}", self.settings.path.display())
         };
-        match written.await {
+        match in_time(self.settings.timeout, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(match error.kind() {
                 ErrorKind::NotFound

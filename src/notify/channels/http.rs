@@ -21,6 +21,7 @@ use crate::notify::post::{Post, Target, Wanted, missing};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Audience, Material, Notification, Notifier, NotifyError};
+use crate::redact::names_a_secret;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "http", read };
@@ -121,6 +122,9 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     let mut headers = Vec::new();
     for (name, value) in fields.pairs("headers") {
         let checked = header_name(&name).and_then(|name| match &value {
+            Text::Plain(_) if names_a_secret(name.as_str()) => {
+                Err(format!("{name} names a secret: write {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}"))
+            }
             Text::Plain(text) if HeaderValue::from_str(text).is_err() => {
                 Err(format!("the value of {name} cannot be sent"))
             }
@@ -133,6 +137,13 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
             Ok(name) => headers.push((name, value)),
             Err(why) => fields.fault("headers", &why),
         }
+    }
+    if signature_header.is_some() && !fields.has("hmac_secret") {
+        fields.fault("signature_header", "there is no hmac_secret to sign with");
+    }
+    let signed = signature_header.clone().unwrap_or(HeaderName::from_static(SIGNATURE));
+    if signed == AUTHORIZATION || headers.iter().any(|(name, _)| *name == signed) {
+        fields.fault("signature_header", "another header has this name");
     }
     let timeout = fields.number("timeout_secs", 1..=300).map_or(defaults.timeout, Duration::from_secs);
     let max_bytes = reading.max_bytes();

@@ -29,6 +29,9 @@ pub const CHANNEL: Channel = Channel { name: "ses", read };
 /// The most addresses of one mail (Amazon SES quotas).
 const MOST_ADDRESSES: usize = 50;
 
+/// The least bytes of both parts: the page alone has ten thousand of style.
+const LEAST_BYTES: usize = 65_536;
+
 /// The most bytes of both parts here. SES takes 10 MB; mail servers on the way may not.
 const MOST_BYTES: usize = 4 << 20;
 
@@ -63,7 +66,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     let region = reading.fields.text("region", values::name);
     let timeout = reading.fields.number("timeout_secs", 1..=300);
     let timeout = timeout.map_or(reading.defaults.timeout, Duration::from_secs);
-    let max_bytes = reading.max_bytes().min(MOST_BYTES);
+    let max_bytes = reading.max_bytes().clamp(LEAST_BYTES, MOST_BYTES);
     let subject = reading.template("subject", Escape::Line);
     let text = reading.template("body", Escape::Text);
     let html = reading.template("html", Escape::Html);
@@ -136,7 +139,7 @@ impl Notifier for Mail {
         match self.calls.counted("SendEmail", sent).await {
             Ok(_) => Ok(()),
             // An address that is not verified is refused as the message is, and is none of its fault.
-            Err(error) => Err(judge("SendEmail", &error, &["not verified", "ddress"])),
+            Err(error) => Err(judge("SendEmail", &error, &["not verified", "ddress", "omain", "@"])),
         }
     }
 }

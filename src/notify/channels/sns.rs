@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_sns::Client;
+use aws_sdk_sns::error::ProvideErrorMetadata as _;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::Value;
 
@@ -119,6 +120,14 @@ impl Notifier for Topic {
         let topic = &self.settings.topic_arn;
         match self.client.get_topic_attributes().topic_arn(topic).send().await {
             Ok(_) => Ok(Some(format!("{topic} is there; whether it may be published to was not tried"))),
+            // Publishing is another permission.
+            Err(error)
+                if error
+                    .code()
+                    .is_some_and(|code| code.contains("Authorization") || code.contains("AccessDenied")) =>
+            {
+                Ok(Some(format!("not tried, since sns:GetTopicAttributes of {topic} is not allowed")))
+            }
             Err(error) => {
                 Err(judge(&format!("GetTopicAttributes of {topic}"), &error, &["TopicArn", "topic"]))
             }

@@ -2,10 +2,12 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 
+use super::line::in_time;
 use super::{Channel, Connect, line};
 use crate::notify::settings::Reading;
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -16,11 +18,12 @@ pub const CHANNEL: Channel = Channel { name: "stdout", read };
 #[derive(Debug, Clone)]
 struct Stdout {
     max_bytes: usize,
+    timeout: Duration,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what every channel's reader returns")]
 fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
-    Some(Arc::new(Stdout { max_bytes: reading.max_bytes() }))
+    Some(Arc::new(Stdout { max_bytes: reading.max_bytes(), timeout: reading.defaults.timeout }))
 }
 
 impl Connect for Stdout {
@@ -50,7 +53,7 @@ impl Notifier for Stdout {
             let mut stdout = std::io::stdout().lock();
             stdout.write_all(&body).and_then(|()| stdout.flush())
         });
-        match written.await {
+        match in_time(self.timeout, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 let what = format!("standard output cannot be written: {error}");
