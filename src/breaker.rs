@@ -10,7 +10,8 @@
 //!
 //! A message that alone makes the other side fail must not stop all others for good. So, after
 //! [`TRIAL_AFTER`] without any change, one more message is taken in and stays as a further probe;
-//! it is not given back either. The same happens sooner when no probe is left.
+//! it is not given back either. The same happens sooner when no probe is left, and at once when the
+//! last trial ended without an attempt, as that of a message does which the route is not for.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -50,7 +51,20 @@ struct State {
     /// When something last changed: it opened, or a message was taken in on trial.
     since: Option<Instant>,
     probes: usize,
+    trial: Trial,
     logged_at: Option<Instant>,
+}
+
+/// What the latest message on trial showed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Trial {
+    /// There was none, or there was an attempt since it began.
+    #[default]
+    Decided,
+    /// It is in hand, and no attempt was made yet.
+    Begun,
+    /// It came to its end without an attempt.
+    Undecided,
 }
 
 /// Held by a message that stays in hand while a breaker is open.
@@ -112,11 +126,26 @@ impl Breakers {
     pub fn trial_begins(&self) {
         for breaker in &self.all {
             let mut state = breaker.state();
-            state.since = state.since.map(|_| Instant::now());
+            if state.opened_at.is_some() {
+                state.since = Some(Instant::now());
+                state.trial = Trial::Begun;
+            }
         }
     }
 
-    /// Returns when a breaker opened, closed, or lost its last probe since the last call.
+    /// A message on trial came to its end.
+    pub fn trial_ends(&self) {
+        for breaker in &self.all {
+            let mut state = breaker.state();
+            if state.trial == Trial::Begun {
+                state.trial = Trial::Undecided;
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// Returns when a breaker opened, closed, lost its last probe, or learned nothing from a trial
+    /// since the last call.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -128,6 +157,7 @@ impl Breaker {
         let mut state = self.state();
         state.failures = 0;
         state.since = None;
+        state.trial = Trial::Decided;
         if let Some(opened_at) = state.opened_at.take() {
             info!(
                 breaker = self.name,
@@ -145,6 +175,7 @@ impl Breaker {
         let now = Instant::now();
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
+        state.trial = Trial::Decided;
         if state.opened_at.is_none() && (for_certain || state.failures >= FAILURES) {
             warn!(breaker = self.name, failures = state.failures, %error, "keeps failing; taking in no more messages until it works");
             state.opened_at = Some(now);
@@ -176,7 +207,11 @@ impl Breaker {
 
     fn next_trial(&self) -> Option<Instant> {
         let state = self.state();
-        let rest = if state.probes > 0 { TRIAL_AFTER } else { TRIAL_WITHOUT_PROBE };
+        let rest = match (state.probes, state.trial) {
+            (0, Trial::Undecided) => Duration::ZERO,
+            (0, _) => TRIAL_WITHOUT_PROBE,
+            _ => TRIAL_AFTER,
+        };
         state.since.map(|since| since + rest)
     }
 
@@ -266,5 +301,25 @@ mod tests {
         drop(breaker.probe(false));
         tokio::time::advance(TRIAL_WITHOUT_PROBE).await;
         assert_eq!(breakers.admission(), Admission::One);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_without_an_attempt_is_followed_by_another_at_once() {
+        let (breakers, breaker) = open();
+        let rests = || matches!(breakers.admission(), Admission::NotBefore(_));
+        breakers.trial_ends();
+        assert!(rests(), "none had begun");
+        breakers.trial_begins();
+        assert!(rests());
+        breakers.trial_ends();
+        assert_eq!(breakers.admission(), Admission::One);
+        breakers.trial_begins();
+        breaker.failed(false, &"503");
+        breakers.trial_ends();
+        assert!(rests(), "it was an attempt");
+        breakers.trial_begins();
+        breakers.trial_ends();
+        let _probe = breaker.probe(false);
+        assert!(rests(), "there is a probe");
     }
 }

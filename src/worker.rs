@@ -159,6 +159,9 @@ impl Worker {
         let span = MessageSpan::of(&message, &self.settings.queue_name);
         let work = async move {
             worker.work_on(message, lease, trial).await;
+            if trial {
+                worker.desk.breakers().trial_ends();
+            }
             drop(place);
         };
         self.tasks.spawn(span.around(work));

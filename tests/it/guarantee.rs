@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use misstep::config::MapRunChildren;
-use misstep::notify::Notifier;
+use misstep::notify::Route;
 use misstep::process::{Desk, Scope};
 use misstep::queue::Queue;
 use misstep::worker::{Settings, Worker};
@@ -29,7 +29,7 @@ pub struct Plan {
     /// Whether the worker hears that it is asked to stop.
     pub hears_stop: bool,
     pub wrap_queue: fn(ModelQueue) -> Arc<dyn Queue>,
-    pub wrap_api: fn(ModelApi) -> Arc<dyn Notifier>,
+    pub routes: fn(ModelApi) -> Vec<Route>,
 }
 
 impl Default for Plan {
@@ -43,7 +43,7 @@ impl Default for Plan {
             grace: Duration::from_secs(25),
             hears_stop: true,
             wrap_queue: |queue| Arc::new(queue),
-            wrap_api: |api| Arc::new(api),
+            routes: |api| routes(Arc::new(api)),
         }
     }
 }
@@ -146,7 +146,7 @@ fn work(
         env: "test".to_owned(),
         application: None,
     };
-    let desk = Desk::new(Arc::new(reader.clone()), None, routes((plan.wrap_api)(api.clone())), scope);
+    let desk = Desk::new(Arc::new(reader.clone()), None, (plan.routes)(api.clone()), scope);
     let settings = Settings {
         queue_name: "model".to_owned(),
         concurrency: plan.concurrency,

@@ -13,7 +13,7 @@ use misstep::queue::{
 
 use super::{Plan, Run, on_paused_time};
 use crate::model::Faults;
-use crate::model::api::{ModelApi, Mood};
+use crate::model::api::{ModelApi, Mood, routes};
 use crate::model::queue::ModelQueue;
 
 /// What is wrong with the worker's use of the queue.
@@ -111,7 +111,7 @@ fn the_worker_without_a_mistake_is_not_accused() {
 
 #[test]
 fn deleting_before_notifying_is_caught() {
-    let said = caught(Plan { wrap_api: |api| Arc::new(TellsLater(api)), ..Plan::default() }, QUICK);
+    let said = caught(Plan { routes: |api| routes(Arc::new(TellsLater(api))), ..Plan::default() }, QUICK);
     assert!(said.contains("was deleted before both audiences were told"), "{said}");
 }
 

@@ -1,12 +1,15 @@
 //! Each promise of the worker by its name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use misstep::history::ReadClass;
+use misstep::notify::filter::{Filter, Pattern};
+use misstep::notify::{Audience, Route};
 use tokio::time::Instant;
 
 use super::{Plan, Run, failure, on_paused_time};
-use crate::model::api::Mood;
+use crate::model::api::{ModelApi, Mood, route};
 use crate::model::{Event, Faults};
 
 #[test]
@@ -194,6 +197,38 @@ fn a_message_that_alone_breaks_the_other_side_does_not_stop_the_others_for_good(
         run.settled().await;
         run.stop().await;
         run.check();
+    });
+}
+
+#[test]
+fn a_route_that_few_messages_take_keeps_no_backlog_waiting_once_its_probe_is_gone() {
+    on_paused_time(async {
+        let routes = |api: ModelApi| {
+            let api = Arc::new(api);
+            let refunds =
+                Filter { state_machines: vec![Pattern::parse("refunds").unwrap()], ..Filter::default() };
+            let all = route("all", Audience::Developers, api.clone());
+            vec![all, Route { filter: refunds, ..route("refunds", Audience::CustomerAssist, api) }]
+        };
+        // The probe, once its lease is lost, does not come back.
+        let mut run = Run::start(&Plan { routes, max_receive_count: 1, ..Plan::default() });
+        run.api.refuse("ASSESTIVE_ENQUIRY_ERROR");
+        run.queue.send(failure(0).replace("orders", "refunds"));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        run.queue.set_faults(Faults { entry_failed: 1.0, ..Faults::default() });
+        run.settled().await;
+        assert_eq!(run.dead(), 1);
+        run.queue.set_faults(Faults::default());
+        run.api.refuse("nothing");
+        for number in 1..=100 {
+            run.queue.send(failure(number));
+        }
+        run.queue.send(failure(101).replace("orders", "refunds"));
+        let began = Instant::now();
+        run.settled().await;
+        assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+        run.stop().await;
+        assert_eq!((run.notified(), run.dead()), (1 + 100 + 2, 1));
     });
 }
 
