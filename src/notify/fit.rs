@@ -4,6 +4,8 @@
 //! list. Long texts lose their ends, the longest first; only when that is not enough do lists lose
 //! their last elements.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 /// Texts that may be shortened, group after group.
@@ -42,6 +44,9 @@ const LISTS: &[&str] = &[
     "analysis.failed_state.path",
 ];
 
+/// What says which failure this is, and where to look: of no use when cut.
+const NAMES: &[&str] = &["event_info", "analysis.links", "analysis.truncated"];
+
 /// Texts are cut down to no less than this, in characters, as long as anything else is left.
 const SHORTEST: usize = 128;
 
@@ -63,6 +68,11 @@ pub fn fit(data: &mut Value, most: usize, size: impl Fn(&Value) -> usize) {
             }
         }
     }
+    // Every other text is bounded by AWS; only a hostile message has one long.
+    shorten_all(data, NAMES);
+    if size(data) <= most {
+        return;
+    }
     for path in LISTS {
         while halve(data, path) {
             if size(data) <= most {
@@ -70,7 +80,7 @@ pub fn fit(data: &mut Value, most: usize, size: impl Fn(&Value) -> usize) {
             }
         }
     }
-    shorten_all(data, SHORTEST);
+    shorten_all(data, &[]);
 }
 
 /// Calls `visit` with every value that `path` leads to.
@@ -125,13 +135,30 @@ fn halve(data: &mut Value, path: &str) -> bool {
     cut
 }
 
-/// The last resort, for values that AWS itself bounds and only a hostile message makes long.
-fn shorten_all(value: &mut Value, limit: usize) {
+/// Shortens every text that is too long, wherever it is, but those under `spared`.
+fn shorten_all(data: &mut Value, spared: &[&str]) {
+    let mut cut = BTreeSet::new();
+    shorten_below(data, "", spared, &mut cut);
+    cut.iter().for_each(|path| name(data, path));
+}
+
+fn shorten_below(value: &mut Value, path: &str, spared: &[&str], cut: &mut BTreeSet<String>) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| shorten_all(item, limit)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| shorten_all(field, limit)),
-        other => {
-            shorten_text(other, limit);
+        _ if spared.contains(&path) => {}
+        Value::Array(items) => {
+            let path = format!("{path}[]");
+            items.iter_mut().for_each(|item| shorten_below(item, &path, spared, cut));
+        }
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                shorten_below(field, &path, spared, cut);
+            }
+        }
+        text => {
+            if shorten_text(text, SHORTEST) {
+                cut.insert(path.to_owned());
+            }
         }
     }
 }
@@ -203,6 +230,30 @@ mod tests {
         assert!(size(&many) <= 8_192);
         assert_eq!(many["analysis"]["truncated"], json!(["analysis.also_failed"]));
         assert_eq!(many["event_details"]["steps"][0]["name"], "Charge");
+    }
+
+    #[test]
+    fn what_only_a_hostile_message_has_long_is_cut_last_and_named() {
+        let long = "x".repeat(3_000);
+        let mut hostile = data(10, 10, 0);
+        hostile["analysis"]["failed_state"]["error"] = json!(long);
+        hostile["analysis"]["failed_state"]["path"] = json!([format!("Orders[{long}]")]);
+        hostile["analysis"]["links"] = json!({"console": format!("https://console/{}", "a".repeat(300))});
+        // A link is cut only where nothing else is left to cut.
+        let mut with_its_link = hostile.clone();
+        fit(&mut with_its_link, 4_096, size);
+        assert!(size(&with_its_link) <= 4_096);
+        assert_eq!(with_its_link["analysis"]["links"], hostile["analysis"]["links"]);
+        assert_eq!(
+            with_its_link["analysis"]["truncated"],
+            json!(["analysis.failed_state.error", "analysis.failed_state.path[]"])
+        );
+        hostile["event_info"]["execution_arn"] = json!("x".repeat(5_000));
+        fit(&mut hostile, 4_096, size);
+        assert!(size(&hostile) <= 4_096);
+        let truncated = hostile["analysis"]["truncated"].as_array().unwrap();
+        assert!(truncated.contains(&json!("event_info.execution_arn")), "{truncated:?}");
+        assert!(truncated.contains(&json!("analysis.links.console")), "{truncated:?}");
     }
 
     proptest! {
