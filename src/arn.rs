@@ -207,10 +207,15 @@ pub fn base_state_machine(arn: &str) -> String {
     }
 }
 
+/// The name of a state machine, with `/LABEL` for children of a Map run, by its ARN.
+pub fn state_machine_name(arn: &str) -> Option<&str> {
+    arn.split(':').nth(6)
+}
+
 /// Whether a state machine's ARN is that of a Distributed Map's children
 /// (`…:stateMachine:NAME/LABEL`).
 pub fn is_map_run_child(state_machine_arn: &str) -> bool {
-    state_machine_arn.split(':').nth(6).is_some_and(|name| name.contains('/'))
+    state_machine_name(state_machine_arn).is_some_and(|name| name.contains('/'))
 }
 
 fn is_partition(text: &str) -> bool {

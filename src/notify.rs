@@ -180,15 +180,6 @@ impl NotifyError {
             Self::Transient { what, .. } | Self::Rejected { what } | Self::Misconfigured { what } => what,
         }
     }
-
-    /// For counters.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Transient { .. } => "transient",
-            Self::Rejected { .. } => "rejected",
-            Self::Misconfigured { .. } => "misconfigured",
-        }
-    }
 }
 
 /// A way out of the house.

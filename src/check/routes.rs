@@ -23,6 +23,11 @@ pub async fn check(routes: &[Route]) -> Vec<Finding> {
     findings
 }
 
+/// What there is to say of a route that could not even be connected.
+pub fn unconnected(name: &str, why: String) -> Finding {
+    Finding::fail(format!("route {name}"), why, "see what is said of AWS, and the route's settings")
+}
+
 async fn look(route: &Route) -> Finding {
     let check = format!("route {}", route.name);
     let looked = tokio::time::timeout(PATIENCE, route.notifier.check()).await.unwrap_or_else(|_elapsed| {

@@ -58,12 +58,14 @@ async fn look(settings: &Work) -> Vec<Finding> {
         }
         Err(why) => findings.push(Finding::fail("AWS", why, "nothing of AWS was checked; begin here")),
     }
-    match connect(&settings.routes, aws.as_ref().ok()) {
-        Ok(routes) => findings.extend(in_time("routes", check::routes::check(&routes)).await),
-        Err(why) => {
-            findings.push(Finding::fail("routes", why, "correct the route in the configuration file"))
+    let mut routes = Vec::new();
+    for (connected, route) in connect(&settings.routes, aws.as_ref().ok()).into_iter().zip(&settings.routes) {
+        match connected {
+            Ok(route) => routes.push(route),
+            Err(why) => findings.push(check::routes::unconnected(&route.name, why)),
         }
     }
+    findings.extend(in_time("routes", check::routes::check(&routes)).await);
     findings
 }
 

@@ -54,22 +54,26 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
 /// A line a route, and whether all of them work.
 async fn try_all(common: &config::Common, settings: &[RouteSettings]) -> Result<(String, bool), String> {
     let needs_aws = settings.iter().any(|route| route.connect.needs_aws());
-    let aws = if needs_aws { Some(aws::load_in_time().await?) } else { None };
-    let routes = connect(settings, aws.as_ref())?;
-    let name_width = routes.iter().map(|route| route.name.len()).max().unwrap_or(0);
+    let aws = if needs_aws { aws::load_in_time().await.map(Some) } else { Ok(None) };
+    let name_width = settings.iter().map(|route| route.name.len()).max().unwrap_or(0);
     let mut lines = String::new();
     let mut all_work = true;
-    for (route, settings) in routes.iter().zip(settings) {
+    let connected = connect(settings, aws.as_ref().ok().and_then(Option::as_ref));
+    for (connected, settings) in connected.into_iter().zip(settings) {
         let began = Instant::now();
-        let answer = tokio::time::timeout(PATIENCE, try_one(route, common))
-            .await
-            .unwrap_or_else(|_elapsed| Err("it took too long".to_owned()));
+        let answer = match (connected, &aws) {
+            (_, Err(why)) if settings.connect.needs_aws() => Err(why.clone()),
+            (Err(why), _) => Err(why),
+            (Ok(route), _) => tokio::time::timeout(PATIENCE, try_one(&route, common))
+                .await
+                .unwrap_or_else(|_elapsed| Err("it took too long".to_owned())),
+        };
         let said = match &answer {
             Ok(()) => format!("taken in {} ms", began.elapsed().as_millis()),
             Err(why) => format!("FAILED: {why}"),
         };
         all_work &= answer.is_ok();
-        lines.push_str(&format!("{:name_width$}  {:6}  {said}\n", route.name, settings.channel));
+        lines.push_str(&format!("{:name_width$}  {:6}  {said}\n", settings.name, settings.channel));
     }
     Ok((lines, all_work))
 }

@@ -129,7 +129,9 @@ async fn build(
         attributes.dead_letter_url = Some(url.clone());
     }
     warn_of(&attributes);
-    let routes = notify::settings::connect(&settings.routes, Some(&aws))?;
+    let routes = notify::settings::connect(&settings.routes, Some(&aws)).into_iter().zip(&settings.routes);
+    let routes = routes.map(|(route, its)| route.map_err(|why| format!("the route {}: {why}", its.name)));
+    let routes = routes.collect::<Result<_, _>>()?;
     tell_routes(&settings.routes);
     let scope = Scope {
         state_machines: settings.state_machines.clone(),

@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::Value;
 
-use crate::arn::base_state_machine;
+use crate::arn::{base_state_machine, state_machine_name};
 use crate::history::Status;
 
 /// Which failures a route is for: those that match one of each that is given.
@@ -43,7 +43,7 @@ impl Filter {
     pub fn takes(&self, data: &Value) -> bool {
         let (info, analysis) = (&data["event_info"], &data["analysis"]);
         let machine = info["state_machine_arn"].as_str().map(base_state_machine).unwrap_or_default();
-        let machine_name = machine.split(':').nth(6).unwrap_or_default();
+        let machine_name = state_machine_name(&machine).unwrap_or_default();
         let errors = [&analysis["error"], &analysis["root_cause"]["error"]]
             .map(|error| error.as_str().unwrap_or_default());
         let status = analysis["status"].as_str().unwrap_or_default();

@@ -68,6 +68,12 @@ pub struct Reading<'d, 'r> {
 }
 
 impl Reading<'_, '_> {
+    /// How long one attempt may take.
+    pub(crate) fn timeout(&mut self) -> Duration {
+        let seconds = self.fields.number("timeout_secs", 1..=300);
+        seconds.map_or(self.defaults.timeout, Duration::from_secs)
+    }
+
     /// The most bytes of a notification.
     pub(crate) fn max_bytes(&mut self) -> usize {
         let most = self.fields.number("max_bytes", 4_096..=1 << 30);
@@ -203,33 +209,27 @@ fn try_templates(
     }
 }
 
-/// Connects the routes; nothing is sent.
-///
-/// # Errors
-/// What is wrong with the first route for which there is something.
-pub fn connect(settings: &[RouteSettings], aws: Option<&SdkConfig>) -> Result<Vec<Route>, String> {
+/// Connects the routes, or says why one of them cannot be; nothing is sent.
+pub fn connect(settings: &[RouteSettings], aws: Option<&SdkConfig>) -> Vec<Result<Route, String>> {
     let mut redactors: Vec<(&Rules, Arc<Redactor>)> = Vec::new();
-    let mut routes = Vec::new();
-    for route in settings {
+    let connected = settings.iter().map(|route| {
         let known = redactors.iter().find(|(rules, _)| **rules == route.redaction);
         let redactor = known.map(|(_, redactor)| redactor.clone()).unwrap_or_else(|| {
             let redactor = Arc::new(Redactor::new(&route.redaction));
             redactors.push((&route.redaction, redactor.clone()));
             redactor
         });
-        let notifier =
-            route.connect.connect(aws).map_err(|why| format!("the route {}: {why}", route.name))?;
-        routes.push(Route {
+        Ok(Route {
             name: route.name.as_str().into(),
             audience: route.audience.clone(),
             required: route.required,
             filter: route.filter.clone(),
             form: route.form.clone(),
             redactor,
-            notifier,
-        });
-    }
-    Ok(routes)
+            notifier: route.connect.connect(aws)?,
+        })
+    });
+    connected.collect()
 }
 
 fn route_name(text: &str) -> Result<String, String> {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::summary;
+use crate::arn::state_machine_name;
 
 /// Characters of a name in a subject.
 const NAME: usize = 80;
@@ -108,7 +109,7 @@ pub fn link(data: &Value) -> Option<&str> {
 
 /// The state machine's name.
 pub fn machine(data: &Value) -> Option<&str> {
-    data["event_info"]["state_machine_arn"].as_str()?.split(':').nth(6)
+    state_machine_name(data["event_info"]["state_machine_arn"].as_str()?)
 }
 
 fn text(value: &Value) -> Option<&str> {

@@ -7,6 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::analysis::cause;
+use crate::arn::state_machine_name;
 
 /// Characters of a message.
 const MESSAGE: usize = 300;
@@ -60,7 +61,7 @@ pub fn summary(data: &Value, input_keys: &[String]) -> Value {
 pub(super) fn sentence(data: &Value) -> String {
     let analysis = &data["analysis"];
     let info = &data["event_info"];
-    let machine = info["state_machine_arn"].as_str().and_then(|arn| arn.split(':').nth(6));
+    let machine = info["state_machine_arn"].as_str().and_then(state_machine_name);
     let what = analysis["application"].as_str().or(machine).unwrap_or("The execution");
     let request =
         info["execution_name"].as_str().map(|name| format!(" (request {name})")).unwrap_or_default();

@@ -27,7 +27,10 @@ pub(crate) fn settings_of(text: &str, variables: &[(&str, &str)]) -> Result<Vec<
 
 /// The routes of a file with this text, connected.
 pub(crate) fn routes(text: &str, variables: &[(&str, &str)]) -> Vec<Route> {
-    connect(&settings_of(text, variables).unwrap(), Some(&nowhere())).unwrap()
+    connect(&settings_of(text, variables).unwrap(), Some(&nowhere()))
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .unwrap()
 }
 
 /// The only route of such a file.

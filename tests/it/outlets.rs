@@ -166,6 +166,36 @@ async fn a_test_tries_all_routes_although_some_fail_and_names_route_and_reason()
 }
 
 #[tokio::test]
+async fn without_aws_the_routes_that_do_not_need_it_are_still_tried_and_checked() {
+    let errand = Errand::with(0).await;
+    let routes = r#"
+[[routes]]
+name = "topic"
+audience = "on-call"
+channel = "sns"
+topic_arn = "arn:aws:sns:eu-west-1:123456789012:failures"
+
+[[routes]]
+name = "log"
+audience = "archive"
+channel = "stdout"
+"#;
+    let nobody = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    let ended = errand.run(&["notify", "--test"], routes, &nobody).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let row = |name: &str| ended.stdout.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(row("topic").contains("FAILED") && row("topic").contains("credentials"), "{}", row("topic"));
+    assert!(row("log").contains("taken in"), "{}", row("log"));
+    let ended = errand.run(&["check", "--format", "json"], routes, &nobody).await;
+    let told: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let verdict = |check: &str| {
+        let finding = told["checks"].as_array().unwrap().iter().find(|finding| finding["check"] == check);
+        finding.unwrap_or_else(|| panic!("no {check}: {told:#}"))["verdict"].clone()
+    };
+    assert_eq!([verdict("AWS"), verdict("route topic"), verdict("route log")], ["fail", "fail", "ok"]);
+}
+
+#[tokio::test]
 async fn faulty_routes_are_all_listed_with_their_lines_and_exit_with_64() {
     let errand = Errand::with(0).await;
     let routes = r#"

@@ -145,7 +145,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     if signed == AUTHORIZATION || headers.iter().any(|(name, _)| *name == signed) {
         fields.fault("signature_header", "another header has this name");
     }
-    let timeout = fields.number("timeout_secs", 1..=300).map_or(defaults.timeout, Duration::from_secs);
+    let timeout = reading.timeout();
     let max_bytes = reading.max_bytes();
     let body = reading.template("body", Escape::Json);
     let http = Http {

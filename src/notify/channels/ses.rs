@@ -64,8 +64,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
         reading.fields.fault("to", "a mail goes to 50 addresses at most");
     }
     let region = reading.fields.text("region", values::name);
-    let timeout = reading.fields.number("timeout_secs", 1..=300);
-    let timeout = timeout.map_or(reading.defaults.timeout, Duration::from_secs);
+    let timeout = reading.timeout();
     let max_bytes = reading.max_bytes().clamp(LEAST_BYTES, MOST_BYTES);
     let subject = reading.template("subject", Escape::Line);
     let text = reading.template("body", Escape::Text);

@@ -72,8 +72,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
         None => None,
     };
     let webhook = reading.fields.needed("webhook_url", webhook);
-    let timeout = reading.fields.number("timeout_secs", 1..=300);
-    let timeout = timeout.map_or(reading.defaults.timeout, Duration::from_secs);
+    let timeout = reading.timeout();
     let subject = reading.template("subject", Escape::Line);
     let body = reading.template("body", Escape::Slack);
     Some(Arc::new(Settings { target: webhook?, timeout, subject, body }))
@@ -210,7 +209,8 @@ mod tests {
         };
         assert!(is_slack(&answer("ok")).is_ok() && is_slack(&answer("{\"ok\": true}")).is_ok());
         for other in ["", "<html>Log in</html>", "{\"ok\": false}", "okay"] {
-            assert_eq!(is_slack(&answer(other)).unwrap_err().kind(), "misconfigured", "{other}");
+            let told = is_slack(&answer(other));
+            assert!(matches!(told, Err(NotifyError::Misconfigured { .. })), "{other}: {told:?}");
         }
     }
 }

@@ -52,8 +52,7 @@ struct Topic {
 fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     let topic = reading.fields.text("topic_arn", topic_arn);
     let topic = reading.fields.needed("topic_arn", topic);
-    let timeout = reading.fields.number("timeout_secs", 1..=300);
-    let timeout = timeout.map_or(reading.defaults.timeout, Duration::from_secs);
+    let timeout = reading.timeout();
     let max_bytes = reading.max_bytes().min(MOST_BYTES);
     let subject = reading.template("subject", Escape::Line);
     let body = reading.template("body", Escape::Text);
