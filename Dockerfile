@@ -33,6 +33,7 @@ EXPOSE 9108
 # Drains and gives back what is unfinished. The orchestrator has to wait longer than that takes:
 # docs/deploy.md has the figures, infra/tests/test_stop_times.py holds them.
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK: it would need a program in the image that asks. Whoever can, asks /livez.
+# For Docker alone: ECS has the check in its task definition, and Kubernetes asks /livez itself.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["/usr/local/bin/misstep", "health"]
 ENTRYPOINT ["/usr/local/bin/misstep"]
 CMD ["work"]

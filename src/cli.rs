@@ -7,6 +7,7 @@ mod aws;
 mod check;
 mod dlq;
 mod explain;
+mod health;
 mod notify;
 mod work;
 
@@ -66,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(("work", matches)) => work::run(matches),
         Some(("explain", matches)) => explain::run(matches),
         Some(("check", matches)) => check::run(matches),
+        Some(("health", matches)) => health::run(matches),
         Some(("notify", matches)) => notify::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
@@ -84,6 +86,7 @@ pub fn command() -> Command {
         .subcommand(dlq::command())
         .subcommand(with_settings(notify::command()))
         .subcommand(with_settings(check::command()))
+        .subcommand(with_settings(health::command()))
 }
 
 /// Adds a flag for every setting.

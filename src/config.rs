@@ -203,6 +203,15 @@ impl<'v> Sources<'v> {
         self.finish(common)
     }
 
+    /// Where a worker serves its health; `None` where it does not.
+    ///
+    /// # Errors
+    /// All faults, but those of settings that do not matter here.
+    pub fn admin_addr(mut self) -> Result<Option<SocketAddr>, Vec<Fault>> {
+        let address = self.required("admin_addr", admin_addr);
+        self.finish(address)
+    }
+
     /// The settings of `work`.
     ///
     /// # Errors

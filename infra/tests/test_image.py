@@ -40,6 +40,8 @@ def faults(text: str) -> list[str]:
         found.append("the signal to stop is not the one that drains")
     if (last.get("ENTRYPOINT"), last.get("CMD")) != ('["/usr/local/bin/misstep"]', '["work"]'):
         found.append("it does not run `misstep work` without a shell")
+    if not last.get("HEALTHCHECK", "").endswith('CMD ["/usr/local/bin/misstep", "health"]'):
+        found.append("its health is not asked for without a shell")
     if any(word in ("RUN", "SHELL") for word, _ in final):
         found.append("something is run where there is no shell")
     port = re.search(r"MISSTEP_ADMIN_ADDR=0\.0\.0\.0:(\d+)", last.get("ENV", ""))
@@ -83,6 +85,7 @@ class ImageTest(unittest.TestCase):
             "STOPSIGNAL SIGTERM": "STOPSIGNAL SIGKILL",
             'ENTRYPOINT ["/usr/local/bin/misstep"]': "ENTRYPOINT misstep",
             "EXPOSE 9108": "EXPOSE 9109",
+            'CMD ["/usr/local/bin/misstep", "health"]': "CMD misstep health",
             "USER 65532": "RUN true\nUSER 65532",
         }
         for right, wrong in slips.items():

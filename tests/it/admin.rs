@@ -215,6 +215,37 @@ async fn a_worker_is_ready_once_its_queue_was_read_and_until_it_is_stopped() {
     assert_eq!(worker.ended().await, Some(0));
 }
 
+/// `misstep health` with this address; its exit code and all that it says.
+async fn health(address: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
+    command.arg("health").args(arguments).env_clear().env("MISSTEP_ADMIN_ADDR", address);
+    // A proxy has no part in it.
+    let output = command.env("HTTP_PROXY", "http://127.0.0.1:9").output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).unwrap())
+}
+
+#[tokio::test]
+async fn a_supervisor_without_http_asks_by_a_command() {
+    let house = House::start(Duration::from_secs(30)).await;
+    // The queue does not answer, so that the worker is alive and not ready.
+    house.sqs.plan("GetQueueAttributes", [Some(Fault::Silence)]);
+    let mut worker = house.worker(&[]);
+    let address = worker.address().await;
+    assert_eq!(health(&address, &[]).await, (Some(0), "ok\n".to_owned()));
+    let (code, said) = health(&address, &["--ready"]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("503") && said.contains("have not been read yet"), "{said}");
+    worker.terminate().await;
+    assert_eq!(worker.ended().await, Some(0));
+    let (code, said) = health(&address, &[]).await;
+    assert_eq!(code, Some(1));
+    assert!(said.contains("does not answer") && said.contains("does the worker run?"), "{said}");
+    let (code, said) = health("off", &[]).await;
+    assert_eq!((code, said.contains("MISSTEP_ADMIN_ADDR is off")), (Some(1), true), "{said}");
+    assert_eq!(health("nonsense", &[]).await.0, Some(64));
+}
+
 #[tokio::test]
 async fn an_open_breaker_shows_and_leaves_the_worker_alive_and_ready() {
     let house = House::start(LONG).await;

@@ -41,6 +41,15 @@ locals {
     # a grace period of 25, the last poll's wait of 10, and 5 to give back what is left.
     stopTimeout = 60
 
+    # Asks the worker's own /livez, which is green while a breaker is open and while the worker drains.
+    healthCheck = {
+      command     = ["CMD", "/usr/local/bin/misstep", "health"]
+      interval    = 30
+      timeout     = 5
+      retries     = 3
+      startPeriod = 60
+    }
+
     environment = [for name in sort(keys(local.environment)) : { name = name, value = local.environment[name] }]
     secrets     = [for name in sort(keys(var.secrets)) : { name = name, valueFrom = var.secrets[name] }]
 

@@ -41,6 +41,15 @@ variables {
   subnet_ids           = ["subnet-1", "subnet-2"]
 }
 
+run "a_worker_that_hangs_is_noticed" {
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].healthCheck.command == [
+      "CMD", "/usr/local/bin/misstep", "health"
+    ]
+    error_message = "the health check must ask the worker, without a shell"
+  }
+}
+
 run "the_worker_can_write_nowhere_and_is_not_root" {
   assert {
     condition     = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].readonlyRootFilesystem
