@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::metrics::Metrics;
+use crate::telemetry::millis;
 
 /// Failed attempts in a row that open a breaker.
 pub const FAILURES: u32 = 5;
@@ -161,7 +162,7 @@ impl Breaker {
         if let Some(opened_at) = state.opened_at.take() {
             info!(
                 breaker = self.name,
-                open_ms = opened_at.elapsed().as_millis(),
+                open_ms = millis(opened_at.elapsed()),
                 "works again; taking in messages"
             );
             self.show(false);

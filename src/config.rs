@@ -218,8 +218,7 @@ impl<'v> Sources<'v> {
     /// All faults, those of the settings that other commands share included.
     pub fn work(mut self) -> Result<Work, Vec<Fault>> {
         let common = self.read_common();
-        let queue = self.required("queue_url", queue_url);
-        let dlq_url = self.optional("dlq_url", queue_url);
+        let (queue, dlq_url) = self.read_queues();
         let routes = self.read_routes(common.as_ref().map(|common| &common.redaction));
         let state_machines = self.optional("step_function_arns", state_machines);
         let map_run_children = self.required("map_run_children", map_run_children);
@@ -250,6 +249,13 @@ impl<'v> Sources<'v> {
     /// All faults.
     pub fn dlq(mut self) -> Result<Dlq, Vec<Fault>> {
         let common = self.read_common();
+        let (queue, dlq_url) = self.read_queues();
+        let dlq = common.zip(queue).map(|(common, queue_url)| Dlq { common, queue_url, dlq_url });
+        self.finish(dlq)
+    }
+
+    /// The queue and its dead-letter queue.
+    fn read_queues(&mut self) -> (Option<String>, Option<String>) {
         let queue = self.required("queue_url", queue_url);
         let dlq_url = self.optional("dlq_url", queue_url);
         if dlq_url.is_some() && dlq_url == queue {
@@ -258,8 +264,7 @@ impl<'v> Sources<'v> {
                     .to_owned(),
             );
         }
-        let dlq = common.zip(queue).map(|(common, queue_url)| Dlq { common, queue_url, dlq_url });
-        self.finish(dlq)
+        (queue, dlq_url)
     }
 
     fn read_common(&mut self) -> Option<Common> {

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use crate::queue::QueueCounts;
+use crate::telemetry::millis;
 pub use exposition::Format;
 pub use label::{Answer, Cause, Retried, Service, Stage, Told};
 use label::{
@@ -160,7 +161,7 @@ impl Metrics {
         let began = Instant::now();
         let result = work.instrument(stage.span()).await;
         let took = began.elapsed();
-        message.record(stage.field(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        message.record(stage.field(), millis(took));
         self.stage(stage, took);
         result
     }

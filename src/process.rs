@@ -31,6 +31,7 @@ use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
 use crate::report::{Report, Subject};
 use crate::telemetry::message::MessageSpan;
+use crate::telemetry::millis;
 use telling::{Aside, Redacted, stays};
 
 /// The pauses before a history that has not ended is read again.
@@ -331,7 +332,7 @@ impl Desk {
                 Err(not_ended @ InvestigationError::NotEnded { .. }) => match unfinished.next() {
                     Some(pause) => {
                         self.metrics.retry(Retried::History, Cause::NotEnded);
-                        debug!(pause_ms = pause.as_millis(), "the history has not ended; reading it again");
+                        debug!(pause_ms = millis(pause), "the history has not ended; reading it again");
                         tokio::time::sleep(pause).await;
                     }
                     None => return degraded(not_ended.to_string()),

@@ -14,6 +14,7 @@ pub mod trace;
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error};
@@ -101,6 +102,11 @@ where
         }
     };
     lines.with_filter(filter.and(filter_fn(|metadata| metadata.target() != traces::TARGET)))
+}
+
+/// A duration as the log has it. (A number of 128 bits would be a text there.)
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An error with everything that lies under it, outermost first: `a: b: c`. A part that repeats

@@ -28,8 +28,8 @@ use crate::queue::leases::{Lease, Leases};
 use crate::queue::settle::{SettleError, Settler};
 use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes, QueueError};
 use crate::retry::{Policy, give_back_delay};
-use crate::telemetry::chain;
 use crate::telemetry::message::MessageSpan;
+use crate::telemetry::{chain, millis};
 use health::Health;
 
 /// How long giving back what is unfinished may take after the grace period.
@@ -114,7 +114,7 @@ impl Worker {
             error!(%panic, "the renewal of leases had ended early");
         }
         let (renewals, leases_lost) = self.metrics.renewed_and_lost();
-        let waited_ms = self.desk.waited().as_millis();
+        let waited_ms = millis(self.desk.waited());
         info!(messages = %self.metrics.messages(), renewals, leases_lost, history_waited_ms = waited_ms, "stopped");
         taken_in
     }
@@ -196,9 +196,12 @@ impl Worker {
         }
         // Where everybody was told, the delete is worth a try even without the lease: it works
         // unless somebody received the message meanwhile.
-        let name = outcome.name();
         let is_good = matches!(outcome, Outcome::Done | Outcome::Ignore(_));
-        let settled = self.metrics.timed(Stage::Settle, self.settle(&message, outcome)).await;
+        let settling = async {
+            let outcome = self.buried(&message, outcome).await;
+            (outcome.name(), self.settle(&message, outcome).await)
+        };
+        let (name, settled) = self.metrics.timed(Stage::Settle, settling).await;
         let duration_ms = self.through(&message, name, is_good);
         match settled {
             Ok(()) => info!(outcome = name, duration_ms, "settled"),
@@ -223,28 +226,30 @@ impl Worker {
         let took = message.received_at.elapsed();
         self.metrics.message(outcome, took);
         MessageSpan::ends(outcome, is_good);
-        u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+        millis(took)
     }
 
     async fn settle(&self, message: &Message, outcome: Outcome) -> Result<(), SettleError> {
         match outcome {
-            Outcome::Done | Outcome::Ignore(_) => self.settler.delete(message.receipt.clone()).await,
+            Outcome::Done | Outcome::Ignore(_) | Outcome::DeadLetter(_) => {
+                self.settler.delete(message.receipt.clone()).await
+            }
             Outcome::Retry { stage, error } => {
                 let delay = if self.hurry.is_cancelled() {
                     Duration::ZERO
                 } else {
                     give_back_delay(message.receives)
                 };
-                warn!(stage, error, delay_ms = delay.as_millis(), "giving the message back");
+                warn!(stage, error, delay_ms = millis(delay), "giving the message back");
                 self.settler.give_back(message.receipt.clone(), delay).await
             }
-            Outcome::DeadLetter(reason) => self.bury(message, &reason).await,
         }
     }
 
-    /// Sends a message to the dead-letter queue and deletes the original only after that. Where
-    /// there is no such queue, or it does not take it, the message stays.
-    async fn bury(&self, message: &Message, reason: &Reason) -> Result<(), SettleError> {
+    /// Sends a message that can never pass to the dead-letter queue, before it is deleted. Where there
+    /// is no such queue, or it does not take it, the message is to be given back.
+    async fn buried(&self, message: &Message, outcome: Outcome) -> Outcome {
+        let Outcome::DeadLetter(reason) = &outcome else { return outcome };
         let Reason { stage, reason: why, error } = reason;
         let Some(url) = &self.settings.dead_letter_url else {
             error!(
@@ -253,7 +258,7 @@ impl Worker {
                 error,
                 "this message can never pass, and the queue has no dead-letter queue; it stays"
             );
-            return self.settler.give_back(message.receipt.clone(), give_back_delay(message.receives)).await;
+            return unfinished(stage, "there is no dead-letter queue");
         };
         warn!(stage, reason = why, error, "this message can never pass; sending it to the dead-letter queue");
         let letter = DeadLetter::new(message, reason, now_ms());
@@ -263,19 +268,13 @@ impl Worker {
             if pauses.wait(None).await {
                 self.metrics.retry(Retried::Settle, Cause::of_code(error.code()));
             } else {
-                error!(
-                    error = chain(&error),
-                    "the dead-letter queue did not take the message; giving it back"
-                );
-                return self
-                    .settler
-                    .give_back(message.receipt.clone(), give_back_delay(message.receives))
-                    .await;
+                error!(error = chain(&error), "the dead-letter queue did not take the message");
+                return unfinished(stage, "the dead-letter queue did not take it");
             }
         }
         reach(Point::DeadLetterAnswered).await;
         self.metrics.dead_letter(why);
-        self.settler.delete(message.receipt.clone()).await
+        outcome
     }
 }
 

@@ -21,7 +21,7 @@ use crate::arn::{ExecutionArn, MapRunArn};
 use crate::breaker::Breaker;
 use crate::metrics::{Cause, Metrics, Retried};
 use crate::retry::Policy;
-use crate::telemetry::chain;
+use crate::telemetry::{chain, millis};
 
 /// DescribeExecution calls a second: half of what AWS refills in most regions.
 const DESCRIBE_EXECUTION_RATE: f64 = 5.0;
@@ -115,9 +115,9 @@ impl PatientReader {
     async fn turn(&self, limiter: Option<&Limiter>) {
         let Some(limiter) = limiter else { return };
         let waited = limiter.take().await;
-        self.waited_ms.fetch_add(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.waited_ms.fetch_add(millis(waited), Ordering::Relaxed);
         if waited >= LONG_WAIT {
-            debug!(waited_ms = waited.as_millis(), "waited for a turn to ask Step Functions");
+            debug!(waited_ms = millis(waited), "waited for a turn to ask Step Functions");
         }
     }
 }

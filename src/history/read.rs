@@ -219,11 +219,15 @@ impl ReadClass {
     }
 
     /// The class of an answer by the error code in it, else by its HTTP status. Throttling is not
-    /// a modelled exception of Step Functions, so nothing but its code tells it apart.
+    /// a modelled exception of Step Functions, so nothing but its code tells it apart. An answer
+    /// without a code is not AWS's, but that of a proxy or of a wrong endpoint: it says nothing of
+    /// the execution.
     pub fn of_answer(code: Option<&str>, http_status: u16) -> Self {
+        let Some(code) = code else {
+            return if http_status == 429 { Self::Throttled } else { Self::Unreachable };
+        };
         // Some front ends write the code with a namespace before it.
-        let code = code.map(|code| code.rsplit('#').next().unwrap_or(code));
-        match code.unwrap_or_default() {
+        match code.rsplit('#').next().unwrap_or(code) {
             "ExecutionDoesNotExist"
             | "StateMachineDoesNotExist"
             | "ResourceNotFound"
@@ -321,9 +325,12 @@ mod tests {
             (200, ReadClass::Unreachable),
             (400, ReadClass::Unsupported),
         ] {
-            assert_eq!(ReadClass::of_answer(None, status), class, "{status}");
             assert_eq!(ReadClass::of_answer(Some("Novel"), status), class, "{status}");
         }
+        for status in [400, 401, 403, 404, 500, 200] {
+            assert_eq!(ReadClass::of_answer(None, status), ReadClass::Unreachable, "{status}");
+        }
+        assert_eq!(ReadClass::of_answer(None, 429), ReadClass::Throttled);
     }
 
     #[test]

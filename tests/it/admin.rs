@@ -215,6 +215,20 @@ async fn a_worker_is_ready_once_its_queue_was_read_and_until_it_is_stopped() {
     assert_eq!(worker.ended().await, Some(0));
 }
 
+#[tokio::test]
+async fn what_the_dead_letter_queue_did_not_take_counts_as_given_back() {
+    let house = House::start(LONG).await;
+    house.sqs.plan("SendMessage", (0..5).map(|_| Some(Fault::internal())));
+    house.sqs.send("failures", "no event at all");
+    let worker = house.worker(&[]);
+    let outcome = |name: &str| format!("misstep_messages_total{{outcome=\"{name}\"}}");
+    let scrape = worker.wait_for_series(&outcome("given-back"), 1.0).await;
+    assert_eq!(scrape.get(&outcome("dead-lettered")).unwrap_or(0.0), 0.0);
+    assert_eq!(house.sqs.counts("dead").visible, 0);
+    let settled = worker.lines().into_iter().find(|line| line["message"] == "settled");
+    assert_eq!(settled.expect("it is logged")["outcome"], "given-back");
+}
+
 /// `misstep health` with this address; its exit code and all that it says.
 async fn health(address: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
