@@ -18,6 +18,16 @@ pub struct ArnError {
     why: &'static str,
 }
 
+impl ArnError {
+    /// What is wrong with it, without the text itself.
+    pub fn why(&self) -> &'static str {
+        self.why
+    }
+}
+
+/// The longest ARN, in bytes; a longer one is not AWS's.
+const LONGEST: usize = 2_048;
+
 /// What kind of workflow an execution belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workflow {
@@ -47,6 +57,9 @@ impl ExecutionArn {
     /// When the text is not the ARN of an execution, or its region is not shaped like one.
     pub fn parse(text: &str) -> Result<Self, ArnError> {
         let fail = |why| ArnError { expected: "an execution", found: text.chars().take(300).collect(), why };
+        if text.len() > LONGEST {
+            return Err(fail("it is too long"));
+        }
         let parts: Vec<&str> = text.splitn(6, ':').collect();
         let &["arn", partition, "states", region, account, resource] = parts.as_slice() else {
             return Err(fail("expected arn:PARTITION:states:REGION:ACCOUNT:execution:…"));

@@ -11,6 +11,7 @@ mod health;
 mod notify;
 mod work;
 
+use std::env::VarError;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -114,9 +115,20 @@ fn with_settings(command: Command) -> Command {
 fn sources(matches: &ArgMatches) -> Sources<'_> {
     Sources::gather(
         |key| matches.get_one::<String>(key).cloned(),
-        |name| std::env::var(name).ok(),
+        variable,
         matches.get_one::<String>("config").cloned(),
     )
+}
+
+/// A variable. What is not UTF-8 in a setting is left for the setting's own check to find; a secret that
+/// is not counts as missing.
+fn variable(name: &str) -> Option<String> {
+    match std::env::var(name) {
+        Err(VarError::NotUnicode(value)) if name.starts_with("MISSTEP_") => {
+            Some(value.to_string_lossy().into_owned())
+        }
+        value => value.ok(),
+    }
 }
 
 /// Does a command's work to its end. What may then still run is a look-up of a name that nobody answers,

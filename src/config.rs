@@ -129,6 +129,8 @@ struct Given {
 pub struct Sources<'v> {
     given: BTreeMap<&'static str, Given>,
     document: Option<Document>,
+    /// There is a file, and nobody knows what it holds.
+    file_is_unread: bool,
     variable: Box<Variables<'v>>,
     faults: Vec<Fault>,
 }
@@ -144,16 +146,23 @@ impl<'v> Sources<'v> {
     ) -> Self {
         let variable = move |name: &str| variable(name).filter(|value| !value.is_empty());
         let file = config_file.or_else(|| variable(CONFIG_VARIABLE));
-        let mut sources =
-            Self { given: BTreeMap::new(), document: None, variable: Box::new(variable), faults: Vec::new() };
+        let mut sources = Self {
+            given: BTreeMap::new(),
+            document: None,
+            file_is_unread: false,
+            variable: Box::new(variable),
+            faults: Vec::new(),
+        };
         // From the weakest to the strongest; a later one replaces an earlier one.
         for setting in SETTINGS {
             sources.give(setting, setting.default.map(str::to_owned), setting.variable());
         }
-        match file.as_deref().map(Document::read) {
-            Some(Ok(document)) => sources.give_file(document),
-            Some(Err(fault)) => sources.faults.push(fault),
-            None => {}
+        if let Some(path) = file {
+            let given = Document::read(&path).and_then(|document| sources.give_file(document));
+            if let Err(faults) = given {
+                sources.faults.extend(faults);
+                sources.file_is_unread = true;
+            }
         }
         for setting in SETTINGS {
             let value = (sources.variable)(&setting.variable());
@@ -169,11 +178,8 @@ impl<'v> Sources<'v> {
         }
     }
 
-    fn give_file(&mut self, document: Document) {
-        let table = match document.table() {
-            Ok(table) => table,
-            Err(faults) => return self.faults.extend(faults),
-        };
+    fn give_file(&mut self, document: Document) -> Result<(), Vec<Fault>> {
+        let table = document.table()?;
         for (key, value, place) in document.settings(&table) {
             let place = format!("{place}: {key}");
             match (SETTINGS.iter().find(|setting| setting.key == key), value) {
@@ -188,6 +194,7 @@ impl<'v> Sources<'v> {
         }
         drop(table);
         self.document = Some(document);
+        Ok(())
     }
 
     fn fault(&mut self, text: String) {
@@ -352,7 +359,8 @@ impl<'v> Sources<'v> {
     }
 
     fn required<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        if !self.given.contains_key(key) {
+        // What the file would have given is not missing too.
+        if !self.given.contains_key(key) && !self.file_is_unread {
             let variable = format!("MISSTEP_{}", key.to_ascii_uppercase());
             self.fault(format!("{variable} is missing (or --{})", key.replace('_', "-")));
         }
@@ -361,7 +369,12 @@ impl<'v> Sources<'v> {
 
     fn optional<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
         let Given { text, place } = self.given.get(key)?;
-        match read(text.trim()) {
+        let checked = if text.contains(char::REPLACEMENT_CHARACTER) {
+            Err("not UTF-8".to_owned())
+        } else {
+            read(text.trim())
+        };
+        match checked {
             Ok(value) => Some(value),
             Err(why) => {
                 let fault = format!("{place}: {why}");

@@ -16,7 +16,7 @@ use crate::history::Status;
 pub use envelope::{parse, parse_some};
 
 /// Why a body is not a status change of an execution. Says nothing of what the body holds beyond
-/// its shape.
+/// its shape, but for what looks like a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotUnderstood {
     /// The body, or what a wrapper holds, is no JSON.
@@ -38,9 +38,6 @@ pub enum NotUnderstood {
         /// The envelope's `source`.
         source_name: String,
     },
-    /// The execution's ARN is none.
-    #[error(transparent)]
-    Arn(#[from] crate::arn::ArnError),
 }
 
 /// A change of an execution's status.
@@ -78,11 +75,11 @@ impl StatusChange {
         let shape = |text: &str| NotUnderstood::Shape(text.to_owned());
         let execution =
             detail["executionArn"].as_str().ok_or_else(|| shape("the event names no executionArn"))?;
-        let execution = ExecutionArn::parse(execution)?;
+        let execution = ExecutionArn::parse(execution)
+            .map_err(|error| shape(&format!("its executionArn is none: {}", error.why())))?;
         let status = detail["status"].as_str().ok_or_else(|| shape("the event names no status"))?;
-        let status = Status::parse(status).ok_or_else(|| {
-            NotUnderstood::Shape(format!("no status of an execution: {:?}", shortened(status)))
-        })?;
+        let status = Status::parse(status)
+            .ok_or_else(|| NotUnderstood::Shape(format!("no status of an execution: {:?}", shown(status))))?;
         let state_machine_arn =
             detail["stateMachineArn"].as_str().map_or_else(|| execution.state_machine_arn(), str::to_owned);
         Ok(Self {
@@ -131,8 +128,10 @@ fn time(value: &Value) -> Option<Timestamp> {
     }
 }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(60).collect()
+/// A name as it may be logged. Anything else may be what nobody should read there.
+fn shown(text: &str) -> &str {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, ' ' | '.' | '-' | '_' | '/');
+    if text.len() <= 60 && text.chars().all(is_plain) { text } else { "(not a name)" }
 }
 
 #[cfg(test)]

@@ -27,9 +27,9 @@ impl Document {
     ///
     /// # Errors
     /// That it cannot be read.
-    pub(super) fn read(path: &str) -> Result<Self, Fault> {
+    pub(super) fn read(path: &str) -> Result<Self, Vec<Fault>> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Fault(format!("configuration file {path}: cannot be read: {error}")))?;
+            .map_err(|error| vec![Fault(format!("configuration file {path}: cannot be read: {error}"))])?;
         Ok(Self { path: path.to_owned(), text })
     }
 

@@ -102,6 +102,45 @@ fn a_file_with_unknown_keys_or_that_is_missing_is_a_fault() {
 }
 
 #[test]
+fn what_an_unread_file_may_hold_is_not_said_to_be_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("misstep.toml");
+    std::fs::write(&path, "queue_url = \n").unwrap();
+    for path in [path.to_str().unwrap(), "/nowhere/misstep.toml"] {
+        let faults = texts(gather(&[("concurrency", "0")], &[], Some(path)).work().unwrap_err());
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].contains("misstep.toml") && faults[1].contains("--concurrency"), "{faults:?}");
+    }
+}
+
+#[test]
+fn every_faulty_state_machine_of_a_list_is_named() {
+    let some = ("MISSTEP_STEP_FUNCTION_ARNS", "arn:aws:states:eu-west-1:1:stateMachine:a, b, c");
+    let faults = texts(gather(&[], &with(&[some]), None).work().unwrap_err());
+    assert!(faults[0].ends_with(r#"not the ARN of a state machine: "b", "c""#), "{faults:?}");
+}
+
+#[test]
+fn the_queue_is_not_its_own_dead_letter_queue() {
+    let dlq = [("MISSTEP_DLQ_URL", ENOUGH[0].1)];
+    let variables = with(&dlq);
+    for faults in [
+        gather(&[], &variables, None).work().map(drop).unwrap_err(),
+        gather(&[], &variables, None).dlq().map(drop).unwrap_err(),
+    ] {
+        let faults = texts(faults);
+        assert!(faults[0].contains("the same queue"), "{faults:?}");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_utf_8_is_a_fault() {
+    let mangled = with(&[("MISSTEP_STEP_FUNCTION_ARNS", "arn:aws:states:eu-west-1:1:stateMachine:\u{fffd}")]);
+    let faults = texts(gather(&[], &mangled, None).work().unwrap_err());
+    assert_eq!(faults, ["MISSTEP_STEP_FUNCTION_ARNS: not UTF-8"]);
+}
+
+#[test]
 fn an_empty_variable_counts_as_not_set() {
     let variables = with(&[("MISSTEP_CONCURRENCY", ""), ("MISSTEP_STEP_FUNCTION_ARNS", "")]);
     assert_eq!(gather(&[], &variables, None).work().unwrap().concurrency, 32);

@@ -52,14 +52,17 @@ pub(crate) fn email(text: &str) -> Result<String, String> {
 
 pub(crate) fn state_machines(text: &str) -> Result<Vec<String>, String> {
     let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-    items
-        .map(|arn| match arn.split(':').collect::<Vec<_>>().as_slice() {
-            ["arn", _, "states", _, _, "stateMachine", name, ..] if !name.is_empty() => {
-                Ok(base_state_machine(arn))
-            }
-            _ => Err(format!("not the ARN of a state machine: {arn:?}")),
-        })
-        .collect()
+    let (arns, others): (Vec<&str>, Vec<&str>) =
+        items.partition(|arn| match arn.split(':').collect::<Vec<_>>().as_slice() {
+            ["arn", _, "states", _, _, "stateMachine", name, ..] => !name.is_empty(),
+            _ => false,
+        });
+    if others.is_empty() {
+        Ok(arns.into_iter().map(base_state_machine).collect())
+    } else {
+        let others: Vec<String> = others.iter().map(|other| format!("{other:?}")).collect();
+        Err(format!("not the ARN of a state machine: {}", others.join(", ")))
+    }
 }
 
 pub(crate) fn map_run_children(text: &str) -> Result<MapRunChildren, String> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{NotUnderstood, StatusChange, shortened};
+use super::{NotUnderstood, StatusChange, shown};
 
 /// The `detail-type` of a status change.
 const STATUS_CHANGE: &str = "Step Functions Execution Status Change";
@@ -78,8 +78,8 @@ fn event(envelope: &Value, detail: &Value) -> Result<StatusChange, NotUnderstood
     let detail_type = envelope["detail-type"].as_str();
     if detail_type.is_some_and(|detail_type| detail_type != STATUS_CHANGE) {
         return Err(NotUnderstood::OtherEvent {
-            detail_type: shortened(detail_type.unwrap_or_default()),
-            source_name: shortened(envelope["source"].as_str().unwrap_or_default()),
+            detail_type: shown(detail_type.unwrap_or_default()).to_owned(),
+            source_name: shown(envelope["source"].as_str().unwrap_or_default()).to_owned(),
         });
     }
     StatusChange::from_detail(detail)

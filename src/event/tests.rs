@@ -100,8 +100,14 @@ fn what_is_not_understood_says_why_without_repeating_it() {
         ),
         (
             r#"{"detail": {"executionArn": "arn:aws:s3:::bucket", "status": "FAILED"}}"#,
-            "not an ARN of an execution",
+            "its executionArn is none: expected arn:",
         ),
+        (r#"{"detail": {"executionArn": "secret words", "status": "FAILED"}}"#, "its executionArn is none"),
+        (
+            r#"{"detail": {"executionArn": "arn:aws:states:eu-west-1:1:execution:a:b", "status": "password=secret"}}"#,
+            "(not a name)",
+        ),
+        (r#"{"detail-type": "password=secret", "source": "secret:", "detail": {}}"#, "(not a name)"),
         (
             r#"{"detail-type": "Object Created", "source": "aws.s3", "detail": {}}"#,
             "\"Object Created\" of \"aws.s3\"",
