@@ -11,6 +11,8 @@ pub mod routes;
 
 use serde::Serialize;
 
+use crate::history::ReadClass;
+
 /// How one check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -53,6 +55,14 @@ impl Finding {
     }
 }
 
+/// What to do where AWS gave no answer that means anything.
+fn unanswered(class: ReadClass) -> &'static str {
+    match class {
+        ReadClass::Credentials => "correct the AWS credentials: they are wrong, or have expired",
+        _ => "check the region, the network and AWS_ENDPOINT_URL",
+    }
+}
+
 /// Whether anything would not work.
 pub fn any_fails(findings: &[Finding]) -> bool {
     findings.iter().any(|finding| finding.verdict == Verdict::Fail)
@@ -63,6 +73,8 @@ pub fn text(findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for Finding { check, verdict, found, advice } in findings {
+        // What a client says may have several lines.
+        let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
         let sign = match verdict {
             Verdict::Ok => "ok  ",
             Verdict::Warn => "warn",

@@ -1,8 +1,8 @@
 //! Whether histories may be read: asked of an execution that does not exist.
 
-use super::Finding;
-use crate::arn::ExecutionArn;
-use crate::history::{ExecutionReader, PageRequest, ReadClass, ReadError};
+use super::{Finding, unanswered};
+use crate::arn::{ExecutionArn, MapRunArn};
+use crate::history::{ExecutionReader, PageRequest, ReadClass, ReadError, Status};
 use crate::telemetry::chain;
 
 /// No execution is called so.
@@ -11,11 +11,11 @@ const NOBODY: &str = "misstep-check";
 /// How many state machines are asked about; the others are like them.
 const MOST: usize = 20;
 
-/// Asks about each of these state machines.
-pub async fn check(reader: &dyn ExecutionReader, state_machines: &[String]) -> Vec<Finding> {
+/// Asks about each of these state machines. Those that are not `named` in the settings stand for all.
+pub async fn check(reader: &dyn ExecutionReader, state_machines: &[String], named: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for state_machine in state_machines.iter().take(MOST) {
-        findings.extend(ask(reader, state_machine).await);
+        findings.extend(ask(reader, state_machine, named).await);
     }
     if state_machines.len() > MOST {
         let left = state_machines.len() - MOST;
@@ -24,7 +24,7 @@ pub async fn check(reader: &dyn ExecutionReader, state_machines: &[String]) -> V
     findings
 }
 
-async fn ask(reader: &dyn ExecutionReader, state_machine: &str) -> Vec<Finding> {
+async fn ask(reader: &dyn ExecutionReader, state_machine: &str, named: bool) -> Vec<Finding> {
     let text = format!("{}:{NOBODY}", state_machine.replacen(":stateMachine:", ":execution:", 1));
     let Ok(execution) = ExecutionArn::parse(&text) else {
         let found = format!("{state_machine} is not the ARN of a state machine");
@@ -33,13 +33,45 @@ async fn ask(reader: &dyn ExecutionReader, state_machine: &str) -> Vec<Finding> 
     let page = PageRequest { newest_first: true, max_results: 1, token: None };
     let read = reader.history_page(&execution, &page).await.map(drop);
     let described = reader.describe_execution(&execution).await.map(drop);
-    vec![
-        judge("history", "states:GetExecutionHistory", state_machine, read),
-        judge("description", "states:DescribeExecution", state_machine, described),
-    ]
+    let judge = |check, action, answer| judge(check, action, state_machine, named, answer);
+    let mut findings = vec![
+        judge("history", "states:GetExecutionHistory", read),
+        judge("description", "states:DescribeExecution", described),
+    ];
+    findings.extend(ask_of_map_runs(reader, state_machine).await);
+    findings
 }
 
-fn judge(check: &str, action: &str, state_machine: &str, answer: Result<(), ReadError>) -> Finding {
+/// Whether a Map run may be described and its children listed. Without that, reports lack why the
+/// children failed, and are told all the same.
+async fn ask_of_map_runs(reader: &dyn ExecutionReader, state_machine: &str) -> Option<Finding> {
+    let map_runs = state_machine.replacen(":stateMachine:", ":mapRun:", 1);
+    let map_run = MapRunArn::parse(&format!("{map_runs}/{NOBODY}:{NOBODY}")).ok()?;
+    let described = reader.describe_map_run(&map_run).await.map(drop);
+    let listed = reader.children(&map_run, Status::Failed, 1).await.map(drop);
+    let denied = [("states:DescribeMapRun", described), ("states:ListExecutions", listed)]
+        .into_iter()
+        .filter(|(_, answer)| answer.as_ref().is_err_and(|error| error.class() == ReadClass::Denied))
+        .map(|(action, _)| action);
+    let denied: Vec<&str> = denied.collect();
+    let found = |verb: &str| format!("the Map runs of {state_machine} {verb} be looked into");
+    Some(match &denied[..] {
+        [] => Finding::ok("map runs", found("may")),
+        actions => Finding::warn(
+            "map runs",
+            format!("{}: reports on Distributed Maps lack why their children failed", found("may not")),
+            format!("allow {} on {map_runs}/*:*", actions.join(" and ")),
+        ),
+    })
+}
+
+fn judge(
+    check: &str,
+    action: &str,
+    state_machine: &str,
+    named: bool,
+    answer: Result<(), ReadError>,
+) -> Finding {
     let executions = format!("{}:*", state_machine.replacen(":stateMachine:", ":execution:", 1));
     match answer {
         Ok(()) => Finding::ok(check, format!("readable of {state_machine}")),
@@ -48,10 +80,16 @@ fn judge(check: &str, action: &str, state_machine: &str, answer: Result<(), Read
             format!("readable of {state_machine}, asked of an execution that does not exist"),
         ),
         Err(error) if matches!(error.class(), ReadClass::Denied | ReadClass::Kms) => {
-            Finding::fail(check, chain(&error), format!("allow {action} on {executions}"))
+            let others = if named {
+                ""
+            } else {
+                "; where it is allowed on some state machines only, name them in MISSTEP_STEP_FUNCTION_ARNS"
+            };
+            Finding::fail(check, chain(&error), format!("allow {action} on {executions}{others}"))
         }
-        Err(error) => {
-            Finding::fail(check, chain(&error), "check the region, the network and AWS_ENDPOINT_URL")
+        Err(error) if error.class() == ReadClass::Throttled => {
+            Finding::warn(check, chain(&error), "try again; docs/scaling.md has the quotas of Step Functions")
         }
+        Err(error) => Finding::fail(check, chain(&error), unanswered(error.class())),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, unanswered};
+use crate::history::ReadClass;
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue as _, QueueAttributes, QueueCounts, QueueError, ReceiptHandle};
 use crate::telemetry::chain;
@@ -10,6 +11,9 @@ use crate::telemetry::chain;
 /// A visibility timeout below this is renewed so often that a short hiccup of SQS loses the lease: it
 /// is renewed at its half, and one call may take ten seconds.
 const SHORT: Duration = Duration::from_secs(30);
+
+/// Beyond this, a worker's sudden end delays its messages for longer than people expect to wait.
+const LONG: Duration = Duration::from_secs(3_600);
 
 /// Fewer receives than this bring a message to the dead-letter queue after a hiccup or two.
 const FEW_RECEIVES: u32 = 3;
@@ -76,6 +80,11 @@ fn visibility(timeout: Duration) -> Finding {
             found,
             "set the queue's visibility timeout to 30 s or more; 120 s is usual",
         ),
+        timeout if timeout > LONG => Finding::warn(
+            "visibility",
+            format!("{found}; where a worker dies, its messages wait for all of that"),
+            "set the queue's visibility timeout to 120 s: it is renewed for as long as the work takes",
+        ),
         _ => Finding::ok("visibility", found),
     }
 }
@@ -101,6 +110,15 @@ async fn dead_letters(
             "the queue has no redrive policy: a message that can never pass comes back until it is too old",
             "give the queue a dead-letter queue, with a maxReceiveCount of 3 to 5",
         )),
+    }
+    if let (Some(set), Some(redrive)) = (dlq_url, attributes.dead_letter_url.as_deref())
+        && account_and_name(set) != account_and_name(redrive)
+    {
+        findings.push(Finding::warn(
+            "redrive",
+            format!("the queue's redrive policy leads to {redrive}, and MISSTEP_DLQ_URL is {set}"),
+            "leave MISSTEP_DLQ_URL out, unless two dead-letter queues are wanted",
+        ));
     }
     let Some(url) = dlq_url.or(attributes.dead_letter_url.as_deref()) else { return findings };
     let dlq = beside(url);
@@ -135,12 +153,22 @@ async fn dead_letters(
     findings
 }
 
+/// What tells two queues of a region apart, whatever host they are reached by.
+fn account_and_name(url: &str) -> Vec<&str> {
+    url.rsplit('/').take(2).collect()
+}
+
 fn held(QueueCounts { visible, in_flight, delayed }: QueueCounts) -> String {
     format!("{visible} visible, {in_flight} in flight, {delayed} delayed")
 }
 
 fn unreadable(check: &str, error: &QueueError, setting: &str) -> Finding {
-    let advice = format!("check {setting} and the region, and allow sqs:GetQueueAttributes on it");
+    let advice = match ReadClass::of_answer(error.code(), 0) {
+        ReadClass::Denied => format!("allow sqs:GetQueueAttributes on what {setting} names"),
+        ReadClass::Credentials => unanswered(ReadClass::Credentials).to_owned(),
+        _ if error.is_refusal() => format!("check {setting} and the region"),
+        class => format!("{}, and {setting}", unanswered(class)),
+    };
     Finding::fail(check, chain(error), advice)
 }
 
@@ -152,7 +180,8 @@ mod tests {
     #[test]
     fn a_visibility_timeout_is_judged_with_numbers() {
         let verdict = |secs| visibility(Duration::from_secs(secs)).verdict;
-        assert_eq!([0, 10, 30, 120].map(verdict), [Verdict::Fail, Verdict::Warn, Verdict::Ok, Verdict::Ok]);
+        assert_eq!([0, 10, 30, 3_600].map(verdict), [Verdict::Fail, Verdict::Warn, Verdict::Ok, Verdict::Ok]);
+        assert_eq!(verdict(43_200), Verdict::Warn);
         assert!(visibility(Duration::from_secs(120)).found.contains("120 s, renewed every 60 s"));
     }
 }

@@ -1,5 +1,6 @@
 //! `misstep check`: whether everything would work, one line a check.
 
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -49,6 +50,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
 
 async fn look(settings: &Work) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("settings", "make sense")];
+    findings.extend(settings.admin_addr.map(admin_address));
     let aws = aws::load_in_time().await;
     match &aws {
         Ok(aws) => {
@@ -69,16 +71,28 @@ async fn look(settings: &Work) -> Vec<Finding> {
     findings
 }
 
+/// Whether the address of health and metrics can be had.
+fn admin_address(address: SocketAddr) -> Finding {
+    match TcpListener::bind(address) {
+        Ok(_free_again) => Finding::ok("admin address", format!("{address} is free")),
+        Err(error) => Finding::warn(
+            "admin address",
+            format!("{address}: {error}"),
+            "if no worker runs here already, set MISSTEP_ADMIN_ADDR to a free address, or to off",
+        ),
+    }
+}
+
 async fn look_at_aws(settings: &Work, aws: &SdkConfig) -> Vec<Finding> {
     let url = &settings.queue_url;
     let queue = SqsQueue::new(aws, url);
     let beside = |url: &str| SqsQueue::new(aws, url);
     let mut findings = check::queue::check(&queue, url, settings.dlq_url.as_deref(), beside).await;
-    let state_machines = match &settings.state_machines[..] {
-        [] => vec![any_state_machine(settings, aws)],
-        some => some.to_vec(),
+    let (state_machines, named) = match &settings.state_machines[..] {
+        [] => (vec![any_state_machine(settings, aws)], false),
+        some => (some.to_vec(), true),
     };
-    findings.extend(check::history::check(&SfnReader::new(aws), &state_machines).await);
+    findings.extend(check::history::check(&SfnReader::new(aws), &state_machines, named).await);
     findings.push(check::clock::check(aws.endpoint_url().unwrap_or(url)).await);
     findings
 }

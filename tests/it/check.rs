@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::receiver::{Answer, Receiver};
 use crate::stub::sfn::StepFunctions;
 use crate::stub::sqs::Sqs;
-use crate::stub::{self, Refusal};
+use crate::stub::{self, Fault, Refusal};
 
 /// Everything that a worker meets.
 struct Surroundings {
@@ -35,6 +35,7 @@ impl Surroundings {
             ("AWS_ENDPOINT_URL_SFN", self.sfn.url()),
             ("MISSTEP_QUEUE_URL", self.queue_url.as_str()),
             ("MISSTEP_NOTIFICATION_API", self.api.url.as_str()),
+            ("MISSTEP_ADMIN_ADDR", "127.0.0.1:0"),
             ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
             ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
         ]);
@@ -76,6 +77,8 @@ async fn where_everything_works_it_says_so_and_touches_nothing() {
         "dead letters",
         "history",
         "description",
+        "map runs",
+        "admin address",
         "clock",
         "route developers",
         "route customer-assist",
@@ -107,6 +110,45 @@ async fn every_line_that_fails_says_what_to_do() {
         text.contains("→ allow states:GetExecutionHistory on arn:aws:states:") && text.contains(&advice),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn the_advice_fits_the_cause() {
+    let around = Surroundings::new(120).await;
+    let says = async |wanted: &[(&str, &str, &str)]| {
+        let (findings, _) = around.findings().await;
+        for (check, expected, advice) in wanted {
+            assert_eq!(verdict(&findings, check), *expected, "{findings:#?}");
+            let finding = findings.iter().find(|finding| finding["check"] == *check).unwrap();
+            assert!(finding["advice"].as_str().unwrap().contains(advice), "{finding}");
+        }
+    };
+    let forged = Refusal::new(403, "UnrecognizedClientException", "The security token is invalid");
+    around.sqs.refuse("GetQueueAttributes", forged.clone());
+    around.sfn.refuse("GetExecutionHistory", forged);
+    around.sfn.refuse("DescribeExecution", Refusal::new(400, "ThrottlingException", "Rate exceeded"));
+    around.sfn.refuse("ListExecutions", denied());
+    says(&[
+        ("queue", "fail", "credentials"),
+        ("history", "fail", "credentials"),
+        ("description", "warn", "try again"),
+        ("map runs", "warn", "states:ListExecutions on arn:aws:states:"),
+    ])
+    .await;
+    around.sqs.refuse("GetQueueAttributes", denied());
+    around.sfn.refuse("GetExecutionHistory", denied());
+    says(&[("queue", "fail", "sqs:GetQueueAttributes"), ("history", "fail", "MISSTEP_STEP_FUNCTION_ARNS")])
+        .await;
+}
+
+#[tokio::test]
+async fn a_page_is_no_answer_of_step_functions() {
+    let around = Surroundings::new(120).await;
+    around.sfn.plan("GetExecutionHistory", [Some(Fault::Bare(404))]);
+    around.sfn.plan("DescribeExecution", [Some(Fault::Bare(403))]);
+    let (findings, code) = around.findings().await;
+    assert_eq!(code, Some(1));
+    assert_eq!((verdict(&findings, "history"), verdict(&findings, "description")), ("fail", "fail"));
 }
 
 #[tokio::test]
