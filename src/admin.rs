@@ -2,8 +2,10 @@
 //!
 //! `/livez` says whether the worker's loop moves, `/readyz` whether the worker takes messages in,
 //! `/metrics` what it counts. Nothing here can hold up the worker: connections are few and short,
-//! one request each, and none is waited for when the process ends.
+//! one request each, and none is waited for when the process ends. Nor can clients that never ask
+//! hold up those that do.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -17,13 +19,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tracing::{debug, info};
 
 use crate::metrics::{Format, Metrics};
 use crate::worker::health::Health;
 
-/// Connections at a time; further ones wait to be accepted.
+/// Connections at a time. A further one ends the oldest: it has waited for its client, who may be one of
+/// many that never ask, where a probe is answered at once.
 const CONNECTIONS: usize = 32;
 
 /// How long a client may take over its request's headers.
@@ -100,16 +103,19 @@ impl Admin {
 
     /// Answers requests, and never returns.
     pub async fn serve(self, view: View) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let mut open: VecDeque<AbortHandle> = VecDeque::new();
         loop {
-            let place = places.clone().acquire_owned().await.expect("the places are never closed");
             match self.listener.accept().await {
                 Ok((stream, _)) => {
+                    open.retain(|connection| !connection.is_finished());
+                    if open.len() >= CONNECTIONS
+                        && let Some(oldest) = open.pop_front()
+                    {
+                        oldest.abort();
+                    }
                     let view = view.clone();
-                    tokio::spawn(async move {
-                        answer_one(stream, &view).await;
-                        drop(place);
-                    });
+                    let answering = tokio::spawn(async move { answer_one(stream, &view).await });
+                    open.push_back(answering.abort_handle());
                 }
                 Err(error) => {
                     debug!(%error, "a connection to the admin address could not be accepted");

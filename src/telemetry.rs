@@ -87,6 +87,9 @@ fn lines<S>(filter: &str, format: LogFormat) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
+    // What it says at each connection, with a path of the machine that built this, the route's own line
+    // says too.
+    let filter = format!("rustls_platform_verifier=off,{filter}");
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let shows_stages = filter.max_level_hint().is_none_or(|level| level >= LevelFilter::DEBUG);
     let lines = tracing_subscriber::fmt::layer()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Exit, aws, failed, faults, run_async, sources};
 use crate::admin::{Admin, View};
@@ -18,6 +18,7 @@ use crate::notify::settings::RouteSettings;
 use crate::process::{Desk, Scope};
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue, QueueAttributes};
+use crate::telemetry::LogFormat;
 use crate::worker::{Settings, Worker};
 use crate::{shutdown, telemetry};
 
@@ -42,11 +43,17 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     };
     telemetry::tell_panics();
     let traces = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
+    let is_json = settings.common.log_format == LogFormat::Json;
     let longest_export = settings.shutdown_grace.min(LONGEST_EXPORT);
     let ended = run_async(work(settings, matches.get_flag("until-empty"))).and_then(|ended| ended);
     traces.end(longest_export);
     match ended {
         Ok(()) => Exit::Done,
+        // Among lines of JSON it is one too.
+        Err(why) if is_json && tracing::enabled!(tracing::Level::ERROR) => {
+            error!("{why}");
+            Exit::Failed
+        }
         Err(why) => failed(&why),
     }
 }

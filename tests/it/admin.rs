@@ -319,9 +319,9 @@ async fn clients_that_are_slow_or_many_hold_up_neither_probes_nor_the_end() {
         client.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
         slow.push(client);
     }
-    // They are let go when their headers do not come.
+    // A probe does not wait for them; they are let go when their headers do not come.
     assert_eq!(worker.get("/livez").await.0, 200);
-    assert!(began.elapsed() < LONG, "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     let mut rest = Vec::new();
     tokio::time::timeout(LONG, slow[0].read_to_end(&mut rest)).await.unwrap().ok();
     let waiting = TcpStream::connect(&address).await.unwrap();
