@@ -81,7 +81,7 @@ variable "step_function_arns" {
 }
 
 variable "child_state_machine_arns" {
-  description = "State machines that the watched ones start and wait for: their executions are read to find the root cause. Not needed when all are watched."
+  description = "State machines that the watched ones start and wait for: their executions are read to find the root cause. Where all are watched, only those of other regions are needed."
   type        = list(string)
   default     = []
   nullable    = false
