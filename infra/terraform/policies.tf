@@ -58,6 +58,16 @@ locals {
     },
   ]
 
+  use_topic_keys = length(var.notification_key_arns) == 0 ? [] : [
+    {
+      Sid       = "UseTheTopicsKeys"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+      Resource  = var.notification_key_arns
+      Condition = { StringLike = { "kms:ViaService" = "sns.*" } }
+    },
+  ]
+
   send_mail = length(var.notification_identity_arns) == 0 ? [] : [
     {
       Sid      = "SendMail"
@@ -84,7 +94,7 @@ locals {
           Resource = local.dead_letter_arn
         },
       ],
-      local.use_key, local.read_executions, local.publish, local.send_mail,
+      local.use_key, local.read_executions, local.publish, local.use_topic_keys, local.send_mail,
     )
   })
 

@@ -179,6 +179,20 @@ variable "notification_topic_arns" {
   }
 }
 
+variable "notification_key_arns" {
+  description = "Customer managed keys that those topics are encrypted with. Each key's policy has to leave it to IAM, or name the worker's role."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.notification_key_arns : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/[^,]+$", arn))
+    ])
+    error_message = "Each of notification_key_arns must be a key's ARN, not an alias: arn:aws:kms:REGION:ACCOUNT:key/ID."
+  }
+}
+
 variable "notification_identity_arns" {
   description = "SES identities that the worker may send mail as."
   type        = list(string)

@@ -41,6 +41,7 @@ EVERYTHING = [
     ("alarm_topic_arn", "AlarmTopicArn", "arn:aws:sns:us-east-1:000000000000:alarms"),
     ("oldest_message_alarm_seconds", "OldestMessageAlarmSeconds", 1800),
     ("notification_topic_arns", "NotificationTopicArns", ["arn:aws:sns:us-east-1:000000000000:failures"]),
+    ("notification_key_arns", "NotificationKeyArns", ["arn:aws:kms:us-east-1:000000000000:key/7c9e6679"]),
     (
         "notification_identity_arns",
         "NotificationIdentityArns",
