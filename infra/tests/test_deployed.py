@@ -60,6 +60,7 @@ PLANTED = {
     ("worker", "sqs:ChangeMessageVisibility, ", ""): "/policies/worker/Statement/0/Action",
     ("replay", ", sqs:CancelMessageMoveTask", ""): "/policies/replay/Statement/1/Action",
     ("alarm", "TreatMissingData: notBreaching", "TreatMissingData: missing"): "/alarms/NAME-dead-letters/TreatMissingData",
+    ("region", "Description: AWS_REGION", "Description: REGION"): "/environment/AWS_REGION",
     ("age", "!Ref OldestMessageAlarmSeconds", "60"): "/alarms/NAME-oldest-message/Threshold",
 }  # fmt: skip
 

@@ -36,6 +36,10 @@ run "all_state_machines_are_watched_by_default" {
     error_message = "the worker must be able to read all executions"
   }
   assert {
+    condition     = output.worker_environment.AWS_REGION == "eu-west-1"
+    error_message = "the worker must be told where its queue is"
+  }
+  assert {
     condition     = !can(output.worker_environment.MISSTEP_STEP_FUNCTION_ARNS)
     error_message = "the worker must handle all state machines"
   }

@@ -23,7 +23,6 @@ locals {
   tags = merge(var.tags, { application = var.application_name, env = var.env })
 
   environment = merge(module.misstep.worker_environment, {
-    AWS_REGION = data.aws_region.here.id
     # The limit holds for a process, AWS's quota for the account: docs/scaling.md.
     MISSTEP_HISTORY_RATE = tostring(var.history_rate / var.max_tasks)
   })
