@@ -27,7 +27,8 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /misstep/target/release/misstep /usr/local/bin/misstep
 # By its number, so that Kubernetes can see that it is not root.
 USER 65532:65532
-# The orchestrator asks from outside. A port that nothing forwards is reachable by nobody else.
+# The orchestrator asks from outside. A port that nothing forwards is reachable by nobody else. Over IPv6 it
+# takes [::]:9108, which is not the default since it cannot be had where IPv6 is switched off.
 ENV MISSTEP_ADMIN_ADDR=0.0.0.0:9108
 EXPOSE 9108
 # Drains and gives back what is unfinished. The orchestrator has to wait longer than that takes:

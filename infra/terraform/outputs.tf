@@ -2,6 +2,7 @@ output "worker_environment" {
   description = "Environment variables of the worker."
   value = merge(
     {
+      AWS_REGION                   = data.aws_region.here.id
       MISSTEP_QUEUE_URL            = aws_sqs_queue.queue.id
       MISSTEP_DLQ_URL              = aws_sqs_queue.dead_letter.id
       MISSTEP_APPLICATION_NAME     = var.application_name

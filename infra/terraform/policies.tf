@@ -8,8 +8,8 @@ data "aws_caller_identity" "here" {}
 locals {
   # A state machine's executions and Map runs have ARNs like its own, with another resource type and
   # something after the name: …:execution:NAME:*, of a Map run's children …:execution:NAME/*, …:mapRun:NAME/*
-  readable   = concat(var.step_function_arns, var.child_state_machine_arns)
-  read_all   = length(var.step_function_arns) == 0
+  watched    = length(var.step_function_arns) == 0 ? ["${local.states}:stateMachine:*"] : var.step_function_arns
+  readable   = concat(local.watched, var.child_state_machine_arns)
   executions = [for arn in local.readable : replace(arn, ":stateMachine:", ":execution:")]
   map_runs   = [for arn in local.readable : replace(arn, ":stateMachine:", ":mapRun:")]
 
@@ -27,7 +27,7 @@ locals {
       Sid    = "ReadExecutions"
       Effect = "Allow"
       Action = ["states:GetExecutionHistory", "states:DescribeExecution"]
-      Resource = local.read_all ? ["${local.states}:execution:*"] : concat(
+      Resource = concat(
         [for arn in local.executions : "${arn}:*"],
         [for arn in local.executions : "${arn}/*"],
       )
@@ -36,7 +36,7 @@ locals {
       Sid      = "ReadMapRuns"
       Effect   = "Allow"
       Action   = ["states:DescribeMapRun", "states:ListExecutions"]
-      Resource = local.read_all ? ["${local.states}:mapRun:*"] : [for arn in local.map_runs : "${arn}/*"]
+      Resource = [for arn in local.map_runs : "${arn}/*"]
     },
   ]
 
@@ -55,6 +55,16 @@ locals {
       Effect   = "Allow"
       Action   = ["sns:Publish", "sns:GetTopicAttributes"]
       Resource = var.notification_topic_arns
+    },
+  ]
+
+  use_topic_keys = length(var.notification_key_arns) == 0 ? [] : [
+    {
+      Sid       = "UseTheTopicsKeys"
+      Effect    = "Allow"
+      Action    = ["kms:Decrypt", "kms:GenerateDataKey*"]
+      Resource  = var.notification_key_arns
+      Condition = { StringLike = { "kms:ViaService" = "sns.*" } }
     },
   ]
 
@@ -84,7 +94,7 @@ locals {
           Resource = local.dead_letter_arn
         },
       ],
-      local.use_key, local.read_executions, local.publish, local.send_mail,
+      local.use_key, local.read_executions, local.publish, local.use_topic_keys, local.send_mail,
     )
   })
 

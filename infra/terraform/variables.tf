@@ -81,7 +81,7 @@ variable "step_function_arns" {
 }
 
 variable "child_state_machine_arns" {
-  description = "State machines that the watched ones start and wait for: their executions are read to find the root cause. Not needed when all are watched."
+  description = "State machines that the watched ones start and wait for: their executions are read to find the root cause. Where all are watched, only those of other regions are needed."
   type        = list(string)
   default     = []
   nullable    = false
@@ -176,6 +176,20 @@ variable "notification_topic_arns" {
       for arn in var.notification_topic_arns : can(regex("^arn:[^:]+:sns:[^:]+:[0-9]{12}:[^:,]+$", arn))
     ])
     error_message = "Each of notification_topic_arns must be the ARN of an SNS topic: arn:aws:sns:REGION:ACCOUNT:NAME."
+  }
+}
+
+variable "notification_key_arns" {
+  description = "Customer managed keys that those topics are encrypted with. Each key's policy has to leave it to IAM, or name the worker's role."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.notification_key_arns : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/[^,]+$", arn))
+    ])
+    error_message = "Each of notification_key_arns must be a key's ARN, not an alias: arn:aws:kms:REGION:ACCOUNT:key/ID."
   }
 }
 

@@ -8,6 +8,8 @@ from typing import Iterator
 
 import scenarios
 
+from . import cloudformation
+
 # What an alarm is made of; the rest is its state.
 ALARM = [
     "AlarmDescription", "Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods",
@@ -17,14 +19,19 @@ QUEUE = [
     "VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "KmsMasterKeyId",
 ]  # fmt: skip
 JSON = ["RedrivePolicy", "Policy"]
+# What of the worker's environment follows from what is deployed.
+KNOWN_TO_BOTH = {"AWS_REGION", "MISSTEP_QUEUE_URL", "MISSTEP_DLQ_URL", "MISSTEP_STEP_FUNCTION_ARNS"}
 
 
 class Deployed:
     """One deployment; `name` is its rule's and its queue's."""
 
-    def __init__(self, name: str, queue_url: str, worker_policy: str, replay_policy: str):
+    def __init__(
+        self, name: str, queue_url: str, worker_policy: str, replay_policy: str, environment: dict[str, str]
+    ):
         self.name = name
         self.queue_url = queue_url
+        self._environment = environment
         self._policies = {"worker": worker_policy, "replay": replay_policy}
 
     def read(self) -> dict:
@@ -36,6 +43,7 @@ class Deployed:
             "targets": self._targets(aws),
             "alarms": self._alarms(aws),
             "policies": {who: self._policy(aws, arn) for who, arn in self._policies.items()},
+            "environment": self._environment,
         }
         return json.loads(json.dumps(found).replace(self.name, "NAME"))
 
@@ -84,7 +92,10 @@ def by_cloudformation(
         if stack["StackStatus"] != "CREATE_COMPLETE":
             raise AssertionError(f"stack {name} is {stack['StackStatus']}: {stack.get('StackStatusReason')}")
         told = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        yield Deployed(name, told["QueueUrl"], told["WorkerPolicyArn"], told["ReplayPolicyArn"])
+        # LocalStack does not tell the outputs' descriptions.
+        described = {key: it.get("Description") for key, it in cloudformation.parse(template)["Outputs"].items()}
+        environment = {described[key]: value for key, value in told.items() if described[key] in KNOWN_TO_BOTH}
+        yield Deployed(name, told["QueueUrl"], told["WorkerPolicyArn"], told["ReplayPolicyArn"], environment)
     finally:
         if deletable:
             delete(aws, name)
@@ -97,7 +108,10 @@ def delete(aws: scenarios.Clients, stack: str) -> None:
 
 
 def by_terraform(name: str, outputs: dict) -> Deployed:
-    return Deployed(name, outputs["queue_url"], outputs["worker_policy_arn"], outputs["replay_policy_arn"])
+    environment = {name: value for name, value in outputs["worker_environment"].items() if name in KNOWN_TO_BOTH}
+    return Deployed(
+        name, outputs["queue_url"], outputs["worker_policy_arn"], outputs["replay_policy_arn"], environment
+    )
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from . import tools
 
 DOCUMENT = tools.ROOT / "docs" / "metrics.md"
-# Prometheus puts these on everything that it scrapes; `le` is on the buckets of histograms.
-SCRAPED = {"job", "instance"}
+# Prometheus puts these on everything that it scrapes, the last on pods; `le` is on the buckets of histograms.
+SCRAPED = {"job", "instance", "namespace"}
 HISTOGRAM = ("_bucket", "_sum", "_count")
 
 

@@ -20,7 +20,8 @@ from .cloudformation import as_list
 SERVICES = {"sqs": "sqs", "sfn": "stepfunctions", "sns": "sns", "ses": "ses"}
 WORKER, REPLAY = "WorkerPolicy", "ReplayPolicy"
 QUEUE, DLQ, TARGET_DLQ = "Queue", "DeadLetterQueue", "TargetDeadLetterQueue"
-EXECUTIONS, MAP_RUNS, TOPICS, IDENTITIES = ":execution:", ":mapRun:", "NotificationTopicArns", "NotificationIdentityArns"  # fmt: skip
+EXECUTIONS, MAP_RUNS = ":execution:", ":mapRun:"
+TOPICS, TOPIC_KEYS, IDENTITIES = "NotificationTopicArns", "NotificationKeyArns", "NotificationIdentityArns"
 BOTH_DLQS = [(REPLAY, DLQ), (REPLAY, TARGET_DLQ)]
 BOTH = {resource: [(WORKER, resource), (REPLAY, resource)] for resource in (EXECUTIONS, MAP_RUNS)}
 
@@ -50,6 +51,10 @@ BEYOND_CALLS = {
         (who, action, "KmsKeyArn"): "SQS makes the call on behalf of whoever sends or receives"
         for who in (WORKER, REPLAY)
         for action in ("kms:Decrypt", "kms:GenerateDataKey")
+    },
+    **{
+        (WORKER, action, TOPIC_KEYS): "SNS makes the call on behalf of whoever publishes"
+        for action in ("kms:Decrypt", "kms:GenerateDataKey*")
     },
 }
 

@@ -41,6 +41,7 @@ EVERYTHING = [
     ("alarm_topic_arn", "AlarmTopicArn", "arn:aws:sns:us-east-1:000000000000:alarms"),
     ("oldest_message_alarm_seconds", "OldestMessageAlarmSeconds", 1800),
     ("notification_topic_arns", "NotificationTopicArns", ["arn:aws:sns:us-east-1:000000000000:failures"]),
+    ("notification_key_arns", "NotificationKeyArns", ["arn:aws:kms:us-east-1:000000000000:key/7c9e6679"]),
     (
         "notification_identity_arns",
         "NotificationIdentityArns",
@@ -59,6 +60,7 @@ PLANTED = {
     ("worker", "sqs:ChangeMessageVisibility, ", ""): "/policies/worker/Statement/0/Action",
     ("replay", ", sqs:CancelMessageMoveTask", ""): "/policies/replay/Statement/1/Action",
     ("alarm", "TreatMissingData: notBreaching", "TreatMissingData: missing"): "/alarms/NAME-dead-letters/TreatMissingData",
+    ("region", "Description: AWS_REGION", "Description: REGION"): "/environment/AWS_REGION",
     ("age", "!Ref OldestMessageAlarmSeconds", "60"): "/alarms/NAME-oldest-message/Threshold",
 }  # fmt: skip
 
@@ -104,7 +106,7 @@ class DeployedTest(unittest.TestCase):
             )
             ours = by_terraform("full-terraform", outputs(module))
             theirs = stack.enter_context(
-                by_cloudformation(UNDELETABLE, with_defaults(), deletable=False, ApplicationName="web-shop")
+                by_cloudformation(UNDELETABLE, with_defaults(EVERYTHING), deletable=False, ApplicationName="web-shop")
             )
             self.assert_same(ours, theirs)
             self.assert_no_drift(module)
@@ -120,6 +122,22 @@ class DeployedTest(unittest.TestCase):
             execution = fail(watched)
             for queue in (ours, theirs):
                 self.assertEqual(arrive(queue.queue_url, execution), [execution])
+
+    def test_where_all_are_watched_children_are_read_too(self) -> None:
+        child = "arn:aws:states:eu-west-1:000000000000:stateMachine:child"
+        given = [("child_state_machine_arns", "ChildStateMachineArns", [child])]
+        name = f"children-{UNDELETABLE}"
+        with contextlib.ExitStack() as stack:
+            module = stack.enter_context(
+                terraform.applied(
+                    ENDPOINT, event_rule_name="child-terraform", child_state_machine_arns=[child], **REQUIRED
+                )
+            )
+            ours = by_terraform("child-terraform", outputs(module))
+            theirs = stack.enter_context(
+                by_cloudformation(name, with_defaults(given), deletable=False, ApplicationName="web-shop")
+            )
+            self.assert_same(ours, theirs)
 
     def test_every_parameter_of_either_is_set_in_the_comparison(self) -> None:
         template = set(cloudformation.load()["Parameters"])
@@ -174,13 +192,12 @@ def outputs(module: terraform.Terraform) -> dict:
     return json.loads(module.must("output", "-json"))["misstep"]["value"]
 
 
-def with_defaults() -> str:
-    """The template with everything as its parameters' defaults: given as parameters, LocalStack makes no
+def with_defaults(given: list[tuple[str, str, object]]) -> str:
+    """The template with what is given as its parameters' defaults: given as parameters, LocalStack makes no
     alarm of a number."""
     template = cloudformation.load()
-    for _, name, value in EVERYTHING:
-        given = ",".join(value) if isinstance(value, list) else value
-        template["Parameters"][name]["Default"] = given
+    for _, name, value in given:
+        template["Parameters"][name]["Default"] = ",".join(value) if isinstance(value, list) else value
     return json.dumps(template)
 
 

@@ -36,6 +36,12 @@ def copied_example() -> Iterator[terraform.Terraform]:
         yield example
 
 
+def defaults(module: Path) -> dict[str, str | None]:
+    """The variables, each with its default as it is written."""
+    variables = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', (module / "variables.tf").read_text(), re.M | re.S)
+    return {name: (re.search(r"^  default\s+= (.*)$", body, re.M) or [None, None])[1] for name, body in variables}
+
+
 class FargateTest(unittest.TestCase):
     def test_it_is_valid_and_its_own_tests_pass(self) -> None:
         with copied_example() as example:
@@ -73,13 +79,13 @@ class FargateTest(unittest.TestCase):
         self.assertNotIn("ingress", text)
 
     def test_the_modules_inputs_are_passed_on(self) -> None:
-        """What the original had by name, the example has too."""
+        """All of them, by the same names and with the same defaults."""
         text = (EXAMPLE / "main.tf").read_text()
-        for name in [
-            "application_name", "env", "event_rule_name", "external_group_email", "internal_group_email",
-            "notification_api", "step_function_arns", "tags",
-        ]:  # fmt: skip
-            self.assertRegex(text, rf"(?m)^  {name} += var\.{name}$")
+        passed_on = defaults(EXAMPLE)
+        for name, default in defaults(terraform.MODULE).items():
+            with self.subTest(name):
+                self.assertRegex(text, rf"(?m)^  {name} += var\.{name}$")
+                self.assertEqual(passed_on[name], default)
 
 
 if __name__ == "__main__":

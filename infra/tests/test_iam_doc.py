@@ -7,7 +7,7 @@ import unittest
 
 from . import cloudformation, tools
 from .test_calls import (
-    DLQ, EXECUTIONS, IDENTITIES, MAP_RUNS, QUEUE, REPLAY, TARGET_DLQ, TOPICS, WORKER, granted,
+    DLQ, EXECUTIONS, IDENTITIES, MAP_RUNS, QUEUE, REPLAY, TARGET_DLQ, TOPIC_KEYS, TOPICS, WORKER, granted,
 )  # fmt: skip
 
 DOC = tools.ROOT / "docs" / "iam.md"
@@ -20,6 +20,7 @@ RESOURCES = {
     "executions": EXECUTIONS,
     "map runs": MAP_RUNS,
     "topics": TOPICS,
+    "topics' keys": TOPIC_KEYS,
     "identities": IDENTITIES,
 }
 

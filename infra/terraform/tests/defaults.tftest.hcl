@@ -32,8 +32,12 @@ run "all_state_machines_are_watched_by_default" {
     error_message = "the pattern must not narrow"
   }
   assert {
-    condition     = strcontains(output.worker_policy_json, "\"arn:aws:states:eu-west-1:123456789012:execution:*\"")
+    condition     = strcontains(output.worker_policy_json, "\"arn:aws:states:eu-west-1:123456789012:execution:*:*\"")
     error_message = "the worker must be able to read all executions"
+  }
+  assert {
+    condition     = output.worker_environment.AWS_REGION == "eu-west-1"
+    error_message = "the worker must be told where its queue is"
   }
   assert {
     condition     = !can(output.worker_environment.MISSTEP_STEP_FUNCTION_ARNS)
@@ -82,5 +86,26 @@ run "named_state_machines_narrow_pattern_policy_and_worker" {
   assert {
     condition     = output.worker_environment.MISSTEP_STEP_FUNCTION_ARNS == "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"
     error_message = "the worker handles the watched ones"
+  }
+}
+
+run "a_child_elsewhere_is_readable_where_all_are_watched" {
+  variables {
+    child_state_machine_arns = ["arn:aws:states:us-east-1:123456789012:stateMachine:ledger"]
+  }
+  assert {
+    condition = {
+      for statement in jsondecode(output.worker_policy_json).Statement : statement.Sid => statement.Resource
+      if startswith(statement.Sid, "Read")
+      } == {
+      ReadExecutions = [
+        "arn:aws:states:eu-west-1:123456789012:execution:*:*", "arn:aws:states:us-east-1:123456789012:execution:ledger:*",
+        "arn:aws:states:eu-west-1:123456789012:execution:*/*", "arn:aws:states:us-east-1:123456789012:execution:ledger/*",
+      ]
+      ReadMapRuns = [
+        "arn:aws:states:eu-west-1:123456789012:mapRun:*/*", "arn:aws:states:us-east-1:123456789012:mapRun:ledger/*",
+      ]
+    }
+    error_message = "all of here, and the child there"
   }
 }

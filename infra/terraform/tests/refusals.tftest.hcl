@@ -130,6 +130,14 @@ run "notification_topic_arns" {
   expect_failures = [var.notification_topic_arns]
 }
 
+run "notification_key_arns" {
+  command = plan
+  variables {
+    notification_key_arns = ["alias/topics"]
+  }
+  expect_failures = [var.notification_key_arns]
+}
+
 run "notification_identity_arns" {
   command = plan
   variables {

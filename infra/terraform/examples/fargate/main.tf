@@ -4,15 +4,24 @@
 module "misstep" {
   source = "../.."
 
-  application_name     = var.application_name
-  env                  = var.env
-  event_rule_name      = var.event_rule_name
-  external_group_email = var.external_group_email
-  internal_group_email = var.internal_group_email
-  notification_api     = var.notification_api
-  step_function_arns   = var.step_function_arns
-  alarm_topic_arn      = var.alarm_topic_arn
-  tags                 = var.tags
+  application_name             = var.application_name
+  env                          = var.env
+  event_rule_name              = var.event_rule_name
+  external_group_email         = var.external_group_email
+  internal_group_email         = var.internal_group_email
+  notification_api             = var.notification_api
+  step_function_arns           = var.step_function_arns
+  child_state_machine_arns     = var.child_state_machine_arns
+  visibility_timeout_seconds   = var.visibility_timeout_seconds
+  max_receive_count            = var.max_receive_count
+  message_retention_seconds    = var.message_retention_seconds
+  kms_key_arn                  = var.kms_key_arn
+  alarm_topic_arn              = var.alarm_topic_arn
+  oldest_message_alarm_seconds = var.oldest_message_alarm_seconds
+  notification_topic_arns      = var.notification_topic_arns
+  notification_key_arns        = var.notification_key_arns
+  notification_identity_arns   = var.notification_identity_arns
+  tags                         = var.tags
 }
 
 data "aws_region" "here" {}
@@ -23,7 +32,6 @@ locals {
   tags = merge(var.tags, { application = var.application_name, env = var.env })
 
   environment = merge(module.misstep.worker_environment, {
-    AWS_REGION = data.aws_region.here.id
     # The limit holds for a process, AWS's quota for the account: docs/scaling.md.
     MISSTEP_HISTORY_RATE = tostring(var.history_rate / var.max_tasks)
   })
@@ -123,8 +131,14 @@ resource "aws_ecs_service" "worker" {
     ignore_changes = [desired_count]
   }
 
-  # A task that starts without its permissions would end at once, and the deployment with it.
-  depends_on = [aws_iam_role_policy_attachment.worker, aws_iam_role_policy_attachment.execution, aws_iam_role_policy.secrets]
+  # A task that starts without its permissions, or cannot call out, would end at once, and the deployment
+  # with it.
+  depends_on = [
+    aws_iam_role_policy_attachment.worker,
+    aws_iam_role_policy_attachment.execution,
+    aws_iam_role_policy.secrets,
+    aws_security_group_rule.out,
+  ]
 }
 
 # Nobody calls the worker: nothing may come in. It calls AWS and the routes. Names are asked of the VPC's

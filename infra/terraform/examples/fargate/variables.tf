@@ -42,10 +42,64 @@ variable "step_function_arns" {
   default     = []
 }
 
+variable "child_state_machine_arns" {
+  description = "State machines that the watched ones start and wait for."
+  type        = list(string)
+  default     = []
+}
+
+variable "visibility_timeout_seconds" {
+  description = "How long a message stays hidden from other workers once one has it."
+  type        = number
+  default     = 120
+}
+
+variable "max_receive_count" {
+  description = "How often a message may be received before it goes to the dead-letter queue."
+  type        = number
+  default     = 5
+}
+
+variable "message_retention_seconds" {
+  description = "How long a message may wait in the queue."
+  type        = number
+  default     = 345600
+}
+
+variable "kms_key_arn" {
+  description = "A customer managed key for the queues; SQS's own encryption if null."
+  type        = string
+  default     = null
+}
+
 variable "alarm_topic_arn" {
   description = "The SNS topic that alarms go to; they are only shown in CloudWatch if null."
   type        = string
   default     = null
+}
+
+variable "oldest_message_alarm_seconds" {
+  description = "How old the oldest message may get before the alarm goes off."
+  type        = number
+  default     = 900
+}
+
+variable "notification_topic_arns" {
+  description = "SNS topics that the worker may publish to."
+  type        = list(string)
+  default     = []
+}
+
+variable "notification_key_arns" {
+  description = "Customer managed keys that those topics are encrypted with."
+  type        = list(string)
+  default     = []
+}
+
+variable "notification_identity_arns" {
+  description = "SES identities that the worker may send mail as."
+  type        = list(string)
+  default     = []
 }
 
 variable "tags" {
@@ -123,13 +177,13 @@ variable "min_tasks" {
 }
 
 variable "max_tasks" {
-  description = "The greatest number of tasks."
+  description = "The greatest number of tasks, no less than min_tasks."
   type        = number
   default     = 2
 
   validation {
     condition     = var.max_tasks >= 1
-    error_message = "The max_tasks must be 1 or more, and no less than min_tasks."
+    error_message = "The max_tasks must be 1 or more."
   }
 }
 

@@ -25,6 +25,9 @@ mock_provider "aws" {
   mock_resource "aws_ecs_cluster" {
     defaults = { arn = "arn:aws:ecs:eu-west-1:123456789012:cluster/mocked" }
   }
+  mock_resource "aws_security_group" {
+    defaults = { id = "sg-mocked" }
+  }
   mock_resource "aws_ecs_task_definition" {
     defaults = { arn = "arn:aws:ecs:eu-west-1:123456789012:task-definition/mocked:1" }
   }
@@ -137,4 +140,37 @@ run "none_is_too_few" {
     min_tasks = 0
   }
   expect_failures = [var.min_tasks]
+}
+
+run "the_most_are_no_fewer_than_the_least" {
+  command = plan
+  variables {
+    min_tasks = 3
+    max_tasks = 2
+  }
+  expect_failures = [aws_appautoscaling_target.worker]
+}
+
+run "the_worker_is_told_where_its_queue_is" {
+  assert {
+    condition = one([
+      for setting in jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].environment :
+      setting.value if setting.name == "AWS_REGION"
+    ]) == "eu-west-1"
+    error_message = "nothing in the container says the region otherwise"
+  }
+}
+
+run "a_task_by_hand_runs_where_the_service_does" {
+  variables {
+    assign_public_ip = true
+  }
+  assert {
+    condition = jsondecode(output.network_configuration).awsvpcConfiguration == {
+      subnets        = ["subnet-1", "subnet-2"]
+      securityGroups = [output.security_group_id]
+      assignPublicIp = "ENABLED"
+    }
+    error_message = "not as the service's"
+  }
 }
