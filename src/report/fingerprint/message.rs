@@ -125,8 +125,9 @@ fn is_of_a_word(char: char) -> bool {
 /// Whether what is quoted between these is what the definition or the code calls something: that tells
 /// bugs apart, and what was in the data does not.
 fn names_a_part(before: &str, quoted: &str, after: &str) -> bool {
-    static DEFINED: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"(?i)\b(?:expression|field|function|JSONPath|path|variable)[\s:(=]+$"));
+    static DEFINED: LazyLock<Regex> = LazyLock::new(|| {
+        regex(r"(?i)\b(?:expression|field|function|invoke|JSONPath|path|variable)[\s:(=]+$")
+    });
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         regex(
             r"(?ix) (?: \b (?: argument | attribute | class | column | constraint | index | key | member
@@ -135,8 +136,11 @@ fn names_a_part(before: &str, quoted: &str, after: &str) -> bool {
         )
     });
     static THROWN: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:[\w.]*(?:Error|Exception):\s*)?$"));
-    static IS_NAMED: LazyLock<Regex> =
-        LazyLock::new(|| regex(r"^\s(?:object|column|module|property|table|is not defined)\b"));
+    static IS_NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        regex(
+            r"^\s(?:object|column|module|property|table|is\s(?:not\sdefined|null|undefined|(?:a\s)?required))\b",
+        )
+    });
     static IDENTIFIER: LazyLock<Regex> = LazyLock::new(|| regex(r"^[A-Za-z_$][\w.$-]{0,63}$"));
     DEFINED.is_match(before)
         || IDENTIFIER.is_match(quoted)
@@ -242,6 +246,12 @@ mod tests {
             ("No module named 'requests'", "No module named 'psycopg'"),
             ("cannot import name 'a' from 'b'", "cannot import name 'c' from 'b'"),
             ("name 'foo' is not defined", "name 'bar' is not defined"),
+            ("'total' is a required property", "'count' is a required property"),
+            (
+                "Cannot invoke \"shop.Order.id()\" because \"order\" is null",
+                "Cannot invoke \"shop.Order.id()\" because \"item\" is null",
+            ),
+            ("Cannot invoke \"shop.Order.id()\" because", "Cannot invoke \"shop.Order.total()\" because"),
             ("Table 'shop.orders' doesn't exist", "Table 'shop.users' doesn't exist"),
             ("relation \"a\" does not exist", "relation \"b\" does not exist"),
             ("Unknown column 'a' in 'field list'", "Unknown column 'b' in 'field list'"),
