@@ -51,7 +51,13 @@ const LISTS: &[&str] = &[
 const STEPS: &str = "event_details.steps";
 
 /// What says which failure this is, and where to look: of no use when cut.
-const NAMES: &[&str] = &["analysis.truncated", "event_info", "analysis.links"];
+const NAMES: &[&str] = &[
+    "analysis.truncated",
+    "event_info",
+    "analysis.links",
+    "analysis.failed_state.name",
+    "event_details.steps[].name",
+];
 
 /// Texts are cut down to no less than this, in bytes as JSON, as long as anything else is left.
 const SHORTEST: usize = 128;
@@ -154,12 +160,14 @@ fn halve(data: &mut Value, path: &str) -> bool {
     let mut cut = false;
     each(data, path, &mut |value| {
         if let Value::Array(items) = value {
-            let (before, half) = (items.len(), items.len() / 2);
-            let mut at = 0..before;
-            items.retain(|item| {
-                at.next().is_some_and(|at| at < half)
-                    || failed.as_ref().is_some_and(|failed| item["name"] == *failed)
-            });
+            let before = items.len();
+            let mut kept = before / 2;
+            let failed = failed.as_ref().and_then(|name| items.iter().position(|item| item["name"] == *name));
+            if let Some(failed) = failed {
+                kept = kept.max(1);
+                items.swap(failed.min(kept - 1), failed);
+            }
+            items.truncate(kept);
             cut |= items.len() < before;
         }
     });
@@ -371,6 +379,16 @@ mod tests {
         assert!(names.len() > 10 && names[0] == "Step 0", "{names:?}");
         assert_eq!(**names.last().unwrap(), "Charge");
         assert_eq!(many["analysis"]["truncated"], json!([STEPS]));
+    }
+
+    #[test]
+    fn the_failed_states_entry_stays_alone_where_there_is_room_for_no_other() {
+        let mut few = data(10, 10, 0);
+        let other = json!({"name": "Other", "latest_error": {"error": "E".repeat(100)}});
+        few["event_details"]["steps"].as_array_mut().unwrap().insert(0, other);
+        while halve(&mut few, STEPS) {}
+        assert_eq!(few["event_details"]["steps"].as_array().map(Vec::len), Some(1));
+        assert_eq!(few["event_details"]["steps"][0]["name"], "Charge");
     }
 
     proptest! {
