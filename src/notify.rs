@@ -238,9 +238,13 @@ impl Route {
         };
         let mut data = self.form.of(data).into_owned();
         let limit = self.notifier.limit();
+        let refused = match compose(&data) {
+            Ok(notification) if notification.size() <= limit => return Ok(notification),
+            Ok(_) => None,
+            Err(why) => Some(why),
+        };
         // What a template cannot take as it is, it may take when there is less of it.
         let size = |data: &Value| compose(data).map_or(usize::MAX, |notification| notification.size());
-        let refused = compose(&data).err();
         fit::fit(&mut data, limit, size);
         let notification =
             compose(&data).map_err(|what| NotifyError::Rejected { what: refused.unwrap_or(what) })?;
