@@ -142,7 +142,7 @@ fn a_secret_is_refused_by_what_it_looks_like_too() {
     }
     for url in ["http://user:hunter2@host/", "https://:hunter2@host/hook"] {
         let faults = route(&format!("url = \"{url}\"")).unwrap_err();
-        assert!(faults.contains("url: there is a secret in it: write { env ="), "{faults}");
+        assert!(faults.contains("url: there is a password in it: write { env ="), "{faults}");
         assert!(!faults.contains("hunter2"), "{faults}");
     }
     for value in ["shop", "the shop's pager", "Token", "application/json; q=1", "misstep basic"] {
