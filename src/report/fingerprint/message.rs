@@ -23,7 +23,7 @@ static NUMBERS: LazyLock<Regex> = LazyLock::new(|| {
         (?<code>
             (?i: (?: ^ | [^\w\s]\s* | \b(?:with|the)\s | \b(?:error|exit|http|reason|response|result|return|status)[\s_-]?) code
                | \b(?:errno|exit|http(?:/[\d.]+)?|http\serror|signal|sqlcode|status|winerror) )
-            [\s:=(]{1,3} -?\d{1,5} \b
+            [\s:=(]{1,3} -?\d{1,5} (?: [^\w.:/-] | [.:/-](?:\D|$) | $ )
           | \b (?i: aadsts|dpi|dpy|err|error|ora|pls|sql|tns ) [-_\ ]? \d{3,6} \b
           | \b E\d{3,5} \b
         )
@@ -47,7 +47,7 @@ static SERIES: LazyLock<Regex> = LazyLock::new(|| {
 
 /// `text` without what differs from one execution to the next.
 pub(super) fn normal(text: &str) -> String {
-    static ARN: LazyLock<Regex> = LazyLock::new(|| regex(r#"arn:[^\s'",;)]+"#));
+    static ARN: LazyLock<Regex> = LazyLock::new(|| regex(r#"\barn:[^\s'",;)]+"#));
     static OBJECT: LazyLock<Regex> = LazyLock::new(|| regex(r"@[0-9a-f]+(?<end>[^\w.]|$)"));
     static EMAIL: LazyLock<Regex> = LazyLock::new(|| regex(r#"[^\s@'"<>]+@[^\s@'"<>]+"#));
     static VALUE: LazyLock<Regex> = LazyLock::new(|| {
@@ -169,6 +169,8 @@ mod tests {
             ("at 3/2/2026 1:00:00 PM it failed", "at 3/2/2026 11:00:00 AM it failed"),
             ("on 2 March 2026 it failed", "on 3 April 2026 it failed"),
             ("took 1,234,567 ms", "took 999 ms"),
+            ("over http 10.0.0.1 it failed", "over http 192.168.7.1 it failed"),
+            ("status: 2026-03-01 it failed", "status: 2025-12-31T23:59:59Z it failed"),
             ("value -5 is bad", "value 1e-5 is bad"),
             ("$5.00 is too much", "$1,234.50 is too much"),
             ("number ٣ is bad", "number ٤ is bad"),
@@ -269,6 +271,8 @@ mod tests {
             ("failed with statusCode=400", "failed with statusCode=503"),
             ("Task exited with code 137", "Task exited with code 1"),
             ("exit status 2", "exit status 3"),
+            ("answered HTTP 404.", "answered HTTP 500."),
+            ("rpc error: code = 14 desc = x", "rpc error: code = 4 desc = x"),
             ("[Errno 13] failed", "[Errno 28] failed"),
             ("ORA-00942 at db", "ORA-01017 at db"),
             ("E1001 failure", "E2002 failure"),
