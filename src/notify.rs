@@ -238,12 +238,16 @@ impl Route {
         };
         let mut data = self.form.of(data).into_owned();
         let limit = self.notifier.limit();
-        // Of what a template cannot take as it is, it may take less: then the data has to fit.
-        let size = |data: &Value| {
-            compose(data).map_or_else(|_| data.to_string().len(), |notification| notification.size())
+        let refused = match compose(&data) {
+            Ok(notification) if notification.size() <= limit => return Ok(notification),
+            Ok(_) => None,
+            Err(why) => Some(why),
         };
+        // What a template cannot take as it is, it may take when there is less of it.
+        let size = |data: &Value| compose(data).map_or(usize::MAX, |notification| notification.size());
         fit::fit(&mut data, limit, size);
-        let notification = compose(&data).map_err(|what| NotifyError::Rejected { what })?;
+        let notification =
+            compose(&data).map_err(|what| NotifyError::Rejected { what: refused.unwrap_or(what) })?;
         match notification.size() {
             size if size > limit => Err(NotifyError::Rejected {
                 what: format!(
@@ -295,5 +299,55 @@ mod tests {
         assert_ne!(first, idempotency_key(&key(0), &Audience::CustomerAssist, "customer-assist"));
         assert_ne!(first, developers(&key(0), "pager"));
         assert_ne!(first, developers(&key(1), "developers"));
+    }
+    /// A channel with nothing but a template.
+    struct Templated(template::Template);
+
+    #[async_trait]
+    impl Notifier for Templated {
+        fn limit(&self) -> usize {
+            1 << 24
+        }
+
+        fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+            Ok(Notification::of(material, self.0.render(material)?))
+        }
+
+        async fn notify(&self, _notification: &Notification) -> Result<(), NotifyError> {
+            Ok(())
+        }
+    }
+
+    fn composed(source: &str, data: &Value) -> Result<String, NotifyError> {
+        let template = template::Template::parse(source.to_owned(), template::Escape::Text).unwrap();
+        let route = Route {
+            name: "pager".into(),
+            audience: Audience::Developers,
+            required: true,
+            filter: Filter::default(),
+            form: Form::Full,
+            redactor: Arc::new(Redactor::new(&crate::redact::Rules::default())),
+            notifier: Arc::new(Templated(template)),
+        };
+        route.compose(data, "key").map(|notification| String::from_utf8(notification.body).unwrap())
+    }
+
+    #[test]
+    fn a_report_is_cut_until_the_template_takes_it_though_its_size_would_do() {
+        let step =
+            |n: usize| serde_json::json!({"name": format!("Step {n}"), "initial_input": "x".repeat(200)});
+        let steps: Vec<Value> = (0..30_000).map(step).collect();
+        let data = serde_json::json!({
+            "event_info": {}, "event_details": {"steps": steps},
+            "analysis": {"failed_state": {"name": "Step 7"}, "truncated": []},
+        });
+        let names =
+            "{% for step in event_details.steps %}{{ step.name }}, {% endfor %}{{ analysis.truncated[-1] }}";
+        let text = composed(names, &data).unwrap();
+        assert!(
+            text.starts_with("Step 0, ") && text.contains("Step 7,") && text.ends_with("event_details.steps")
+        );
+        let refused = composed("{{ analysis.nothing }}{{ event_details.steps[20000] }}", &data).unwrap_err();
+        assert!(refused.what().contains("undefined"), "{refused:?}");
     }
 }

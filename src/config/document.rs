@@ -202,6 +202,20 @@ impl<'d> Fields<'d> {
         items.unwrap_or_default()
     }
 
+    /// The same, but a list has to have something in it.
+    pub(crate) fn some_texts<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let is_empty =
+            |value: &Spanned<DeValue<'_>>| value.get_ref().as_array().is_some_and(|list| list.is_empty());
+        if self.table.get(key).is_some_and(is_empty) {
+            self.fault(key, "an empty list takes nothing; leave the key out for all");
+        }
+        self.texts(key, read)
+    }
+
     /// `true` or `false`.
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
         self.read(key, |value| {

@@ -116,6 +116,42 @@ fn a_secret_written_into_a_header_is_refused_and_shown_nowhere() {
 }
 
 #[test]
+fn an_empty_list_in_a_filter_is_a_fault_and_not_all_or_nothing() {
+    let file = "[[routes]]\nname = \"a\"\naudience = \"ops\"\nchannel = \"stdout\"\n[routes.match]\nenvs = \"prod\"\nerrors = []\n";
+    let faults = routes(file, &[]).unwrap_err();
+    assert_eq!(
+        faults,
+        [
+            "configuration file misstep.toml, line 7: routes: a: match: errors: an empty list takes nothing; leave the key out for all"
+        ]
+    );
+}
+
+#[test]
+fn a_secret_is_refused_by_what_it_looks_like_too() {
+    let route = |rest: &str| {
+        let file = format!("[[routes]]\nname = \"a\"\naudience = \"ops\"\nchannel = \"http\"\n{rest}\n");
+        routes(&file, &[]).map(|_| ()).map_err(|faults| faults.join("\n"))
+    };
+    let header =
+        |value: &str| route(&format!("url = \"https://h/\"\nheaders = {{ x-custom = \"{value}\" }}"));
+    for value in ["Bearer hunter2", "basic aHVudGVyMg==", "Token token=hunter2", "AKIAIOSFODNN7EXAMPLE"] {
+        let faults = header(value).unwrap_err();
+        assert!(faults.contains("the value of x-custom is a secret: write { env ="), "{faults}");
+        assert!(!faults.contains(value), "{faults}");
+    }
+    for url in ["http://user:hunter2@host/", "https://:hunter2@host/hook"] {
+        let faults = route(&format!("url = \"{url}\"")).unwrap_err();
+        assert!(faults.contains("url: there is a password in it: write { env ="), "{faults}");
+        assert!(!faults.contains("hunter2"), "{faults}");
+    }
+    for value in ["shop", "the shop's pager", "Token", "application/json; q=1", "misstep basic"] {
+        assert_eq!(header(value), Ok(()), "{value}");
+    }
+    assert_eq!(route("url = \"https://h:8443/a/b-c?team=shop&v=2\""), Ok(()));
+}
+
+#[test]
 fn everything_that_is_not_toml_is_listed_with_its_line_and_shows_no_text() {
     let faults = routes("env = \n[[routes]]\nurl = \"https://hunter2\nname = x\n", ENOUGH).unwrap_err();
     assert!(faults.len() >= 2 && !faults.join("").contains("hunter2"), "{faults:#?}");

@@ -39,16 +39,31 @@ const LISTS: &[&str] = &[
     "analysis.also_failed",
     "analysis.in_flight",
     "analysis.failed_state.attempts",
-    "event_details.steps",
+    STEPS,
     "analysis.root_cause.via",
     "analysis.failed_state.path",
+    "analysis.busiest_states",
+    "analysis.unread",
+    "analysis.notes",
 ];
 
-/// What says which failure this is, and where to look: of no use when cut.
-const NAMES: &[&str] = &["event_info", "analysis.links", "analysis.truncated"];
+/// The list that keeps the failed state's entry, wherever it stands.
+const STEPS: &str = "event_details.steps";
 
-/// Texts are cut down to no less than this, in characters, as long as anything else is left.
+/// What says which failure this is, and where to look: of no use when cut.
+const NAMES: &[&str] = &[
+    "analysis.truncated",
+    "event_info",
+    "analysis.links",
+    "analysis.failed_state.name",
+    "event_details.steps[].name",
+];
+
+/// Texts are cut down to no less than this, in bytes as JSON, as long as anything else is left.
 const SHORTEST: usize = 128;
+
+/// And to these when nothing else is left.
+const SHORTER: &[usize] = &[64, 32, 16];
 
 /// Cuts `data` (what a notification carries under that key) until `size` says that it is at most
 /// `most`. Always ends; with a bound too small for even the bare frame, what is left is the frame.
@@ -69,7 +84,7 @@ pub fn fit(data: &mut Value, most: usize, size: impl Fn(&Value) -> usize) {
         }
     }
     // Every other text is bounded by AWS; only a hostile message has one long.
-    shorten_all(data, NAMES);
+    shorten_all(data, SHORTEST, NAMES);
     if size(data) <= most {
         return;
     }
@@ -80,7 +95,14 @@ pub fn fit(data: &mut Value, most: usize, size: impl Fn(&Value) -> usize) {
             }
         }
     }
-    shorten_all(data, &[]);
+    let last = SHORTER.iter().map(|limit| (*limit, NAMES));
+    let very_last = [SHORTEST].iter().chain(SHORTER).map(|limit| (*limit, &NAMES[..1]));
+    for (limit, spared) in last.chain(very_last) {
+        shorten_all(data, limit, spared);
+        if size(data) <= most {
+            return;
+        }
+    }
 }
 
 /// Calls `visit` with every value that `path` leads to.
@@ -98,7 +120,7 @@ fn each(value: &mut Value, path: &str, visit: &mut dyn FnMut(&mut Value)) {
 fn longest(data: &mut Value, path: &str) -> usize {
     let mut longest = 0;
     each(data, path, &mut |value| {
-        longest = longest.max(value.as_str().map_or(0, |text| text.chars().count()))
+        longest = longest.max(value.as_str().map_or(0, |text| text.chars().map(encoded).sum()))
     });
     longest
 }
@@ -113,20 +135,40 @@ fn shorten(data: &mut Value, path: &str, limit: usize) {
 
 fn shorten_text(value: &mut Value, limit: usize) -> bool {
     let Value::String(text) = value else { return false };
-    let Some((end, _)) = text.char_indices().nth(limit) else { return false };
+    let mut size = 0;
+    let too_far = |(_, char): &(usize, char)| {
+        size += encoded(*char);
+        size > limit
+    };
+    let Some((end, _)) = text.char_indices().find(too_far) else { return false };
     text.truncate(end);
     text.push('…');
     true
 }
 
+/// The bytes of a character in JSON.
+fn encoded(char: char) -> usize {
+    match char {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        char if char < ' ' => 6,
+        char => char.len_utf8(),
+    }
+}
+
 fn halve(data: &mut Value, path: &str) -> bool {
+    let failed = data.pointer("/analysis/failed_state/name").filter(|_| path == STEPS).cloned();
     let mut cut = false;
     each(data, path, &mut |value| {
-        if let Value::Array(items) = value
-            && !items.is_empty()
-        {
-            items.truncate(items.len() / 2);
-            cut = true;
+        if let Value::Array(items) = value {
+            let before = items.len();
+            let mut kept = before / 2;
+            let failed = failed.as_ref().and_then(|name| items.iter().position(|item| item["name"] == *name));
+            if let Some(failed) = failed {
+                kept = kept.max(1);
+                items.swap(failed.min(kept - 1), failed);
+            }
+            items.truncate(kept);
+            cut |= items.len() < before;
         }
     });
     if cut {
@@ -136,27 +178,27 @@ fn halve(data: &mut Value, path: &str) -> bool {
 }
 
 /// Shortens every text that is too long, wherever it is, but those under `spared`.
-fn shorten_all(data: &mut Value, spared: &[&str]) {
+fn shorten_all(data: &mut Value, limit: usize, spared: &[&str]) {
     let mut cut = BTreeSet::new();
-    shorten_below(data, "", spared, &mut cut);
+    shorten_below(data, "", limit, spared, &mut cut);
     cut.iter().for_each(|path| name(data, path));
 }
 
-fn shorten_below(value: &mut Value, path: &str, spared: &[&str], cut: &mut BTreeSet<String>) {
+fn shorten_below(value: &mut Value, path: &str, limit: usize, spared: &[&str], cut: &mut BTreeSet<String>) {
     match value {
         _ if spared.contains(&path) => {}
         Value::Array(items) => {
             let path = format!("{path}[]");
-            items.iter_mut().for_each(|item| shorten_below(item, &path, spared, cut));
+            items.iter_mut().for_each(|item| shorten_below(item, &path, limit, spared, cut));
         }
         Value::Object(fields) => {
             for (key, field) in fields {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                shorten_below(field, &path, spared, cut);
+                shorten_below(field, &path, limit, spared, cut);
             }
         }
         text => {
-            if shorten_text(text, SHORTEST) {
+            if shorten_text(text, limit) {
                 cut.insert(path.to_owned());
             }
         }
@@ -215,8 +257,8 @@ mod tests {
         assert_eq!(
             large["analysis"]["truncated"],
             json!([
-                "event_details.payload",
                 "event_details.steps[].initial_input",
+                "event_details.payload",
                 "analysis.failed_state.input"
             ])
         );
@@ -254,6 +296,99 @@ mod tests {
         let truncated = hostile["analysis"]["truncated"].as_array().unwrap();
         assert!(truncated.contains(&json!("event_info.execution_arn")), "{truncated:?}");
         assert!(truncated.contains(&json!("analysis.links.console")), "{truncated:?}");
+    }
+
+    /// A report with `text` in every place that has one.
+    fn full_of(text: &str) -> Value {
+        let all =
+            |keys: &[&str]| Value::Object(keys.iter().map(|key| ((*key).to_owned(), json!(text))).collect());
+        let parsed = all(&["kind", "message", "error_type", "stack"]);
+        let mut failed = all(&["name", "type", "input", "error", "cause", "confidence", "evidence"]);
+        failed["path"] = json!(vec![text; 9]);
+        failed["attempts"] = json!(vec![all(&["started_at", "ended_at", "error", "cause"]); 9]);
+        let mut root = all(&["execution_arn", "state", "error", "cause"]);
+        root["via"] = json!(vec![all(&["execution_arn", "state"]); 9]);
+        let mut analysis = all(&[
+            "schema",
+            "application",
+            "status",
+            "started_at",
+            "ended_at",
+            "error",
+            "cause",
+            "degraded",
+            "since",
+            "fingerprint",
+        ]);
+        analysis["failed_state"] = failed;
+        analysis["root_cause"] = root;
+        analysis["parsed_cause"] = parsed.clone();
+        analysis["parsed_root_cause"] = parsed;
+        analysis["reading"] =
+            json!({"calls": 1_000, "events": 25_000, "complete": false, "budget_hit": true});
+        analysis["truncated"] = json!([]);
+        analysis["links"] = all(&["console"]);
+        for list in ["in_flight", "also_failed", "busiest_states", "unread", "notes"] {
+            analysis[list] = json!(vec![json!({"name": text}); 9]);
+        }
+        let mut failed = all(&["name", "initial_input"]);
+        failed["latest_error"] = all(&["error", "cause"]);
+        json!({
+            "event_info": all(&["execution_arn", "state_machine_arn", "execution_name", "env"]),
+            "event_details": {"payload": text, "steps": [failed]},
+            "analysis": analysis,
+        })
+    }
+
+    #[test]
+    fn whatever_a_report_is_full_of_it_fits_the_smallest_limit() {
+        for text in ["\u{1}", "\"", "名", "\u{1f4a5}", "x"] {
+            let mut full = full_of(&text.repeat(1_000));
+            fit(&mut full, 4_000, size);
+            assert!(size(&full) <= 4_000, "{text:?}: {}", size(&full));
+            assert_eq!(full["event_details"]["steps"].as_array().map(Vec::len), Some(1));
+        }
+    }
+
+    #[test]
+    fn a_long_cause_of_control_characters_leaves_what_says_which_failure_it_is() {
+        let mut hostile = data(10, 10, 0);
+        let cause = "\u{1}".repeat(5_000);
+        hostile["analysis"]["failed_state"]["cause"] = json!(cause);
+        hostile["analysis"]["cause"] = json!(cause);
+        let names = hostile["event_info"].clone();
+        fit(&mut hostile, 4_096, size);
+        assert!(size(&hostile) <= 4_096);
+        assert_eq!(hostile["event_info"], names);
+        let kept = hostile["analysis"]["failed_state"]["cause"].as_str().unwrap().chars().count();
+        assert!((20..1_000).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn the_failed_states_entry_is_the_last_of_the_steps_to_go() {
+        let mut many = data(10, 10, 0);
+        let step =
+            |name: String| json!({"name": name, "initial_input": "{}", "latest_error": {"error": "E"}});
+        let mut steps: Vec<Value> = (0..500).map(|n| step(format!("Step {n}"))).collect();
+        steps.insert(400, step("Charge".to_owned()));
+        many["event_details"]["steps"] = json!(steps);
+        fit(&mut many, 4_096, size);
+        assert!(size(&many) <= 4_096);
+        let names: Vec<_> =
+            many["event_details"]["steps"].as_array().unwrap().iter().map(|step| &step["name"]).collect();
+        assert!(names.len() > 10 && names[0] == "Step 0", "{names:?}");
+        assert_eq!(**names.last().unwrap(), "Charge");
+        assert_eq!(many["analysis"]["truncated"], json!([STEPS]));
+    }
+
+    #[test]
+    fn the_failed_states_entry_stays_alone_where_there_is_room_for_no_other() {
+        let mut few = data(10, 10, 0);
+        let other = json!({"name": "Other", "latest_error": {"error": "E".repeat(100)}});
+        few["event_details"]["steps"].as_array_mut().unwrap().insert(0, other);
+        while halve(&mut few, STEPS) {}
+        assert_eq!(few["event_details"]["steps"].as_array().map(Vec::len), Some(1));
+        assert_eq!(few["event_details"]["steps"][0]["name"], "Charge");
     }
 
     proptest! {

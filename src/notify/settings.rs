@@ -260,10 +260,10 @@ fn filter(fields: &mut Fields<'_>) -> Filter {
         _ => Err(format!("expected FAILED, TIMED_OUT or ABORTED, found {text:?}")),
     };
     Filter {
-        state_machines: fields.texts("state_machines", Pattern::parse),
-        status: fields.texts("status", status),
-        errors: fields.texts("errors", Pattern::parse),
-        envs: fields.texts("envs", Pattern::parse),
+        state_machines: fields.some_texts("state_machines", Pattern::parse),
+        status: fields.some_texts("status", status),
+        errors: fields.some_texts("errors", Pattern::parse),
+        envs: fields.some_texts("envs", Pattern::parse),
     }
 }
 

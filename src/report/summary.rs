@@ -4,7 +4,11 @@
 //! stack traces, no causes as they were written, and of inputs only what is allowed by name. Made
 //! from data that is redacted already; it removes nothing by itself.
 
-use serde_json::{Map, Value, json};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::analysis::cause;
 use crate::arn::state_machine_name;
@@ -122,31 +126,53 @@ fn is_frame(line: &str) -> bool {
     line.starts_with("at ") || line.starts_with("File \"") || line.starts_with("Traceback (")
 }
 
-/// An input with nothing in it but the values under these keys; `None` where none is left.
+/// An input with nothing in it but the values under these keys, as they are written; `None` where none
+/// is left.
 fn kept(input: &str, keys: &[String]) -> Option<String> {
-    let value: Value = serde_json::from_str(input).ok()?;
-    only(&value, keys, DEEPEST).map(|kept| kept.to_string())
+    only(serde_json::from_str(input).ok()?, keys, DEEPEST)
 }
 
-fn only(value: &Value, keys: &[String], depth: usize) -> Option<Value> {
+fn only(value: &RawValue, keys: &[String], depth: usize) -> Option<String> {
     let depth = depth.checked_sub(1)?;
-    match value {
-        Value::Object(fields) => {
-            let kept: Map<String, Value> = fields
-                .iter()
-                .filter_map(|(key, value)| {
-                    let allowed = keys.iter().any(|allowed| allowed.eq_ignore_ascii_case(key));
-                    let kept = if allowed { Some(value.clone()) } else { only(value, keys, depth) };
-                    Some((key.clone(), kept?))
-                })
-                .collect();
-            (!kept.is_empty()).then_some(Value::Object(kept))
+    if let Ok(Fields(fields)) = serde_json::from_str(value.get()) {
+        let kept = fields.into_iter().filter_map(|(key, value)| {
+            let allowed = keys.iter().any(|allowed| allowed.eq_ignore_ascii_case(&key));
+            let kept = if allowed { Some(value.get().to_owned()) } else { only(value, keys, depth) };
+            Some(format!("{}:{}", json!(key), kept?))
+        });
+        return joined('{', kept.collect(), '}');
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+    joined('[', items.into_iter().filter_map(|item| only(item, keys, depth)).collect(), ']')
+}
+
+fn joined(open: char, parts: Vec<String>, close: char) -> Option<String> {
+    (!parts.is_empty()).then(|| format!("{open}{}{close}", parts.join(",")))
+}
+
+/// The fields of an object in their order, the values as they are written: numbers stay what they are.
+#[derive(Debug)]
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
         }
-        Value::Array(items) => {
-            let kept: Vec<Value> = items.iter().filter_map(|item| only(item, keys, depth)).collect();
-            (!kept.is_empty()).then_some(Value::Array(kept))
-        }
-        _ => None,
+        from.deserialize_map(Reader)
     }
 }
 
@@ -189,6 +215,24 @@ mod tests {
         );
         let text = summary.to_string();
         assert!(!text.contains("pay.js") && !text.contains("example.com") && !text.contains("sku"), "{text}");
+    }
+
+    #[test]
+    fn what_is_kept_of_an_input_stays_as_it_was_written() {
+        let keys = ["order_id".to_owned(), "é\"".to_owned()];
+        for (input, expected) in [
+            (r#"{"order_id": 12345678901234567890123}"#, Some(r#"{"order_id":12345678901234567890123}"#)),
+            (r#"{"Order_ID": 1.10, "a": 1e999}"#, Some(r#"{"Order_ID":1.10}"#)),
+            (r#"[{"b": [{"order_id": {"x":  1}}]}, 7]"#, Some(r#"[{"b":[{"order_id":{"x":  1}}]}]"#)),
+            (r#"{"\u00e9\"": "\u00e9"}"#, Some(r#"{"é\"":"\u00e9"}"#)),
+            (r#"{"a": 1, "b": []}"#, None),
+            (r#"{"order_id": 1"#, None),
+            ("7", None),
+        ] {
+            assert_eq!(kept(input, &keys).as_deref(), expected, "{input}");
+        }
+        let deep = format!("{}{{\"order_id\":1}}{}", "[".repeat(100), "]".repeat(100));
+        assert_eq!(kept(&deep, &keys), None);
     }
 
     #[test]

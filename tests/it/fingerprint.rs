@@ -148,6 +148,61 @@ fn versions_iterations_and_ids_make_no_difference_and_machines_and_messages_do()
     }
 }
 
+/// The fingerprint of a failure of which only the cause is known.
+fn of_cause(cause: &str) -> String {
+    const MACHINE: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders";
+    Report::degraded(&subject(MACHINE, Status::Failed, Some(cause)), "gone").analysis.fingerprint.unwrap()
+}
+
+fn of_lambda(message: &str, kind: &str, frames: serde_json::Value) -> String {
+    let key = if kind == "TypeError" { "trace" } else { "stackTrace" };
+    of_cause(&serde_json::json!({"errorMessage": message, "errorType": kind, key: frames}).to_string())
+}
+
+#[test]
+fn codes_and_names_of_code_make_a_difference_and_data_does_not() {
+    for (one, other) in [
+        ("value outside [0,10): billing limit", "value outside [0,10): inventory limit"),
+        ("bad input {'size': '5\" pipe'}: total missing", "bad input {'size': 'x'}: order not paid"),
+        ("No module named 'requests'", "No module named 'psycopg'"),
+        ("answered HTTP 404", "answered HTTP 500"),
+        ("received: amount is missing", "received: order is missing"),
+    ] {
+        assert_ne!(of_cause(one), of_cause(other), "{one} | {other}");
+    }
+    for (one, other) in [
+        ("expired at Mon, 02 Mar 2026 12:00:00 GMT", "expired at Tue, 14 Apr 2026 09:10:11 GMT"),
+        ("bad input {'size': '5\" pipe'}: total missing", "bad input {'size': 'x'}: total missing"),
+        ("user “amira” took 1,234 ms", "user 'O'Brien' took 999 ms"),
+    ] {
+        assert_eq!(of_cause(one), of_cause(other), "{one} | {other}");
+    }
+}
+
+#[test]
+fn frames_make_a_difference_and_lines_do_not() {
+    use serde_json::json;
+    let go =
+        |path: &str, line: u32| of_lambda("x", "E", json!([{"path": path, "line": line, "label": "Run"}]));
+    assert_eq!(go("shop/pay.go", 3), go("shop/pay.go", 9));
+    assert_ne!(go("shop/pay.go", 3), go("shop/ship.go", 3));
+    let node = |place: &str| of_lambda("x", "TypeError", json!(["TypeError: x", format!("    at {place}")]));
+    assert_eq!(
+        node("Object.<anonymous> (/var/task/pay.js:1:2)"),
+        node("Object.<anonymous> (/var/task/pay.js:9:2)")
+    );
+    assert_ne!(
+        node("Object.<anonymous> (/var/task/pay.js:1:2)"),
+        node("Object.<anonymous> (/var/task/ship.js:1:2)")
+    );
+    assert_ne!(node("f (/var/task/src/internal/pay.js:1:2)"), node("f (/var/task/src/internal/ship.js:1:2)"));
+    let java = |frame: &str| of_lambda("x", "java.lang.X", json!([frame, "com.example.Pay.a(Pay.java:3)"]));
+    assert_eq!(
+        java("com.example.Pay$$Lambda$14/0x0000000840064840.run(Unknown Source)"),
+        java("com.example.Pay$$Lambda$15/0x0000000840099999.run(Unknown Source)")
+    );
+}
+
 #[test]
 fn what_has_not_failed_has_none() {
     for history in crate::recorded::all() {

@@ -77,10 +77,14 @@ async fn a_proxy_is_taken_from_the_usual_variables() {
     assert_eq!((ended.code, receiver.received().len()), (Some(0), 1), "{ended:?}");
 }
 
+/// The address of the first of the five.
+fn api(receiver: &Receiver) -> String {
+    format!("{}?key=hunter2", receiver.url.replace("http://", "http://user:hunter2@"))
+}
+
 /// Five routes, of which the filter lets nothing through, and secrets in every place for one.
 fn five(receiver: &Receiver, errand: &Errand) -> String {
     let (url, file) = (&receiver.url, errand.place("failures.jsonl"));
-    let origin = url.replace("http://", "http://user:hunter2@");
     format!(
         r#"
         env = "prod"
@@ -88,7 +92,7 @@ fn five(receiver: &Receiver, errand: &Errand) -> String {
         name = "api"
         audience = "developers"
         channel = "http"
-        url = "{origin}?key=hunter2"
+        url = {{ env = "API" }}
         bearer_token = {{ env = "TOKEN" }}
         hmac_secret = {{ env = "KEY" }}
         match = {{ envs = "nowhere" }}
@@ -120,7 +124,13 @@ async fn a_test_goes_down_every_route_and_says_of_itself_that_it_is_one() {
     let (receiver, errand) = (Receiver::start().await, Errand::with(0).await);
     receiver.answer_by(|received| received.json().get("blocks").map(|_| Answer::status(200).body("ok")));
     let webhook = format!("{}/hunter2", receiver.url);
-    let variables = [("TOKEN", "hunter2-token"), ("KEY", "hunter2-key"), ("WEBHOOK", webhook.as_str())];
+    let api = api(&receiver);
+    let variables = [
+        ("API", api.as_str()),
+        ("TOKEN", "hunter2-token"),
+        ("KEY", "hunter2-key"),
+        ("WEBHOOK", webhook.as_str()),
+    ];
     let ended = errand.run(&["notify", "--test"], &five(&receiver, &errand), &variables).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
@@ -145,7 +155,13 @@ async fn a_test_tries_all_routes_although_some_fail_and_names_route_and_reason()
     let (receiver, errand) = (Receiver::start().await, Errand::with(0).await);
     receiver.always_when(|received| received.header("authorization").is_some(), 401);
     let webhook = format!("{}/hunter2", receiver.url);
-    let variables = [("TOKEN", "hunter2-token"), ("KEY", "hunter2-key"), ("WEBHOOK", webhook.as_str())];
+    let api = api(&receiver);
+    let variables = [
+        ("API", api.as_str()),
+        ("TOKEN", "hunter2-token"),
+        ("KEY", "hunter2-key"),
+        ("WEBHOOK", webhook.as_str()),
+    ];
     let routes = five(&receiver, &errand);
     let ended = errand.run(&["notify", "--test"], &routes, &variables).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");

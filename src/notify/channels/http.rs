@@ -21,7 +21,7 @@ use crate::notify::post::{Post, Target, Wanted, missing};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Audience, Material, Notification, Notifier, NotifyError};
-use crate::redact::names_a_secret;
+use crate::redact::{Redactor, Rules, names_a_secret};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "http", read };
@@ -31,6 +31,13 @@ pub const SIGNATURE: &str = "x-misstep-signature";
 
 /// Headers that are the channel's own.
 const OWN: &[&str] = &["content-type", "content-length", "host", "idempotency-key", "transfer-encoding"];
+
+/// What credentials in a header begin with.
+const SCHEMES: &[&str] =
+    &["apikey", "basic", "bearer", "digest", "geniekey", "hmac", "negotiate", "ssws", "token"];
+
+/// Where secrets stand.
+const ELSEWHERE: &str = "{ env = \"VARIABLE\" } or { file = \"PATH\" }";
 
 /// The settings of a route over HTTP.
 #[derive(Debug, Clone)]
@@ -95,6 +102,10 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     let target = match fields.text_or_secret("url") {
         Some(Text::Secret(secret)) => Some(Target::Secret(secret)),
         Some(Text::Plain(text)) => match values::api_url(&text) {
+            Ok(url) if url.password().is_some() => {
+                fields.fault("url", &format!("there is a password in it: write {ELSEWHERE}"));
+                None
+            }
             Ok(url) => Some(Target::Plain(url)),
             Err(why) => {
                 fields.fault("url", &why);
@@ -123,7 +134,10 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     for (name, value) in fields.pairs("headers") {
         let checked = header_name(&name).and_then(|name| match &value {
             Text::Plain(_) if names_a_secret(name.as_str()) => {
-                Err(format!("{name} names a secret: write {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}"))
+                Err(format!("{name} names a secret: write {ELSEWHERE}"))
+            }
+            Text::Plain(text) if holds_a_secret(text) => {
+                Err(format!("the value of {name} is a secret: write {ELSEWHERE}"))
             }
             Text::Plain(text) if HeaderValue::from_str(text).is_err() => {
                 Err(format!("the value of {name} cannot be sent"))
@@ -160,6 +174,15 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
         body,
     };
     Some(Arc::new(http))
+}
+
+/// Whether a text that stands in the file is a secret: it begins as credentials do, or redaction would
+/// remove something of it.
+fn holds_a_secret(text: &str) -> bool {
+    let scheme = text.trim_start().split_once(' ').map(|(scheme, _)| scheme);
+    let credential =
+        scheme.is_some_and(|scheme| SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)));
+    credential || Redactor::new(&Rules::default()).redact(&mut json!(text)).values > 0
 }
 
 fn header_name(text: &str) -> Result<HeaderName, String> {
