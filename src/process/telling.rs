@@ -162,7 +162,8 @@ impl Aside {
             Ok(notification) => notification,
             Err(error) => {
                 metrics.notification(&name, Told::of(&Err(error.clone())));
-                return warn!(route = %name, %error, "a notification could not be made");
+                metrics.notification(&name, Told::Dropped);
+                return warn!(route = %name, %error, "a notification could not be made, and is dropped");
             }
         };
         let Ok(room) = self.room.clone().try_acquire_owned() else {

@@ -144,6 +144,16 @@ fn whatever_a_report_holds_slack_can_take() {
 }
 
 #[test]
+fn no_message_is_larger_than_the_settings_allow() {
+    let route = slack("http://127.0.0.1:1/", "max_bytes = 4096");
+    let long = "<&> lang & breit ".repeat(1_000);
+    for report in reports(&long) {
+        let size = route.compose(&serde_json::to_value(&report).unwrap(), "key").unwrap().size();
+        assert!(size <= 4_096, "{size}");
+    }
+}
+
+#[test]
 fn a_report_too_large_for_a_template_is_cut_until_it_is_not() {
     let mut data = sample::test("test", None);
     let sibling =

@@ -42,6 +42,7 @@ const MOST_BYTES: usize = 262_144;
 struct Settings {
     target: Target,
     timeout: Duration,
+    max_bytes: usize,
     subject: Option<Template>,
     body: Option<Template>,
 }
@@ -73,9 +74,10 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     };
     let webhook = reading.fields.needed("webhook_url", webhook);
     let timeout = reading.timeout();
+    let max_bytes = reading.max_bytes().min(MOST_BYTES);
     let subject = reading.template("subject", Escape::Line);
     let body = reading.template("body", Escape::Slack);
-    Some(Arc::new(Settings { target: webhook?, timeout, subject, body }))
+    Some(Arc::new(Settings { target: webhook?, timeout, max_bytes, subject, body }))
 }
 
 /// A stand-in on this machine has no secrets.
@@ -93,7 +95,7 @@ impl Connect for Settings {
 #[async_trait]
 impl Notifier for Webhook {
     fn limit(&self) -> usize {
-        MOST_BYTES
+        self.settings.max_bytes
     }
 
     fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
