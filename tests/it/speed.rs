@@ -44,6 +44,17 @@ impl Row {
         self.analysis.as_secs_f64() / self.typed_parse.as_secs_f64()
     }
 
+    /// The least of each figure.
+    #[cfg(test)]
+    fn least_of(self, other: &Self) -> Self {
+        Self {
+            typed_parse: self.typed_parse.min(other.typed_parse),
+            own_parse: self.own_parse.min(other.own_parse),
+            analysis: self.analysis.min(other.analysis),
+            ..self
+        }
+    }
+
     pub fn print(&self) {
         println!(
             "{:>14} {:>6} events  typed parse {:>8.2} ms  own parse {:>8.2} ms  analysis {:>8.2} ms  ratio {:.2}",
@@ -90,20 +101,29 @@ fn least<T>(runs: u32, work: impl Fn() -> T) -> Duration {
     (0..runs).map(|_| run()).min().unwrap()
 }
 
+/// How many times as long an event takes in the longest history of a kind as in one of a fifth of it.
+/// Quadratic growth would make it five.
+#[cfg(test)]
+fn growth(rows: &[Row], kind: &str) -> f64 {
+    let per_event = |row: &Row| row.analysis.as_secs_f64() / row.events as f64;
+    let of_kind: Vec<f64> = rows.iter().filter(|row| row.kind == kind).map(per_event).collect();
+    of_kind[2] / of_kind[1]
+}
+
 #[cfg(test)]
 #[test]
 fn the_analysis_takes_at_most_twice_the_typed_parse_and_grows_with_the_events_only() {
-    let rows = measure(5);
+    let mut rows = measure(5);
+    let faults = |rows: &[Row]| {
+        let ratios = rows.iter().map(Row::ratio).filter(|ratio| *ratio > 2.0).count();
+        ratios + ["in sequence", "concurrent Map"].iter().filter(|kind| growth(rows, kind) >= 3.0).count()
+    };
+    // A busy machine may have lengthened every run of one row; the least of more of them is nearer.
+    for _ in 0..5 {
+        if faults(&rows) > 0 {
+            rows = rows.into_iter().zip(measure(5)).map(|(row, again)| row.least_of(&again)).collect();
+        }
+    }
     rows.iter().for_each(Row::print);
-    for row in &rows {
-        assert!(row.ratio() <= 2.0, "{} events: ratio {:.2}", row.events, row.ratio());
-    }
-    for kind in ["in sequence", "concurrent Map"] {
-        let per_event = |row: &Row| row.analysis.as_secs_f64() / row.events as f64;
-        let of_kind: Vec<f64> = rows.iter().filter(|row| row.kind == kind).map(per_event).collect();
-        let growth = of_kind[2] / of_kind[1];
-        println!("{kind}: an event of 25,000 takes {growth:.2} times as long as one of 5,000");
-        // Quadratic growth would make it five.
-        assert!(growth < 3.0, "{kind}: {growth:.2}");
-    }
+    assert_eq!(faults(&rows), 0);
 }
