@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 
+mod shapes;
+
 fn redacted(data: Value) -> (Value, Removed) {
     let mut data = data;
     let removed = Redactor::new(&Rules::default()).redact(&mut data);
