@@ -53,13 +53,16 @@ pub(super) fn after(text: &str, at: usize, key: usize) -> Option<Range<usize>> {
 }
 
 fn end_of_line(bytes: &[u8], start: usize, is_escaped: bool) -> usize {
-    let ends = |at: &usize| match bytes[*at] {
-        b'\n' | b'\r' => true,
-        b'\\' => is_escaped && newline(bytes, *at).is_some(),
-        b'"' => is_escaped,
-        _ => false,
-    };
-    (start..bytes.len()).find(ends).unwrap_or(bytes.len())
+    let mut at = start;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\n' | b'\r' => break,
+            b'"' if is_escaped => break,
+            b'\\' if is_escaped && newline(bytes, at).is_some() => break,
+            _ => at += backslashes(bytes, at).max(1),
+        }
+    }
+    at
 }
 
 /// How far in the line stands that a key is on.

@@ -12,6 +12,9 @@ const GROUP: usize = 256;
 /// Bytes in which an element with others in it has to end.
 const ELEMENT: usize = 2048;
 
+/// Bytes in which the rest of a mark, `: JWT]`, is.
+const MARK: usize = 24;
+
 /// A value in a text.
 pub(super) struct Value {
     pub(super) place: Range<usize>,
@@ -89,23 +92,26 @@ fn next_line(text: &str, at: usize, has_to: bool) -> usize {
 
 /// Past YAML's anchors and tags: `&name`, `!!str`.
 fn skip_marks(text: &str, at: usize) -> usize {
-    let rest = &text[at..];
-    let length = rest.find(|char: char| !char.is_ascii_alphanumeric() && !"&!_-".contains(char));
-    match length {
-        Some(length) if length > 1 && rest.starts_with(['&', '!']) && rest[length..].starts_with(' ') => {
-            skip_marks(text, skip_space(text, at + length))
+    let mut at = at;
+    while text[at..].starts_with(['&', '!']) {
+        let rest = &text[at..];
+        let other = |char: char| !char.is_ascii_alphanumeric() && !"&!_-".contains(char);
+        match rest.find(other) {
+            Some(length) if length > 1 && rest[length..].starts_with(' ') => {
+                at = skip_space(text, at + length)
+            }
+            _ => break,
         }
-        _ => at,
     }
+    at
 }
 
 /// Where the mark ends that stands here already; cut or not.
 fn mark_at(text: &str, at: usize) -> Option<usize> {
-    let rest = text[at..]
-        .strip_prefix("[redacted")
-        .filter(|rest| rest.is_empty() || rest.starts_with([':', ']']))?;
-    let end = rest.bytes().take(GROUP).position(|byte| byte == b']').map_or(rest.len(), |at| at + 1);
-    Some(text.len() - rest.len() + end)
+    let rest = text[at..].strip_prefix("[redacted")?;
+    let closes = rest.bytes().take(MARK).position(|byte| byte == b']').map(|at| at + 1);
+    let end = closes.or((rest.len() < MARK).then_some(rest.len()))?;
+    (rest.is_empty() || rest.starts_with([':', ']'])).then_some(text.len() - rest.len() + end)
 }
 
 fn quoted(bytes: &[u8], quote: Quote, start: usize) -> Value {
@@ -159,30 +165,38 @@ fn in_element(text: &str, at: usize, name: &str, open: &str) -> Value {
 /// A word, with what is written around the texts in it: `b'…'`, `Some("…")`.
 fn bare(text: &str, start: usize, key: &Key<'_>) -> Value {
     let bytes = text.as_bytes();
+    let (end, shape) = word(text, start, key);
+    let next = skip_space(text, end);
+    // PHP's `string(10) "…"`, and `Bearer …`.
+    let (end, shape) = if next == end {
+        (end, shape)
+    } else if bytes[end - 1] == b')' && shape == Shape::Several {
+        (end_with_mark(bytes, next).unwrap_or(end), shape)
+    } else if is_scheme(&text[start..end]) {
+        word(text, next, key)
+    } else {
+        (end, shape)
+    };
+    Value::new(start..end, shape)
+}
+
+fn word(text: &str, start: usize, key: &Key<'_>) -> (usize, Shape) {
+    let bytes = text.as_bytes();
     if let Some(end) = end_of_prefixed(bytes, start) {
-        return Value::new(start..end, Shape::Several);
+        return (end, Shape::Several);
     }
     let (mut at, mut shape, mut groups) = (start, Shape::Bare, true);
-    while let Some(char) = text[at..].chars().next() {
-        let group = if groups && "([{".contains(char) { end_of_group(bytes, at, key.quote) } else { None };
-        groups &= group.is_some() || !"([{".contains(char);
-        if let Some(end) = group {
+    while at < bytes.len() {
+        let opens = groups && matches!(bytes[at], b'(' | b'[' | b'{');
+        if let Some(end) = opens.then(|| end_of_group(bytes, at, key.quote)).flatten() {
             (at, shape) = (end, Shape::Several);
-        } else if char.is_whitespace() || !goes_on(text, at) {
-            break;
+        } else if let Some(next) = goes_on(text, at) {
+            (at, groups) = (next, groups && !opens);
         } else {
-            at += char.len_utf8();
+            break;
         }
     }
-    // PHP's `string(10) "…"`, and `Bearer …`.
-    let next = skip_space(text, at);
-    if next > at && shape == Shape::Several && bytes[at - 1] == b')' && Quote::at(bytes, next).is_some() {
-        at = end_with_mark(bytes, next).unwrap_or(at);
-    } else if next > at && is_scheme(&text[start..at]) {
-        let rest = bare(text, next, key);
-        (at, shape) = (rest.place.end, rest.shape);
-    }
-    Value::new(start..at, shape)
+    (at, shape)
 }
 
 fn is_scheme(word: &str) -> bool {
@@ -224,34 +238,47 @@ fn end_of_group(bytes: &[u8], at: usize, key: Option<Quote>) -> Option<usize> {
     (closes && !bytes[at..end].contains(&b'\n')).then_some(end)
 }
 
-/// Whether a bare value goes on with what stands here: punctuation is a part of it between two
-/// characters, unless another key follows.
-fn goes_on(text: &str, at: usize) -> bool {
+/// Where a bare value goes on after what stands here, if it does: punctuation is a part of it
+/// between two characters, unless another key follows.
+fn goes_on(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();
-    let run = |of: &[u8]| at + bytes[at..].iter().take_while(|byte| of.contains(byte)).count();
-    let plain = |at: usize| bytes.get(at).is_some_and(|byte| byte.is_ascii_graphic() || !byte.is_ascii());
-    let text_at = |at: usize| plain(at) && !b",;&)]}\"'<>\\".contains(&bytes[at]);
-    match bytes[at] {
+    let past = |of: &[u8]| at + bytes[at..].iter().take_while(|byte| of.contains(byte)).count();
+    let is_text = |at: usize| {
+        let of_it =
+            |byte: &u8| byte.is_ascii_graphic() && !b",;&)]}\"'<>\\".contains(byte) || !byte.is_ascii();
+        bytes.get(at).is_some_and(of_it)
+    };
+    let is_word = |at: usize| bytes.get(at).is_some_and(is_plain);
+    let (next, goes_on) = match bytes[at] {
         b',' | b';' | b'&' => {
-            let next = run(b",;&");
-            let next = if bytes[at..].starts_with(b"&amp;") { at + 5 } else { next };
-            text_at(next) && !key_follows(bytes, next)
+            let next = if bytes[at..].starts_with(b"&amp;") { at + 5 } else { past(b",;&") };
+            (next, is_text(next) && !key_follows(bytes, next))
         }
-        b')' | b']' | b'}' | b'>' => text_at(run(b")]}>")),
-        b'"' | b'\'' => bytes.get(at + 1).is_some_and(is_plain),
-        b'<' => text_at(at + 1) && !b"/!?".contains(&bytes[at + 1]),
+        b')' | b']' | b'}' | b'>' => {
+            let next = past(b")]}>");
+            (next, is_text(next))
+        }
+        b'"' | b'\'' => (at + 1, is_word(at + 1)),
+        b'<' => (at + 1, is_text(at + 1) && !matches!(bytes[at + 1], b'/' | b'!' | b'?')),
         b'\\' => {
-            let next = run(b"\\");
-            match bytes.get(next) {
-                Some(b'n' | b'r' | b't') => text_at(next + 1) && !key_follows(bytes, next + 1),
-                Some(b'"' | b'\'') => bytes.get(next + 1).is_some_and(is_plain),
-                Some(b'u') => text_at(next + 5) && !key_follows(bytes, next + 5),
-                _ => text_at(next),
-            }
+            let next = past(b"\\");
+            let after = next
+                + match bytes.get(next) {
+                    Some(b'n' | b'r' | b't') => 1,
+                    Some(b'u') => 5,
+                    _ => 0,
+                };
+            let is_mark = matches!(bytes.get(next), Some(b'"' | b'\''));
+            let goes_on = is_text(after) && (after == next || !key_follows(bytes, after));
+            (next, goes_on || (is_mark && is_word(next + 1)))
         }
-        b'%' => !(bytes[at..].starts_with(b"%26") && key_follows(bytes, at + 3)),
-        _ => true,
-    }
+        b'%' if bytes[at..].starts_with(b"%26") => (at + 3, !key_follows(bytes, at + 3)),
+        _ => {
+            let char = text[at..].chars().next()?;
+            (at + char.len_utf8(), !char.is_whitespace())
+        }
+    };
+    goes_on.then_some(next)
 }
 
 /// Whether `key=`, `key:` or `key%3D` stands here.
