@@ -6,6 +6,7 @@
 //! finds what it knows: a password in a sentence, under no key, looks like any word.
 //! `tests/it/redaction.rs` plants one of each kind in every place.
 
+mod aws;
 mod blocks;
 mod cards;
 mod json;
