@@ -130,6 +130,20 @@ fn a_value_that_is_secret_somewhere_is_removed_everywhere() {
 }
 
 #[test]
+fn a_secret_that_is_a_name_too_stays_as_the_name_alone() {
+    for name in ["SuperS3cretVal", "correcthorsebattery", "run hunter 77"] {
+        let (data, _) = redacted(json!({
+            "event_info": {"execution_name": name},
+            "event_details": {"payload": json!({"password": name}).to_string()},
+            "analysis": {"cause": format!("refused for {name} now"), "failed_state": {"name": name}},
+        }));
+        assert_eq!(data["event_info"]["execution_name"], name);
+        assert_eq!(data["analysis"]["failed_state"]["name"], name);
+        assert_eq!(data["analysis"]["cause"], "refused for [redacted] now");
+    }
+}
+
+#[test]
 fn nothing_removed_is_said_as_null_and_off_leaves_all() {
     let (data, _) = redacted(json!({"analysis": {"cause": "plain"}}));
     assert_eq!(data["analysis"]["redacted"], Value::Null);
