@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::keys::LONGEST;
+use super::patterns::is_mark;
 use super::quotes::backslashes;
 
 /// Where a line ends that ends here, escaped or not.
@@ -34,9 +35,14 @@ pub(super) fn after(text: &str, at: usize, key: usize) -> Option<Range<usize>> {
         let indent = bytes[line..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let start = line + indent;
         let end = end_of_line(bytes, start, is_escaped);
-        let said = text[start..end].trim();
+        let said = text[start..end].trim_start();
+        let (start, said) = (end - said.len(), said.trim_end());
         let is_inside = indent > outer || (indent == outer && !is_block && said.starts_with("- "));
-        let is_word = found.is_none() && !said.contains(char::is_whitespace) && !said.ends_with(':');
+        // A key with a value that was removed is no word any more, and was none before.
+        let is_word = found.is_none()
+            && !said.contains(char::is_whitespace)
+            && !said.ends_with(':')
+            && (!said.contains("[redacted") || is_mark(said));
         let is_trace = ["at ", "File \"", "... ", "in "].iter().any(|begin| said.starts_with(begin));
         if !said.is_empty() {
             if is_trace || !(is_inside || is_word) {

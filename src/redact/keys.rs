@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::json::is_name;
+use super::names::UNSEEN;
 use super::quotes::Quote;
 
 /// Bytes before a separator in which its key is looked for.
@@ -92,8 +93,8 @@ impl<'a> Key<'a> {
     fn of_value(text: &'a str, separator: &Separator) -> Option<Self> {
         let bytes = text.as_bytes();
         let before = separator.place.start;
-        let from = before.saturating_sub(LONGEST);
-        let end = from + bytes[from..before].trim_ascii_end().len();
+        let from = window_before(text, before);
+        let end = from + text[from..before].trim_end().len();
         if before - end > SPACE {
             return None;
         }
@@ -105,9 +106,9 @@ impl<'a> Key<'a> {
             let quote = Some(Quote { mark: last, backslashes });
             return Some(Self { text: text.get(start..inner)?.into(), start, quote, element: None });
         }
-        let word = |end: usize| end - bytes[from..end].iter().rev().take_while(|byte| of_word(byte)).count();
+        let word = |end: usize| from + text[from..end].trim_end_matches(of_word).len();
         let mut start = match last {
-            b']' => word(from + subscript(&bytes[from..end])?),
+            b']' => word(from + subscript(&text[from..end])?),
             _ => word(end),
         };
         if start == end {
@@ -126,9 +127,6 @@ impl<'a> Key<'a> {
             // `api key: …`
             start = word(start - 1);
         }
-        while !text.is_char_boundary(start) {
-            start += 1;
-        }
         let key = text.get(start..end)?;
         let text = if key.contains('%') { last_decoded(key).into() } else { key.into() };
         Some(Self { text, start, quote: None, element: None })
@@ -137,10 +135,7 @@ impl<'a> Key<'a> {
     /// `<password>`, `<ns:password type="plain">`, `<param name="password">`.
     fn of_element(text: &'a str, separator: &Separator) -> Option<Self> {
         let (end, open) = (separator.place.start, separator.kind.tag());
-        let mut from = end.saturating_sub(LONGEST);
-        while !text.is_char_boundary(from) {
-            from += 1;
-        }
+        let from = window_before(text, end);
         let start = from + text[from..end].rfind(open)? + open.len();
         let tag =
             text.get(start..end).filter(|tag| !tag.starts_with(['/', '!', '?']) && !tag.ends_with('/'))?;
@@ -154,15 +149,26 @@ impl<'a> Key<'a> {
     }
 }
 
-fn of_word(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'%') || !byte.is_ascii()
+/// Where the bytes begin in which a key is looked for that ends here.
+fn window_before(text: &str, end: usize) -> usize {
+    let mut from = end.saturating_sub(LONGEST);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    from
+}
+
+fn of_word(char: char) -> bool {
+    char.is_alphanumeric() || matches!(char, '_' | '-' | '%') || UNSEEN.contains(&char)
 }
 
 /// Where the brackets begin at the end of `user[password]`, `config["password"]`.
-fn subscript(key: &[u8]) -> Option<usize> {
-    let open = key.iter().rposition(|byte| *byte == b'[')?;
-    let of_it = |byte: &u8| of_word(byte) || matches!(byte, b'"' | b'\'' | b'\\' | b'.' | b':');
-    key[open + 1..key.len() - 1].iter().all(of_it).then_some(open)
+fn subscript(key: &str) -> Option<usize> {
+    let open = key.rfind('[')?;
+    let inside = &key[open + 1..key.len() - 1];
+    let of_it = |char: char| of_word(char) || matches!(char, '"' | '\'' | '\\' | '.' | ':');
+    // A mark is a value, and none of `key[…]`.
+    (!inside.starts_with("redacted") && inside.chars().all(of_it)).then_some(open)
 }
 
 /// The last key in a part of an address, escaped once or several times.

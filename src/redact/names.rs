@@ -69,7 +69,7 @@ const ENDS: &[&str] = &["pwd", "pass"];
 const NO_PASS: &[&str] = &["bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass"];
 
 /// Characters that are not to be seen, and part no words.
-const UNSEEN: &[char] = &['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}'];
+pub(super) const UNSEEN: &[char] = &['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}'];
 
 /// Last words of keys that only tell about a secret.
 const ABOUT: &[&str] = &[

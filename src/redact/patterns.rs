@@ -120,13 +120,7 @@ static PATTERNS: [Pattern; 11] = [
     pattern!(Token, [" "], true, is_basic, r"(?i:basic)\s+(?<s>[A-Za-z0-9+/]{8,}={0,2})"),
     pattern!(UrlPassword, ["@"], false, any, r#":(?:\\*/){2}[^\s/"'<>\\:?#]*:(?<s>[^\s/"'<>\\]+)@"#),
     // With what has to be escaped in it, and is not.
-    pattern!(
-        UrlPassword,
-        ["@"],
-        false,
-        is_no_port,
-        r#":(?:\\*/){2}[^\s/"'<>\\:?#]*:(?<s>[^\s"<>\\@]+)@[A-Za-z0-9\[]"#
-    ),
+    pattern!(UrlPassword, ["@"], false, is_no_port, r#":(?:\\*/){2}[^\s/"'<>\\:?#]*:(?<s>[^\s"<>\\]+)@"#),
     // A token instead of a user.
     pattern!(
         UrlPassword,

@@ -140,7 +140,11 @@ fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, sweep: &mut
     let is_number = content.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
     let (taken, new) = match value.shape {
         Shape::Several => (take_all(content, sweep), in_quotes()),
-        Shape::Quoted(quote) => (sweep.take(&quote.plain(content)), mark.to_owned()),
+        Shape::Lines => (take_all(content, sweep), mark.to_owned()),
+        Shape::Quoted(quote) => {
+            let said = quote.map_or_else(|| content.to_owned(), |quote| quote.plain(content));
+            (sweep.take(&said), mark.to_owned())
+        }
         Shape::Bare if says_nothing(content) || (is_number && secret == Secret::NotNumbers) => return None,
         // JSON's numbers are bare; what stands there instead has to be quoted.
         Shape::Bare => (sweep.take(content), if is_number { in_quotes() } else { mark.to_owned() }),

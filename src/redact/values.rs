@@ -25,10 +25,12 @@ pub(super) struct Value {
 pub(super) enum Shape {
     /// One word, or a line.
     Bare,
-    /// What stands between two of these.
-    Quoted(Quote),
+    /// What stands between two of these, or between others that nothing escapes.
+    Quoted(Option<Quote>),
     /// A list, an object, a call: texts with punctuation around them.
     Several,
+    /// Texts on the lines after the key.
+    Lines,
 }
 
 impl Value {
@@ -46,7 +48,7 @@ impl Value {
         let bytes = text.as_bytes();
         let at = next_line(text, at, separator.kind == Between::Arrow);
         if let Some(place) = blocks::after(text, at, key.start) {
-            return Some(Self::new(place, Shape::Several));
+            return Some(Self::new(place, Shape::Lines));
         }
         if let Some(end) = mark_at(text, at) {
             return Some(Self::new(at..end, Shape::Bare));
@@ -55,7 +57,7 @@ impl Value {
             return Some(quoted(bytes, quote, start));
         }
         if let Some(place) = between_smart(text, at) {
-            return Some(Self::new(place, Shape::Several));
+            return Some(Self::new(place, Shape::Quoted(None)));
         }
         match *bytes.get(at)? {
             b'{' | b'[' => Some(Self::new(at..end_of_nested(bytes, at, key.quote), Shape::Several)),
@@ -120,9 +122,9 @@ fn quoted(bytes: &[u8], quote: Quote, start: usize) -> Value {
     if quote.backslashes == 0 && bytes[start..].starts_with(&[mark; 2]) && bytes.len() > start + 2 {
         let inside = &bytes[start + 2..];
         let end = inside.windows(3).position(|three| three == [mark; 3]).unwrap_or(inside.len());
-        return Value::new(start + 2..start + 2 + end, Shape::Quoted(quote));
+        return Value::new(start + 2..start + 2 + end, Shape::Quoted(Some(quote)));
     }
-    Value::new(start..quote.end(bytes, start), Shape::Quoted(quote))
+    Value::new(start..quote.end(bytes, start), Shape::Quoted(Some(quote)))
 }
 
 /// What stands between `“` and `”` and the like here.
@@ -246,7 +248,7 @@ fn goes_on(text: &str, at: usize) -> Option<usize> {
     let is_text = |at: usize| {
         let of_it =
             |byte: &u8| byte.is_ascii_graphic() && !b",;&)]}\"'<>\\".contains(byte) || !byte.is_ascii();
-        bytes.get(at).is_some_and(of_it)
+        bytes.get(at).is_some_and(of_it) && !bytes[at..].starts_with(b"[redacted")
     };
     let is_word = |at: usize| bytes.get(at).is_some_and(is_plain);
     let (next, goes_on) = match bytes[at] {
