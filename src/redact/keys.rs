@@ -123,7 +123,7 @@ impl<'a> Key<'a> {
         // An escape's letter is no part of a word.
         if start > 0 && bytes[start - 1] == b'\\' && matches!(bytes[start], b'n' | b'r' | b't') {
             start += 1;
-        } else if start > from && bytes[start - 1] == b' ' && is_colon && word(start - 1) < start - 1 {
+        } else if is_colon && follows_word(&text[from..start]) {
             // `api key: …`
             start = word(start - 1);
         }
@@ -160,6 +160,11 @@ fn window_before(text: &str, end: usize) -> usize {
 
 fn of_word(char: char) -> bool {
     char.is_alphanumeric() || matches!(char, '_' | '-' | '%') || UNSEEN.contains(&char)
+}
+
+/// Whether a text ends in a word and the space after it.
+fn follows_word(before: &str) -> bool {
+    before.strip_suffix(' ').is_some_and(|before| before.ends_with(char::is_alphanumeric))
 }
 
 /// Where the brackets begin at the end of `user[password]`, `config["password"]`.

@@ -30,6 +30,8 @@ const ANYWHERE: &[&str] = &[
     "cardno",
     "passportnumber",
     "bankaccount",
+    "oauthverifier",
+    "codeverifier",
 ];
 
 /// Words that name a secret as whole words of a key.
@@ -84,6 +86,7 @@ const ABOUT: &[&str] = &[
     "counts",
     "created",
     "date",
+    "denied",
     "enabled",
     "endpoint",
     "error",
@@ -92,6 +95,8 @@ const ABOUT: &[&str] = &[
     "expiration",
     "expired",
     "expires",
+    "failed",
+    "failure",
     "handler",
     "in",
     "issuer",

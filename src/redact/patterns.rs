@@ -184,8 +184,9 @@ fn is_no_port(value: &str) -> bool {
     rest.len() == value.len() || rest.is_empty() || !rest.starts_with(['/', '\'', ',', '?', '#', ')'])
 }
 
-/// `Bearer authentication` is none.
+/// `Bearer authentication` and `Bearer error="…"` are none.
 fn is_bearer(value: &str) -> bool {
+    let value = value.strip_suffix('=').unwrap_or(value);
     value.len() >= 20 || value.bytes().any(|byte| !byte.is_ascii_alphabetic())
 }
 
@@ -358,7 +359,7 @@ mod tests {
             "123e4567-e89b-12d3-a456-426614174000",
             "da39a3ee5e6b4b0d3255bfef95601890afd80709",
             "arn:aws:states:eu-west-1:123456789012:execution:orders:run-7",
-            "Basic authentication, Bearer authentication",
+            "Basic authentication, Bearer authentication, Bearer error=\"invalid\"",
             "https://example.com:8080/a@b",
             "/home/amira/src/payments/handlers/charge.py",
             "AKIAIOSFODNN7",

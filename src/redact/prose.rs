@@ -51,7 +51,7 @@ pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
         done = value.place.end;
         let is_sentence = separator.kind == Between::Colon
             && key.quote.is_none()
-            && value.shape == Shape::Bare
+            && matches!(value.shape, Shape::Bare | Shape::Several)
             && value.place.start > separator.place.end
             && begins_sentence(&text[value.place.clone()]);
         if !is_sentence {
@@ -164,5 +164,8 @@ fn take_all(content: &str, sweep: &mut Sweep<'_>) -> bool {
 }
 
 fn says_nothing(value: &str) -> bool {
-    ["null", "none", "true", "false", "undefined", "nil"].iter().any(|word| value.eq_ignore_ascii_case(word))
+    // `unexpected token: (`
+    let is_sign = value.len() <= 2 && value.bytes().all(|byte| byte.is_ascii_punctuation());
+    let words = ["null", "none", "true", "false", "undefined", "nil"];
+    is_sign || words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }

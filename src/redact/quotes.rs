@@ -38,6 +38,7 @@ impl Quote {
                 b'\\' => run += 1,
                 _ if *byte != self.mark || !self.ends(run) => run = 0,
                 _ if run == 0 && at > start && doubled(bytes, at) => at += 1,
+                b'\'' if run == 0 && at > start && bytes.get(at + 1).is_some_and(is_plain) => {}
                 _ => return at - run.min(self.backslashes),
             }
             at += 1;

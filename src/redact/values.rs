@@ -42,7 +42,11 @@ impl Value {
     pub(super) fn after(text: &str, separator: &Separator, key: &Key<'_>, is_header: bool) -> Option<Self> {
         let at = separator.place.end;
         if let Some(element) = key.element {
-            return Some(in_element(text, at, element, separator.kind.tag()));
+            let open = separator.kind.tag();
+            // `List<Token>` opens nothing.
+            let is_type = text[..key.start - open.len()].ends_with(char::is_alphanumeric);
+            let value = in_element(text, at, element, open);
+            return (!is_type || text[value.place.end..].starts_with("</")).then_some(value);
         }
         let at = skip_marks(text, skip_space(text, at));
         let bytes = text.as_bytes();
@@ -169,12 +173,18 @@ fn bare(text: &str, start: usize, key: &Key<'_>) -> Value {
     let bytes = text.as_bytes();
     let (end, shape) = word(text, start, key);
     let next = skip_space(text, end);
-    // PHP's `string(10) "…"`, and `Bearer …`.
-    let (end, shape) = if next == end {
-        (end, shape)
-    } else if bytes[end - 1] == b')' && shape == Shape::Several {
-        (end_with_mark(bytes, next).unwrap_or(end), shape)
-    } else if is_scheme(&text[start..end]) {
+    if next == end {
+        return Value::new(start..end, shape);
+    }
+    let said = &text[start..end];
+    let names_type = said.bytes().all(|byte| byte.is_ascii_alphanumeric()) || said.ends_with(')');
+    let (end, shape) = if names_type && Quote::at(bytes, next).is_some() {
+        // Haskell's `Just "…"`, PHP's `string(10) "…"`.
+        (end_with_mark(bytes, next).unwrap_or(end), Shape::Several)
+    } else if names_type && bytes.get(next) == Some(&b'{') {
+        // Rust's `Secret { inner: … }`.
+        (end_of_nested(bytes, next, key.quote), Shape::Several)
+    } else if is_scheme(said) || said == "new" {
         word(text, next, key)
     } else {
         (end, shape)
@@ -220,7 +230,7 @@ fn end_with_mark(bytes: &[u8], at: usize) -> Option<usize> {
 
 /// Where `b'…'`, `u"…"` and `N'…'` end.
 fn end_of_prefixed(bytes: &[u8], at: usize) -> Option<usize> {
-    let letters = bytes[at..].iter().take_while(|byte| b"bBfFrRuUNELq@$".contains(byte)).take(2).count();
+    let letters = bytes[at..].iter().take_while(|byte| b"bBfFrRuUNELq@$&*".contains(byte)).take(2).count();
     let (_, start) = Quote::at(bytes, at + letters)?;
     let begins =
         bytes.get(start).is_some_and(|byte| !byte.is_ascii_whitespace() && !b",;:)]}>".contains(byte));
@@ -316,7 +326,7 @@ fn end_of_line(text: &str, start: usize, is_item: bool) -> usize {
             (_, None) if run > 0 => newline(bytes, at).is_some(),
             ([b'<', b'/', ..], None) => true,
             ([b'&', ..], None) => is_item && key_follows(bytes, at + 1),
-            ([b' ' | b'\t', ..], None) => is_item && key_follows(bytes, at + 1),
+            ([b' ' | b'\t', ..], None) => is_item && bytes[at - 1] != b';' && key_follows(bytes, at + 1),
             ([b',', b' ', ..] | [b'}' | b')', ..], None) => is_item,
             _ => false,
         };

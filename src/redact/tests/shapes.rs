@@ -32,6 +32,11 @@ fn what_is_written_around_a_quoted_value_is_a_part_of_it() {
         ("password='''a X''' b", "password='''[redacted]''' b"),
         ("password := \"X\"", "password := \"[redacted]\""),
         ("password='it''s X', b='c'", "password='[redacted]', b='c'"),
+        ("C { password: Secret { inner: \"X\" }, b: 1 }", "C { password: [redacted], b: 1 }"),
+        ("{password: new String('X'), b: 1}", "{password: [redacted], b: 1}"),
+        ("password=Just \"X\" b", "password=[redacted] b"),
+        ("password: &\"X\" b", "password: [redacted] b"),
+        ("password: 'it's X' b", "password: '[redacted]' b"),
         ("password='', b=1", "password='', b=1"),
     ]);
 }
@@ -47,6 +52,7 @@ fn a_header_is_secret_up_to_the_end_of_its_line() {
         ("curl -H 'Authorization: SSWS X' https://a", "curl -H 'Authorization: [redacted]' https://a"),
         ("Cookie: a=1; session=X", "Cookie: [redacted]"),
         ("Set-Cookie: sid=X; Path=/", "Set-Cookie: [redacted]"),
+        ("Cookie=a=1; b=X c=2", "Cookie=[redacted] c=2"),
         ("authorization=SSWS X status=403 b", "authorization=[redacted] status=403 b"),
         ("{Authorization=[Bearer X], b=1}", "{Authorization=[redacted], b=1}"),
         ("{Authorization=NTLM X, b=1}", "{Authorization=[redacted], b=1}"),
@@ -121,6 +127,7 @@ fn names_and_values_need_no_quotation_marks() {
             "[{Name=DB_PASSWORD, Value=[redacted]}, {Name=A, Value=b}]",
         ),
         ("KeyValuePair(Name=DB_PASSWORD, Value=X)", "KeyValuePair(Name=DB_PASSWORD, Value=[redacted])"),
+        ("- name: DB_PASSWORD\n  value: X\n- name: b", "- name: DB_PASSWORD\n  value: [redacted]\n- name: b"),
         (r#"{"k":"password","v":"X"}"#, r#"{"k":"password","v":"[redacted]"}"#),
         (r#"{"field":"password","value":"X"}"#, r#"{"field":"password","value":"[redacted]"}"#),
     ]);
@@ -159,6 +166,9 @@ fn sentences_about_secrets_stay() {
         "pin: out of range",
         "authorization: denied for arn:aws:iam::1:role/x",
         "def authenticate(token: str) -> bool",
+        "SyntaxError: Unexpected token: ( at line 4",
+        "authorization failed: user amira has no access",
+        "List<Token> were 3 of <Foo>",
         "auth::Error in crate::token::Parser",
         r#"{"credentialsProvider":"env","SecretId":"orders/db","passRate":"98%","pin_code_sent":"yes"}"#,
     ] {
