@@ -98,6 +98,10 @@ impl<'a> Key<'a> {
         if before - end > SPACE {
             return None;
         }
+        // Between two separators that are escaped stands no key.
+        if bytes[..end].ends_with(b"%3D") || bytes[..end].ends_with(b"%3d") {
+            return None;
+        }
         let last = *bytes.get(end.checked_sub(1)?)?;
         if matches!(last, b'"' | b'\'') {
             let backslashes = bytes[from..end - 1].iter().rev().take_while(|byte| **byte == b'\\').count();
@@ -106,7 +110,7 @@ impl<'a> Key<'a> {
             let quote = Some(Quote { mark: last, backslashes });
             return Some(Self { text: text.get(start..inner)?.into(), start, quote, element: None });
         }
-        let word = |end: usize| from + text[from..end].trim_end_matches(of_word).len();
+        let word = |end: usize| start_of_word(text, from, end);
         let mut start = match last {
             b']' => word(from + subscript(&text[from..end])?),
             _ => word(end),
@@ -159,7 +163,20 @@ fn window_before(text: &str, end: usize) -> usize {
 }
 
 fn of_word(char: char) -> bool {
-    char.is_alphanumeric() || matches!(char, '_' | '-' | '%') || UNSEEN.contains(&char)
+    match char {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' | '%' => true,
+        _ => !char.is_ascii() && (char.is_alphanumeric() || UNSEEN.contains(&char)),
+    }
+}
+
+fn start_of_word(text: &str, from: usize, end: usize) -> usize {
+    let is_plain = |byte: &u8| byte.is_ascii() && of_word(char::from(*byte));
+    let plain = text.as_bytes()[from..end].iter().rev().take_while(|byte| is_plain(byte)).count();
+    let start = end - plain;
+    if start > from && !text.as_bytes()[start - 1].is_ascii() {
+        return from + text[from..start].trim_end_matches(of_word).len();
+    }
+    start
 }
 
 /// Whether a text ends in a word and the space after it.
@@ -178,14 +195,10 @@ fn subscript(key: &str) -> Option<usize> {
 
 /// The last key in a part of an address, escaped once or several times.
 fn last_decoded(key: &str) -> String {
-    let mut key = key.to_owned();
-    for _ in 0..3 {
-        key = decoded(&key);
-    }
-    key.rsplit(['?', '&', '=', '/', ';', ',', ' ', ':', '"'])
-        .find(|key| !key.is_empty())
-        .unwrap_or("")
-        .to_owned()
+    let from = ["%3D", "%3d", "%26"].iter().filter_map(|escape| key.rfind(escape)).max();
+    let key = decoded(from.map_or(key, |from| &key[from..]));
+    let parts = ['?', '&', '=', '/', ';', ',', ' ', ':', '"'];
+    key.rsplit(parts).find(|key| !key.is_empty()).unwrap_or("").to_owned()
 }
 
 fn decoded(text: &str) -> String {
@@ -193,10 +206,15 @@ fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let code = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        let byte = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        // `%255B` is `%5B` escaped again.
+        let mut code = at + 1;
+        while bytes[at] == b'%' && bytes.get(code..code + 2) == Some(b"25") {
+            code += 2;
+        }
+        let hex = text.get(code..code + 2).filter(|_| bytes[at] == b'%');
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
         out.push(byte.unwrap_or(bytes[at]));
-        at += if byte.is_some() { 3 } else { 1 };
+        at = if byte.is_some() { code + 2 } else { at + 1 };
     }
     String::from_utf8_lossy(&out).into_owned()
 }
