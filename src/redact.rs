@@ -6,13 +6,18 @@
 //! finds what it knows: a password in a sentence, under no key, looks like any word.
 //! `tests/it/redaction.rs` plants one of each kind in every place.
 
+mod aws;
+mod blocks;
 mod cards;
 mod json;
+mod keys;
 mod names;
 mod patterns;
 mod prose;
+mod quotes;
 mod repeats;
 mod sweep;
+mod values;
 
 use std::collections::BTreeMap;
 

@@ -4,8 +4,14 @@ use std::ops::Range;
 
 use super::patterns::starts_fresh;
 
+/// What may stand between the groups of a number.
+const GAPS: &[&str] = &[" ", "  ", "-", " - ", ".", "\u{a0}", "\u{202f}", "\u{2009}", "–", "+", "%20"];
+
+/// Bytes of the name on a card's track.
+const NAME: usize = 40;
+
 /// The numbers of payment cards: the digits of an issuer, as many as it uses, with a right check
-/// digit; in one piece, or in the groups that are printed on cards.
+/// digit; in one piece, or in the groups that are printed on cards; with what follows on the track.
 pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
     let groups = digit_groups(bytes);
@@ -15,28 +21,23 @@ pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let mut digits = Vec::with_capacity(19);
-        let mut shape = Vec::with_capacity(5);
+        let mut shape: Vec<Range<usize>> = Vec::with_capacity(5);
         let mut separator = None;
         for next in groups.iter().skip(at).take(5) {
             if let Some(before) = shape.last() {
-                let between: &Range<usize> = before;
-                let gap = &bytes[between.end..next.start];
-                if gap.len() != 1 || !matches!(gap[0], b' ' | b'-') || separator.is_some_and(|s| s != gap[0])
-                {
+                let gap = &text[before.end..next.start];
+                if !GAPS.contains(&gap) || separator.is_some_and(|separator| separator != gap) {
                     break;
                 }
-                separator = Some(gap[0]);
+                separator = Some(gap);
             }
             if digits.len() + next.len() > 19 {
                 break;
             }
             digits.extend(bytes[next.clone()].iter().map(|byte| byte - b'0'));
             shape.push(next.clone());
-            let ends = bytes.get(next.end).is_none_or(|byte| !byte.is_ascii_alphanumeric())
-                && !(bytes.get(next.end) == Some(&b'.')
-                    && bytes.get(next.end + 1).is_some_and(u8::is_ascii_digit));
-            if ends && is_printed_so(&shape) && is_card(&digits) {
-                found.push(group.start..next.end);
+            if ends_number(&bytes[next.end..], digits.len()) && is_printed_so(&shape) && is_card(&digits) {
+                found.push(group.start..next.end + track(&bytes[next.end..]));
                 break;
             }
         }
@@ -44,22 +45,54 @@ pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// The groups of digits; one after `%20` begins behind it.
 fn digit_groups(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut groups = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
-        let length = bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        if length > 0 {
-            groups.push(at..at + length);
+        let digits = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        match bytes[at..] {
+            [b'%', b'2'..=b'7', code, ..] if code.is_ascii_hexdigit() => at += 3,
+            [b'0'..=b'9', ..] => {
+                groups.push(at..at + digits(at));
+                at += digits(at);
+            }
+            _ => at += 1,
         }
-        at += length.max(1);
     }
     groups
 }
 
 fn begins_number(text: &str, at: usize) -> bool {
     let before = &text.as_bytes()[..at];
-    !matches!(before, [.., digit, b'.'] if digit.is_ascii_digit()) && starts_fresh(text, at)
+    // A fraction is none; a track begins with `%B`.
+    before.ends_with(b"%B")
+        || !matches!(before, [.., digit, b'.'] if digit.is_ascii_digit()) && starts_fresh(text, at)
+}
+
+/// Whether a number of so many digits ends before this; with a fraction, it may be one of JSON.
+fn ends_number(after: &[u8], digits: usize) -> bool {
+    match after {
+        [b'D', digit, ..] if digit.is_ascii_digit() => true,
+        [b'.', fraction @ ..] => {
+            let places = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            places == 0 || (places <= 2 && digits >= 15 && fraction.get(places) != Some(&b'.'))
+        }
+        _ => after.first().is_none_or(|byte| !byte.is_ascii_alphanumeric()),
+    }
+}
+
+/// How long the rest of a card's track is, after its number: `=29121010000012345`, `^DOE/J^2912…`.
+fn track(after: &[u8]) -> usize {
+    let digits = |from: usize| after[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match after.first() {
+        Some(b'=' | b'D') if digits(1) >= 4 => 1 + digits(1),
+        Some(b'^') => {
+            let name = after[1..].iter().take(NAME).position(|byte| *byte == b'^').map(|name| name + 2);
+            name.map_or(0, |name| name + digits(name))
+        }
+        _ => 0,
+    }
 }
 
 fn is_printed_so(groups: &[Range<usize>]) -> bool {

@@ -76,12 +76,16 @@ pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option
 
 /// `{"Name": "DB_PASSWORD", "Value": "…"}`, as ECS and others write environments and headers.
 pub(super) fn is_name(key: &str) -> bool {
-    ["name", "key", "header", "parameter"].iter().any(|name| key.eq_ignore_ascii_case(name))
+    ["name", "key", "header", "parameter", "parameterkey", "field", "id", "k"]
+        .iter()
+        .any(|name| key.eq_ignore_ascii_case(name))
 }
 
 /// The other half of such a pair.
 pub(super) fn is_value(key: &str) -> bool {
-    ["value", "values", "stringvalue"].iter().any(|name| key.eq_ignore_ascii_case(name))
+    ["value", "values", "stringvalue", "parametervalue", "v"]
+        .iter()
+        .any(|name| key.eq_ignore_ascii_case(name))
 }
 
 /// Whether the value of a secret key is to go; if so, it is counted and remembered.

@@ -30,17 +30,48 @@ const ANYWHERE: &[&str] = &[
     "cardno",
     "passportnumber",
     "bankaccount",
+    "oauthverifier",
+    "codeverifier",
 ];
 
 /// Words that name a secret as whole words of a key.
 const WORDS: &[&str] = &[
-    "pwd", "pw", "pin", "otp", "totp", "ssn", "cvv", "cvv2", "cvc", "cvc2", "csc", "card", "iban", "pan",
-    "ccn", "ccnumber",
+    "pwd",
+    "pw",
+    "pin",
+    "otp",
+    "totp",
+    "ssn",
+    "cvv",
+    "cvv2",
+    "cvc",
+    "cvc2",
+    "csc",
+    "card",
+    "iban",
+    "pan",
+    "ccn",
+    "ccnumber",
+    "jwt",
+    "bearer",
+    "auth",
+    "cookie",
+    "pass",
+    "sessionid",
+    "sid",
+    "signature",
+    "sig",
+    "hmac",
 ];
 
-/// The same, for secrets that are never a bare number: `"max_tokens": 4096` is none.
-const TEXT_WORDS: &[&str] =
-    &["token", "jwt", "bearer", "auth", "cookie", "pass", "sessionid", "sid", "signature", "sig", "hmac"];
+/// Ends of words that name one: `DBPASS`.
+const ENDS: &[&str] = &["pwd", "pass"];
+
+/// Words with such an end that do not.
+const NO_PASS: &[&str] = &["bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass"];
+
+/// Characters that are not to be seen, and part no words.
+pub(super) const UNSEEN: &[char] = &['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}'];
 
 /// Last words of keys that only tell about a secret.
 const ABOUT: &[&str] = &[
@@ -48,12 +79,14 @@ const ABOUT: &[&str] = &[
     "alg",
     "arn",
     "at",
+    "attempts",
     "brand",
     "changed",
     "count",
     "counts",
     "created",
     "date",
+    "denied",
     "enabled",
     "endpoint",
     "error",
@@ -62,6 +95,8 @@ const ABOUT: &[&str] = &[
     "expiration",
     "expired",
     "expires",
+    "failed",
+    "failure",
     "handler",
     "in",
     "issuer",
@@ -74,11 +109,14 @@ const ABOUT: &[&str] = &[
     "name",
     "network",
     "policy",
+    "provider",
+    "rate",
     "required",
     "requirements",
     "rotation",
     "scheme",
     "scopes",
+    "sent",
     "server",
     "service",
     "size",
@@ -140,15 +178,21 @@ impl Names {
         if words.len() > 1 && words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
             return None;
         }
+        // Secrets Manager's name or ARN of one.
+        if joined == "secretid" {
+            return None;
+        }
         let long = joined.replace("secretar", "").replace("secretsmanager", "");
-        if ANYWHERE.iter().any(|name| long.contains(name)) || has_word(&words, WORDS) {
+        let pair = |first: &str, second: &str| words.windows(2).any(|w| w[0] == first && w[1] == second);
+        let split = words_by(key, true);
+        let has = |names: &[&str]| has_word(&words, names) || has_word(&split, names);
+        let in_session = pair("session", "id") || pair("session", "key");
+        if ANYWHERE.iter().any(|name| long.contains(name)) || has(WORDS) || has_end(&words) || in_session {
             return Some(Secret::Any);
         }
-        let pair = |first: &str, second: &str| words.windows(2).any(|w| w[0] == first && w[1] == second);
-        // Without separators: `accesstoken`, `taskToken`.
+        // Without separators: `accesstoken`, `taskToken`. `"max_tokens": 4096` is none.
         let ends_in_token = joined.ends_with("token") || joined.ends_with("tokens");
-        (has_word(&words, TEXT_WORDS) || ends_in_token || pair("session", "id") || pair("session", "key"))
-            .then_some(Secret::NotNumbers)
+        (has(&["token"]) || ends_in_token).then_some(Secret::NotNumbers)
     }
 }
 
@@ -159,11 +203,27 @@ fn has_word(words: &[String], names: &[&str]) -> bool {
     })
 }
 
+fn has_end(words: &[String]) -> bool {
+    let ends = |word: &String| ENDS.iter().any(|end| word.ends_with(end));
+    words.iter().any(|word| ends(word) && !NO_PASS.contains(&word.as_str()))
+}
+
+/// Whether it is a header that is a secret up to the end of its line.
+pub(super) fn is_header(key: &str) -> bool {
+    let joined = words(key).concat();
+    ["authorization", "cookie", "cookies"].iter().any(|header| joined.ends_with(header))
+}
+
 /// The words of a key, in lower case.
 fn words(key: &str) -> Vec<String> {
+    words_by(key, false)
+}
+
+/// The same; `PINcode` is `pi` and `Ncode`, or, with its capitals kept together, `PIN` and `code`.
+fn words_by(key: &str, capitals: bool) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
-    let chars: Vec<char> = key.chars().collect();
+    let chars: Vec<char> = key.chars().filter(|char| !UNSEEN.contains(char)).collect();
     for (at, char) in chars.iter().enumerate() {
         if !char.is_alphanumeric() {
             words.push(std::mem::take(&mut word));
@@ -172,10 +232,15 @@ fn words(key: &str) -> Vec<String> {
         let before = at.checked_sub(1).map(|before| chars[before]);
         let small_after = chars.get(at + 1).is_some_and(|after| after.is_lowercase());
         // apiKey, APIKey
-        let begins = char.is_uppercase()
-            && before.is_some_and(|before| {
-                before.is_lowercase() || before.is_numeric() || (before.is_uppercase() && small_after)
-            });
+        let begins = before.is_some_and(|before| match capitals {
+            true if char.is_lowercase() => before.is_uppercase() && word.chars().count() > 1,
+            _ if !char.is_uppercase() => false,
+            _ => {
+                before.is_lowercase()
+                    || before.is_numeric()
+                    || (small_after && !capitals && before.is_uppercase())
+            }
+        });
         if begins {
             words.push(std::mem::take(&mut word));
         }
@@ -226,6 +291,21 @@ mod tests {
             "privateKeyPem",
             "credentials",
             "connectionString",
+            "auth",
+            "Cookie",
+            "Set-Cookie",
+            "jwt",
+            "session_id",
+            "sessionId",
+            "X-Amz-Signature",
+            "pass",
+            "db_pass",
+            "DBPASS",
+            "SSNs",
+            "IBANs",
+            "JWTs",
+            "PINcode",
+            "pass\u{200b}word",
         ] {
             assert_eq!(names.secret(key), Some(Secret::Any), "{key}");
         }
@@ -238,15 +318,6 @@ mod tests {
             "token",
             "tokens",
             "id_token",
-            "auth",
-            "Cookie",
-            "Set-Cookie",
-            "jwt",
-            "session_id",
-            "sessionId",
-            "X-Amz-Signature",
-            "pass",
-            "db_pass",
         ] {
             assert_eq!(names.secret(key), Some(Secret::NotNumbers), "{key}");
         }
@@ -281,6 +352,11 @@ mod tests {
             "expand",
             "company",
             "token.$",
+            "credentialsProvider",
+            "SecretId",
+            "passRate",
+            "pin_code_sent",
+            "bypass",
             "",
             "$",
             "状態",

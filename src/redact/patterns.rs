@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::aws::secret_keys;
 use super::cards::cards;
 
 /// What was removed, and why.
@@ -93,7 +94,7 @@ macro_rules! pattern {
     };
 }
 
-static PATTERNS: [Pattern; 9] = [
+static PATTERNS: [Pattern; 11] = [
     pattern!(
         PrivateKey,
         ["PRIVATE KEY"],
@@ -102,16 +103,32 @@ static PATTERNS: [Pattern; 9] = [
         r#"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[^"]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|"|$)"#
     ),
     pattern!(Jwt, ["eyJ"], true, any, r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,3}"),
-    pattern!(AwsKey, ["AKIA", "ASIA", "ABIA", "ACCA"], true, any, r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
+    pattern!(
+        AwsKey,
+        ["AKIA", "ASIA", "ABIA", "ACCA"],
+        false,
+        any,
+        r"(?:^|[^A-Z0-9]|%[0-9A-F]{2}|\\u[0-9A-F]{4})(?<s>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})"
+    ),
     pattern!(
         Token,
         [" ", "+", "%20"],
         true,
         is_bearer,
-        r"(?i:bearer)(?:\s|\+|%20)+(?<s>[A-Za-z0-9._~+/=-]{6,})"
+        r#"(?i:bearer)(?:\s|\+|%20|[\\"'])+(?<s>[A-Za-z0-9._~+/=-]{6,})"#
     ),
     pattern!(Token, [" "], true, is_basic, r"(?i:basic)\s+(?<s>[A-Za-z0-9+/]{8,}={0,2})"),
-    pattern!(UrlPassword, ["@"], false, any, r#":(?:\\*/){2}[^\s/"'<>\\@:?#]*:(?<s>[^\s/"'<>\\]+)@"#),
+    pattern!(UrlPassword, ["@"], false, any, r#":(?:\\*/){2}[^\s/"'<>\\:?#]*:(?<s>[^\s/"'<>\\]+)@"#),
+    // With what has to be escaped in it, and is not.
+    pattern!(UrlPassword, ["@"], false, is_no_port, r#":(?:\\*/){2}[^\s/"'<>\\:?#]*:(?<s>[^\s"<>\\]+)@"#),
+    // A token instead of a user.
+    pattern!(
+        UrlPassword,
+        ["@"],
+        false,
+        has_digit,
+        r"https?:(?:\\*/){2}(?<s>[A-Za-z0-9_~.-]{20,255})(?::[a-z-]*)?@"
+    ),
     pattern!(
         Token,
         [
@@ -157,8 +174,19 @@ fn any(_: &str) -> bool {
     true
 }
 
-/// `Bearer authentication` is none.
+fn has_digit(value: &str) -> bool {
+    value.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// `host:8080/a@b` and `host:443','a@b` have none.
+fn is_no_port(value: &str) -> bool {
+    let rest = value.trim_start_matches(|char: char| char.is_ascii_digit());
+    rest.len() == value.len() || rest.is_empty() || !rest.starts_with(['/', '\'', ',', '?', '#', ')'])
+}
+
+/// `Bearer authentication` and `Bearer error="…"` are none.
 fn is_bearer(value: &str) -> bool {
+    let value = value.strip_suffix('=').unwrap_or(value);
     value.len() >= 20 || value.bytes().any(|byte| !byte.is_ascii_alphabetic())
 }
 
@@ -194,7 +222,7 @@ pub(super) fn find(text: &str, emails: bool) -> Vec<Found> {
             }
         }
     }
-    found.extend(aws_secrets(text).map(|place| Found { place, kind: Kind::AwsKey }));
+    found.extend(secret_keys(text).map(|place| Found { place, kind: Kind::AwsKey }));
     found.extend(cards(text).into_iter().map(|place| Found { place, kind: Kind::Card }));
     apart(found)
 }
@@ -235,56 +263,17 @@ fn apart(mut found: Vec<Found>) -> Vec<Found> {
     apart
 }
 
-/// Whether a word begins here: at a boundary, or after an escape like `\n` or `\u0022`.
+/// Whether a word begins here: at a boundary, or after an escape like `\n`, `\u0022` or `%3D`.
 pub(super) fn starts_fresh(text: &str, at: usize) -> bool {
     let before = &text.as_bytes()[..at];
     match before {
         [] => true,
-        [.., byte] if !byte.is_ascii_alphanumeric() && *byte != b'_' => true,
+        [.., byte] if !byte.is_ascii_alphanumeric() => true,
         [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
         [.., b'\\', b'u', _, _, _, _] => true,
+        [.., b'%', b'2'..=b'7', code] => code.is_ascii_hexdigit(),
         _ => false,
     }
-}
-
-/// Secret access keys: 40 characters of base64 that are neither a digest nor a path.
-fn aws_secrets(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let bytes = text.as_bytes();
-    let of_it = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+');
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        while at < bytes.len() {
-            let length = bytes[at..].iter().take_while(|byte| of_it(**byte)).count();
-            let mut start = at;
-            let end = at + length;
-            at = end + 1;
-            let escaped = length == 41 && start > 0 && bytes[start - 1] == b'\\';
-            if escaped && matches!(bytes[start], b'n' | b'r' | b't') {
-                start += 1;
-            }
-            let padded = matches!(bytes.get(end), Some(b'=' | b'_' | b'-'));
-            if end - start == 40 && !padded && is_random(&bytes[start..end]) {
-                return Some(start..end);
-            }
-        }
-        None
-    })
-}
-
-fn is_random(run: &[u8]) -> bool {
-    let class = |byte: &u8| match byte {
-        b'A'..=b'Z' => 0,
-        b'a'..=b'z' => 1,
-        b'0'..=b'9' => 2,
-        _ => 3,
-    };
-    let mut counts = [0_usize; 4];
-    for byte in run {
-        counts[class(byte)] += 1;
-    }
-    let turns = run.windows(2).filter(|pair| class(&pair[0]) != class(&pair[1])).count();
-    let digits = if counts[3] > 0 { 1 } else { 3 };
-    counts[0] >= 5 && counts[1] >= 5 && counts[2] >= digits && turns >= 13
 }
 
 #[cfg(test)]
@@ -321,6 +310,37 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_beside_a_secret_does_not_hide_it() {
+        for (before, secret, after) in [
+            ("card_", "4111111111111111", ""),
+            ("%20", "4111111111111111", "%20"),
+            ("", "4111.1111.1111.1111", "."),
+            ("", "4111  1111  1111  1111", " "),
+            ("", "4111\u{a0}1111\u{a0}1111\u{a0}1111", ""),
+            ("{\"n\": ", "4111111111111111", ".0}"),
+            ("", "4111111111111111=29121010000012345", "?"),
+            ("%B", "4111111111111111^DOE/J^2912101", "?"),
+            ("key_", "AKIAIOSFODNN7EXAMPLE", ""),
+            ("a%3D", "AKIAIOSFODNN7EXAMPLE", "%26"),
+            ("x", "AKIAIOSFODNN7EXAMPLE", ""),
+            ("x_", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N", ""),
+            ("x%3D", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N", ""),
+            ("=", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "=="),
+            ("key:/", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""),
+            ("", "wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY", "&"),
+            ("smtp://me@x.com:", "hunter77", "@host"),
+            ("postgres://admin:", "ab/hunter77", "@host/db"),
+            ("postgres://admin:", "ab'hunter77", "@host/db"),
+            ("https://", "abc0123456789abcdef0123", "@github.com/x.git"),
+            ("Bearer \"", "hunter77", "\""),
+        ] {
+            let text = format!("{before}{secret}{after}");
+            let found: Vec<&str> = find(&text, false).into_iter().map(|one| &text[one.place]).collect();
+            assert_eq!(found, [secret], "{text}");
+        }
+    }
+
+    #[test]
     fn a_private_key_goes_whole_and_one_without_an_end_up_to_the_end() {
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----";
         assert_eq!(kinds(&format!("a {key} b")), [(Kind::PrivateKey, key)]);
@@ -339,10 +359,14 @@ mod tests {
             "123e4567-e89b-12d3-a456-426614174000",
             "da39a3ee5e6b4b0d3255bfef95601890afd80709",
             "arn:aws:states:eu-west-1:123456789012:execution:orders:run-7",
-            "Basic authentication, Bearer authentication",
+            "Basic authentication, Bearer authentication, Bearer error=\"invalid\"",
             "https://example.com:8080/a@b",
             "/home/amira/src/payments/handlers/charge.py",
             "AKIAIOSFODNN7",
+            "aGVsbG8gd29ybGQgdGhpcyBpcyBhIHRlc3QgYWJj",
+            "see https://h/a:b@c, http://h:8080/a?x=y@z and git@github.com:org/repo.git",
+            "https://host:443','a@b",
+            "4111.1111.1111.1112",
         ] {
             let found: Vec<_> = find(text, false);
             assert!(found.is_empty(), "{text}: {found:?}");

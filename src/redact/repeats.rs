@@ -9,6 +9,9 @@ use super::patterns::starts_fresh;
 /// Shorter values are no secret worth the name, and too often a part of something else.
 const SHORTEST: usize = 6;
 
+/// Bytes of a name that may be a common word.
+const COMMON: usize = 12;
+
 /// Bytes of all values together that are looked for.
 const MOST: usize = 512 * 1024;
 
@@ -76,9 +79,14 @@ impl Known {
         self.0.contains(value)
     }
 
-    /// Forgets what names something that has to stay.
+    /// Forgets what is a word or two and names something: it would be taken out of sentences about
+    /// that. The names themselves stay in any case.
     pub(super) fn without(&mut self, names: &[String]) {
-        self.0.retain(|value| !names.iter().any(|name| name == value));
+        let is_common = |name: &str| {
+            name.len() <= COMMON
+                && name.chars().all(|char| char.is_alphabetic() || matches!(char, ' ' | '-' | '_'))
+        };
+        self.0.retain(|value| !is_common(value) || !names.contains(value));
     }
 
     /// Makes ready to look for them; `None` if there are none.

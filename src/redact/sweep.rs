@@ -38,7 +38,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// From finding to looking for what was found, other than these names.
+    /// From finding to looking for what was found, other than these names if they are common words.
     pub(super) fn look_for_repeats(&mut self, names: &[String]) {
         self.known.without(names);
         self.repeats = self.known.repeats();

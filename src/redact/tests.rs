@@ -2,6 +2,8 @@ use serde_json::json;
 
 use super::*;
 
+mod shapes;
+
 fn redacted(data: Value) -> (Value, Removed) {
     let mut data = data;
     let removed = Redactor::new(&Rules::default()).redact(&mut data);
@@ -125,6 +127,20 @@ fn a_value_that_is_secret_somewhere_is_removed_everywhere() {
     assert_eq!(data["analysis"]["failed_state"]["evidence"], "it was Charge card");
     assert_eq!((removed.values, removed.kinds["key"], removed.kinds["repeated"]), (5, 3, 2));
     assert_eq!(data["analysis"]["redacted"], json!({"values": 5, "kinds": {"key": 3, "repeated": 2}}));
+}
+
+#[test]
+fn a_secret_that_is_a_name_too_stays_as_the_name_alone() {
+    for name in ["SuperS3cretVal", "correcthorsebattery", "run hunter 77"] {
+        let (data, _) = redacted(json!({
+            "event_info": {"execution_name": name},
+            "event_details": {"payload": json!({"password": name}).to_string()},
+            "analysis": {"cause": format!("refused for {name} now"), "failed_state": {"name": name}},
+        }));
+        assert_eq!(data["event_info"]["execution_name"], name);
+        assert_eq!(data["analysis"]["failed_state"]["name"], name);
+        assert_eq!(data["analysis"]["cause"], "refused for [redacted] now");
+    }
 }
 
 #[test]
