@@ -72,10 +72,12 @@ fn name_after(text: &str, at: usize) -> Option<&str> {
     text.get(start..start + length)
 }
 
-/// Whether a value is the beginning of a sentence about a secret: `password: required`.
+/// Whether a value is the beginning of a sentence about a secret: `password: required`, `secret:
+/// ResourceNotFoundException: …`.
 fn begins_sentence(value: &str) -> bool {
     let word = value.split(|char: char| !char.is_alphanumeric()).next().unwrap_or(value);
-    SAID_ABOUT.contains(&word)
+    let is_error = ["Error", "Exception", "Fault"].iter().any(|end| word.ends_with(end));
+    (SAID_ABOUT.contains(&word) || is_error)
         && value
             .trim_start_matches(word)
             .trim_start_matches(['.', ',', ':', '!'])
@@ -93,6 +95,7 @@ const SAID_ABOUT: &[&str] = &[
     "bytes",
     "cannot",
     "could",
+    "declined",
     "denied",
     "does",
     "empty",
@@ -103,6 +106,7 @@ const SAID_ABOUT: &[&str] = &[
     "for",
     "forbidden",
     "has",
+    "identifier",
     "in",
     "incorrect",
     "int",
@@ -121,6 +125,7 @@ const SAID_ABOUT: &[&str] = &[
     "required",
     "revoked",
     "should",
+    "status",
     "str",
     "string",
     "the",
