@@ -187,6 +187,12 @@ pub(crate) fn names_a_secret(key: &str) -> bool {
     Names::new(&[], &[]).secret(key).is_some()
 }
 
+/// Whether credentials begin with this word, as in `Authorization: Bearer …`.
+pub(crate) fn is_scheme(word: &str) -> bool {
+    let schemes = ["apikey", "basic", "bearer", "digest", "geniekey", "hmac", "negotiate", "ssws", "token"];
+    schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+}
+
 /// Visits every text of a report.
 fn texts(value: &mut Value, role: Role, visit: &mut dyn FnMut(Role, &mut String)) {
     match value {

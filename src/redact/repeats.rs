@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::is_scheme;
 use super::patterns::starts_fresh;
 
 /// Shorter values are no secret worth the name, and too often a part of something else.
@@ -55,9 +56,7 @@ impl Known {
     /// Remembers a value, and what follows `Bearer` in it.
     pub(super) fn add(&mut self, value: &str) {
         let value = value.trim();
-        let after_scheme = value.split_once(' ').filter(|(scheme, _)| {
-            ["bearer", "basic", "token", "digest"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-        });
+        let after_scheme = value.split_once(' ').filter(|(scheme, _)| is_scheme(scheme));
         for value in [Some(value), after_scheme.map(|(_, rest)| rest.trim())].into_iter().flatten() {
             let often = SAID_OFTEN.iter().any(|word| word.eq_ignore_ascii_case(value));
             if value.chars().count() >= SHORTEST && !often && !value.contains("[redacted") {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::blocks::{self, newline};
+use super::is_scheme;
 use super::keys::{Between, Key, Separator};
 use super::quotes::{Quote, backslashes, end_of_nested, is_plain};
 
@@ -209,11 +210,6 @@ fn word(text: &str, start: usize, key: &Key<'_>) -> (usize, Shape) {
         }
     }
     (at, shape)
-}
-
-fn is_scheme(word: &str) -> bool {
-    let schemes = ["bearer", "basic", "digest", "token", "apikey", "negotiate"];
-    schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
 }
 
 /// Where a quoted text ends, its mark included.

@@ -21,7 +21,7 @@ use crate::notify::post::{Post, Target, Wanted, missing};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Audience, Material, Notification, Notifier, NotifyError};
-use crate::redact::{Redactor, Rules, names_a_secret};
+use crate::redact::{Redactor, Rules, is_scheme, names_a_secret};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "http", read };
@@ -31,10 +31,6 @@ pub const SIGNATURE: &str = "x-misstep-signature";
 
 /// Headers that are the channel's own.
 const OWN: &[&str] = &["content-type", "content-length", "host", "idempotency-key", "transfer-encoding"];
-
-/// What credentials in a header begin with.
-const SCHEMES: &[&str] =
-    &["apikey", "basic", "bearer", "digest", "geniekey", "hmac", "negotiate", "ssws", "token"];
 
 /// Where secrets stand.
 const ELSEWHERE: &str = "{ env = \"VARIABLE\" } or { file = \"PATH\" }";
@@ -179,10 +175,8 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
 /// Whether a text that stands in the file is a secret: it begins as credentials do, or redaction would
 /// remove something of it.
 fn holds_a_secret(text: &str) -> bool {
-    let scheme = text.trim_start().split_once(' ').map(|(scheme, _)| scheme);
-    let credential =
-        scheme.is_some_and(|scheme| SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)));
-    credential || Redactor::new(&Rules::default()).redact(&mut json!(text)).values > 0
+    let is_credential = text.trim_start().split_once(' ').is_some_and(|(scheme, _)| is_scheme(scheme));
+    is_credential || Redactor::new(&Rules::default()).redact(&mut json!(text)).values > 0
 }
 
 fn header_name(text: &str) -> Result<HeaderName, String> {
