@@ -281,8 +281,11 @@ async fn an_address_in_use_ends_the_start_and_says_what_to_do() {
     let address = taken.local_addr().unwrap().to_string();
     let mut worker = house.worker(&[("MISSTEP_ADMIN_ADDR", &address)]);
     assert_eq!(worker.ended().await, Some(1));
-    let log = worker.log();
-    assert!(log.contains(&address) && log.contains("MISSTEP_ADMIN_ADDR"), "{log}");
+    // A line of JSON like all others.
+    let last = worker.lines().pop().expect("it says why");
+    assert_eq!(last["level"], "ERROR");
+    let why = last["message"].as_str().unwrap();
+    assert!(why.contains(&address) && why.contains("MISSTEP_ADMIN_ADDR"), "{why}");
     assert!(house.sqs.calls().is_empty());
 }
 

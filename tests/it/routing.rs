@@ -211,6 +211,9 @@ fn a_template_that_fails_dead_letters_the_message_once_the_others_are_told() {
         assert_eq!(reason.error, "broken: the template fails: line 1: undefined value");
         assert_eq!((works.taken().len(), broken.attempts()), (1, 0));
         assert!(desk.breakers().admission() == Admission::All, "the route itself works");
+        let counted = desk.metrics().text(misstep::metrics::Format::accepted(""));
+        let lost = "misstep_notifications_total{route=\"chat\",result=\"dropped\"} 1\n";
+        assert!(counted.contains(lost), "{counted}");
     });
 }
 
