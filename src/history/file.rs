@@ -5,12 +5,14 @@
 //! events at all is an error that says what was expected.
 
 mod raw;
+mod text;
 
 use std::borrow::Cow;
 
 use serde::de::DeserializeSeed;
 
-use super::History;
+use super::{History, HistoryPage};
+pub use text::lenient_text;
 
 /// Why a text is not a history.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -61,7 +63,7 @@ pub fn parse(bytes: &[u8]) -> Result<History, FileError> {
     if let Some(what) = found.something_else {
         return Err(FileError::SomethingElse { found: what });
     }
-    if found.next_token {
+    if found.next_token.is_some() {
         incomplete.get_or_insert("The file holds a part of the history: it names a next page.".into());
     }
     if found.without_id > 0 {
@@ -80,6 +82,32 @@ pub fn parse(bytes: &[u8]) -> Result<History, FileError> {
     })
 }
 
+/// Why the body of an answer is not a page of a history.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is not a page of a history: {why}")]
+pub struct PageError {
+    why: String,
+}
+
+/// The page in the body of a GetExecutionHistory answer: its events in the order of the answer, and
+/// the token of the next page. Damaged text is read leniently.
+///
+/// # Errors
+/// When the body is not JSON, is cut off, or has no list of events.
+pub fn page_of_answer(body: &[u8]) -> Result<HistoryPage, PageError> {
+    let mut found = raw::Found::default();
+    let text = lenient_text(body);
+    let mut deserializer = serde_json::Deserializer::from_str(&text);
+    raw::Document(&mut found)
+        .deserialize(&mut deserializer)
+        .and_then(|()| deserializer.end())
+        .map_err(|error| PageError { why: error.to_string() })?;
+    match found.something_else {
+        Some(what) => Err(PageError { why: format!("it holds {what}") }),
+        None => Ok(HistoryPage { events: found.events, next_token: found.next_token }),
+    }
+}
+
 /// The text, whichever way an editor or a shell wrote it.
 fn decode(bytes: &[u8]) -> (Cow<'_, str>, Vec<String>) {
     let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
@@ -93,9 +121,9 @@ fn decode(bytes: &[u8]) -> (Cow<'_, str>, Vec<String>) {
         _ => {
             let rest = bytes.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(bytes);
             match std::str::from_utf8(rest) {
-                Ok(text) => (text.into(), Vec::new()),
+                Ok(_) => (lenient_text(rest), Vec::new()),
                 Err(error) => (
-                    String::from_utf8_lossy(rest),
+                    lenient_text(rest),
                     vec![format!(
                         "The file is not UTF-8 from byte {} on; what could not be read stands as \u{FFFD}.",
                         error.valid_up_to()
@@ -198,6 +226,36 @@ mod tests {
     fn a_page_that_names_a_next_one_is_not_taken_for_the_whole() {
         let text = format!("{{\"events\": {EVENTS}, \"nextToken\": \"abc\"}}");
         assert!(!parse(text.as_bytes()).unwrap().is_complete());
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_does_not_make_the_file_unreadable() {
+        let text = EVENTS.replace(r#""input": "1""#, r#""input": "\"\ud83d\"""#);
+        assert_ne!(text, EVENTS);
+        let history = parse(text.as_bytes()).unwrap();
+        assert_eq!(history.events()[1].details.input.as_deref(), Some("\"\u{FFFD}\""));
+        assert!(history.is_complete());
+    }
+
+    #[test]
+    fn the_body_of_an_answer_is_read_as_a_page() {
+        let body = r#"{"events":[
+            {"id":4,"previousEventId":3,"timestamp":1772366400.274,"type":"TaskFailed",
+             "taskFailedEventDetails":{"cause":"a\ud83d@","error":"E","resource":"invoke","resourceType":"lambda"}},
+            {"id":3,"previousEventId":2,"timestamp":1772366400.1,"type":"TaskStarted"}],"nextToken":"abc"}"#;
+        let body: Vec<u8> = body.bytes().map(|byte| if byte == b'@' { 0xFF } else { byte }).collect();
+        let page = page_of_answer(&body).unwrap();
+        assert_eq!(page.next_token.as_deref(), Some("abc"));
+        assert!(page.events.iter().map(|event| event.id).eq([4, 3]));
+        assert_eq!(page.events[0].details.cause.as_deref(), Some("a\u{FFFD}\u{FFFD}"));
+        assert_eq!(page.events[0].timestamp.unwrap().to_string(), "2026-03-01T12:00:00.274Z");
+
+        let last = page_of_answer(br#"{"events":[],"nextToken":null}"#).unwrap();
+        assert!(last.events.is_empty() && last.next_token.is_none());
+        for other in ["", "{}", r#"{"events":null}"#, r#"{"events":[{"id":1,"type":"X"}"#, "<html>"] {
+            let error = page_of_answer(other.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("the answer is not a page of a history: "), "{error}");
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(super) struct Found {
     pub(super) events: Vec<HistoryEvent>,
     /// Entries of the list that are objects, but have no id.
     pub(super) without_id: usize,
-    pub(super) next_token: bool,
+    /// The token of the next page.
+    pub(super) next_token: Option<String>,
     /// What the document holds, when that is no history.
     pub(super) something_else: Option<String>,
 }
@@ -59,7 +60,7 @@ impl<'de> Visitor<'de> for Document<'_> {
                     map.next_value_seed(Events(self.0))?;
                 }
                 "nextToken" | "NextToken" => {
-                    self.0.next_token = map.next_value::<Option<IgnoredAny>>()?.is_some();
+                    self.0.next_token = map.next_value::<Text>()?.0;
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
