@@ -37,6 +37,21 @@ pub enum Workflow {
     Express,
 }
 
+/// An account in a region: what the quotas of Step Functions hold for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountRegion {
+    /// The account's number.
+    pub account: String,
+    /// The region's name: `eu-west-1`.
+    pub region: String,
+}
+
+impl fmt::Display for AccountRegion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "account {} in {}", self.account, self.region)
+    }
+}
+
 /// The ARN of one execution. Its parts were checked, so that none of them can lead a client to
 /// another host than AWS's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -107,6 +122,11 @@ impl ExecutionArn {
         &self.region
     }
 
+    /// The account and region that the execution ran in.
+    pub fn account_region(&self) -> AccountRegion {
+        AccountRegion { account: self.account.clone(), region: self.region.clone() }
+    }
+
     /// `aws`, `aws-cn`, `aws-us-gov` and the like.
     pub fn partition(&self) -> &str {
         &self.partition
@@ -164,6 +184,7 @@ impl Serialize for ExecutionArn {
 pub struct MapRunArn {
     text: String,
     region: String,
+    account: String,
 }
 
 impl MapRunArn {
@@ -174,7 +195,7 @@ impl MapRunArn {
     pub fn parse(text: &str) -> Result<Self, ArnError> {
         let fail = |why| ArnError { expected: "a Map run", found: text.chars().take(300).collect(), why };
         let parts: Vec<&str> = text.splitn(7, ':').collect();
-        let &["arn", partition, "states", region, _, "mapRun", name] = parts.as_slice() else {
+        let &["arn", partition, "states", region, account, "mapRun", name] = parts.as_slice() else {
             return Err(fail("expected arn:PARTITION:states:REGION:ACCOUNT:mapRun:…"));
         };
         if !is_partition(partition) {
@@ -186,7 +207,12 @@ impl MapRunArn {
         if name.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(fail("its name is missing, or it holds white space or control characters"));
         }
-        Ok(Self { text: text.to_owned(), region: region.to_owned() })
+        Ok(Self { text: text.to_owned(), region: region.to_owned(), account: account.to_owned() })
+    }
+
+    /// The account and region that the Map run ran in.
+    pub fn account_region(&self) -> AccountRegion {
+        AccountRegion { account: self.account.clone(), region: self.region.clone() }
     }
 
     /// The whole ARN.

@@ -1,18 +1,22 @@
 //! Breakers: when what every message needs keeps failing, nothing new is taken in.
 //!
-//! There is one for each required route and one for Step Functions. A breaker opens after
-//! [`FAILURES`] failed attempts in a row, whichever messages they were for, or at once when a route
-//! turns out to be misconfigured. While one is open, the intake rests: receiving messages that
-//! cannot be delivered would only use up their receives and bring them to the dead-letter queue.
-//! It is probed with messages that are in hand already: the first to fail stays as the probe, and
-//! with it every message on its last receive, their leases renewed; the others are given back. The
-//! first attempt that passes closes the breaker.
+//! There is one for each required route, and one for each account and region that Step Functions is
+//! called in ([`regional`]). A route's breaker opens after [`FAILURES`] failed attempts in a row,
+//! whichever messages they were for, or at once when a route turns out to be misconfigured. While
+//! one is open, the intake rests: receiving messages that cannot be delivered would only use up
+//! their receives and bring them to the dead-letter queue. It is probed with messages that are in
+//! hand already: the first to fail stays as the probe, and with it every message on its last
+//! receive, their leases renewed; the others are given back. The first attempt that passes closes
+//! the breaker.
 //!
 //! A message that alone makes the other side fail must not stop all others for good. So, after
 //! [`TRIAL_AFTER`] without any change, one more message is taken in and stays as a further probe;
 //! it is not given back either. The same happens sooner when no probe is left, and at once when the
 //! last trial ended without an attempt, as that of a message does which the route is not for.
 
+pub mod regional;
+
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -21,8 +25,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use crate::arn::AccountRegion;
 use crate::metrics::Metrics;
 use crate::telemetry::millis;
+use regional::RegionalBreakers;
 
 /// Failed attempts in a row that open a breaker.
 pub const FAILURES: u32 = 5;
@@ -40,6 +46,8 @@ pub const TRIAL_WITHOUT_PROBE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Breaker {
     name: String,
+    /// What an open breaker means for messages, for the log.
+    consequence: &'static str,
     state: Mutex<State>,
     changed: Arc<Notify>,
     metrics: OnceLock<Metrics>,
@@ -48,6 +56,8 @@ pub struct Breaker {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    /// The messages that failed, where messages are counted.
+    failed: HashSet<String>,
     opened_at: Option<Instant>,
     /// When something last changed: it opened, or a message was taken in on trial.
     since: Option<Instant>,
@@ -87,21 +97,25 @@ pub enum Admission {
 #[derive(Debug, Clone, Default)]
 pub struct Breakers {
     all: Vec<Arc<Breaker>>,
+    step_functions: Option<RegionalBreakers>,
     changed: Arc<Notify>,
 }
 
 impl Breakers {
     /// Adds a closed breaker and returns it.
     pub fn add(&mut self, name: impl Into<String>) -> Arc<Breaker> {
-        let breaker = Breaker {
-            name: name.into(),
-            state: Mutex::default(),
-            changed: self.changed.clone(),
-            metrics: OnceLock::new(),
-        };
-        let breaker = Arc::new(breaker);
+        let consequence = "taking in no more messages until it works";
+        let breaker = Arc::new(Breaker::new(name.into(), consequence, self.changed.clone()));
         self.all.push(breaker.clone());
         breaker
+    }
+
+    /// Adds the closed breakers of Step Functions and returns them. `home` is the worker's own
+    /// account and region.
+    pub fn add_step_functions(&mut self, home: Option<AccountRegion>) -> RegionalBreakers {
+        let breakers = RegionalBreakers::new(home, self.changed.clone());
+        self.step_functions = Some(breakers.clone());
+        breakers
     }
 
     /// Shows from now on there which of them are open.
@@ -110,22 +124,32 @@ impl Breakers {
             metrics.breaker(&breaker.name, breaker.is_open());
             let _only_the_first = breaker.metrics.set(metrics.clone());
         }
+        if let Some(step_functions) = &self.step_functions {
+            step_functions.measured_by(metrics);
+        }
     }
 
     /// What the intake may do now: the least that any breaker allows.
     pub fn admission(&self) -> Admission {
         let now = Instant::now();
-        let next_trial = self.all.iter().filter_map(|breaker| breaker.next_trial()).max();
-        match next_trial {
+        let routes = self.all.iter().filter_map(|breaker| breaker.next_trial(TRIAL_AFTER));
+        let step_functions = self.step_functions.as_ref().and_then(RegionalBreakers::next_trial);
+        match routes.chain(step_functions).max() {
             None => Admission::All,
             Some(at) if at <= now => Admission::One,
             Some(at) => Admission::NotBefore(at),
         }
     }
 
+    /// Every breaker that may be open.
+    fn each(&self) -> impl Iterator<Item = Arc<Breaker>> {
+        let step_functions = self.step_functions.as_ref().map(RegionalBreakers::open);
+        self.all.iter().cloned().chain(step_functions.unwrap_or_default())
+    }
+
     /// A message is being taken in on trial.
     pub fn trial_begins(&self) {
-        for breaker in &self.all {
+        for breaker in self.each() {
             let mut state = breaker.state();
             if state.opened_at.is_some() {
                 state.since = Some(Instant::now());
@@ -136,7 +160,7 @@ impl Breakers {
 
     /// A message on trial came to its end.
     pub fn trial_ends(&self) {
-        for breaker in &self.all {
+        for breaker in self.each() {
             let mut state = breaker.state();
             if state.trial == Trial::Begun {
                 state.trial = Trial::Undecided;
@@ -153,18 +177,19 @@ impl Breakers {
 }
 
 impl Breaker {
+    fn new(name: String, consequence: &'static str, changed: Arc<Notify>) -> Self {
+        Self { name, consequence, state: Mutex::default(), changed, metrics: OnceLock::new() }
+    }
+
     /// An attempt passed.
     pub fn passed(&self) {
         let mut state = self.state();
         state.failures = 0;
+        state.failed.clear();
         state.since = None;
         state.trial = Trial::Decided;
         if let Some(opened_at) = state.opened_at.take() {
-            info!(
-                breaker = self.name,
-                open_ms = millis(opened_at.elapsed()),
-                "works again; taking in messages"
-            );
+            info!(breaker = self.name, open_ms = millis(opened_at.elapsed()), "works again");
             self.show(false);
             self.changed.notify_one();
         }
@@ -173,21 +198,48 @@ impl Breaker {
     /// An attempt failed in a way that other messages would meet as well. `for_certain` says that
     /// they all would.
     pub fn failed(&self, for_certain: bool, error: &dyn fmt::Display) {
-        let now = Instant::now();
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);
+        let opens = for_certain || state.failures >= FAILURES;
+        self.note_failure(&mut state, opens, error);
+    }
+
+    /// As [`Self::failed`], but it opens only after failures of `most` different messages.
+    fn failed_for(&self, message: &str, most: u32, for_certain: bool, error: &dyn fmt::Display) {
+        let mut state = self.state();
+        if state.failures < most && state.failed.insert(message.to_owned()) {
+            state.failures += 1;
+        }
+        let opens = for_certain || state.failures >= most;
+        self.note_failure(&mut state, opens, error);
+    }
+
+    fn note_failure(&self, state: &mut State, opens: bool, error: &dyn fmt::Display) {
+        let now = Instant::now();
+        let (breaker, failures, consequence) = (&self.name, state.failures, self.consequence);
         state.trial = Trial::Decided;
-        if state.opened_at.is_none() && (for_certain || state.failures >= FAILURES) {
-            warn!(breaker = self.name, failures = state.failures, %error, "keeps failing; taking in no more messages until it works");
+        if state.opened_at.is_none() && opens {
+            warn!(breaker, failures, %error, "keeps failing; {consequence}");
             state.opened_at = Some(now);
             state.since = Some(now);
             state.logged_at = Some(now);
             self.show(true);
             self.changed.notify_one();
         } else if state.opened_at.is_some() && state.logged_at.is_none_or(|at| now - at >= LOG_EVERY) {
-            warn!(breaker = self.name, failures = state.failures, %error, "still fails; taking in no messages");
+            warn!(breaker, failures, %error, "still fails; {consequence}");
             state.logged_at = Some(now);
         }
+    }
+
+    /// Whether an attempt may be made: always while it is closed, and once every `pause` while it is
+    /// open.
+    fn admits_after(&self, pause: Duration) -> bool {
+        let mut state = self.state();
+        let due = state.since.is_none_or(|since| since + pause <= Instant::now());
+        if due && state.opened_at.is_some() {
+            state.since = Some(Instant::now());
+        }
+        due
     }
 
     /// Whether it is open.
@@ -206,12 +258,14 @@ impl Breaker {
         Some(Probe(self.clone()))
     }
 
-    fn next_trial(&self) -> Option<Instant> {
+    /// When the next message may be taken in on trial: `with_probe` after the last change while a
+    /// message in hand probes.
+    fn next_trial(&self, with_probe: Duration) -> Option<Instant> {
         let state = self.state();
         let rest = match (state.probes, state.trial) {
             (0, Trial::Undecided) => Duration::ZERO,
             (0, _) => TRIAL_WITHOUT_PROBE,
-            _ => TRIAL_AFTER,
+            _ => with_probe,
         };
         state.since.map(|since| since + rest)
     }

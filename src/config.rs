@@ -23,8 +23,8 @@ use crate::telemetry::{self, LogFormat};
 use document::{Document, Variables, has_routes};
 pub use settings::{SETTINGS, Setting};
 use values::{
-    admin_addr, api_url, email, history_rate, log_format, map_run_children, name, names, number, queue_url,
-    seconds, state_machines, switch,
+    admin_addr, api_url, email, history_rate, log_format, map_run_children, memory_budget, name, names,
+    number, queue_url, seconds, state_machines, switch,
 };
 
 /// The variable that names the configuration file.
@@ -83,6 +83,8 @@ pub struct Work {
     pub map_run_children: MapRunChildren,
     /// Messages in hand at once.
     pub concurrency: usize,
+    /// How much memory readings of executions may take together, in bytes.
+    pub memory_budget: u64,
     /// How long a poll waits for messages.
     pub poll_wait: Duration,
     /// How long a stop may drain.
@@ -230,6 +232,7 @@ impl<'v> Sources<'v> {
         let state_machines = self.optional("step_function_arns", state_machines);
         let map_run_children = self.required("map_run_children", map_run_children);
         let concurrency = self.required("concurrency", |text| number(text, 1, 1_000));
+        let memory_budget = self.required("memory_budget_mib", memory_budget);
         let poll_wait = self.required("poll_wait_secs", |text| seconds(text, 0, 20));
         let shutdown_grace = self.required("shutdown_grace_secs", |text| seconds(text, 0, 900));
         let admin_addr = self.required("admin_addr", admin_addr);
@@ -242,6 +245,7 @@ impl<'v> Sources<'v> {
                 state_machines: state_machines.unwrap_or_default(),
                 map_run_children: map_run_children?,
                 concurrency: concurrency?,
+                memory_budget: memory_budget?,
                 poll_wait: poll_wait?,
                 shutdown_grace: shutdown_grace?,
                 admin_addr: admin_addr?,

@@ -7,10 +7,10 @@
 pub mod event_type;
 pub mod file;
 pub mod limiter;
-pub mod patient;
 pub mod read;
 pub mod sfn;
 mod thrift;
+pub mod throttled;
 
 use jiff::Timestamp;
 

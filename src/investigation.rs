@@ -6,11 +6,13 @@
 mod calls;
 mod descent;
 mod newest;
+mod texts;
 
 use crate::analysis::answer::RootCause;
 use crate::analysis::{Analysis, Lead, Question, analyse, analyse_to, find_end};
 use crate::arn::ExecutionArn;
 use crate::history::{ExecutionReader, History, ReadError, Status};
+use crate::memory::ReportShare;
 use calls::Calls;
 use newest::{Read, Wanted};
 
@@ -78,29 +80,31 @@ pub struct Unread {
     pub why: String,
 }
 
-/// Investigates an execution.
+/// Investigates an execution, within its share of the memory budget.
 ///
 /// # Errors
 /// When its history cannot be read, or does not hold the end asked about. What lies below it and
 /// cannot be read is no error: the finding then says what is known without.
-pub async fn investigate(reader: &dyn ExecutionReader, asked: &Asked) -> Result<Finding, InvestigationError> {
-    let mut calls = Calls::of(reader);
+pub async fn investigate(
+    reader: &dyn ExecutionReader,
+    asked: &Asked,
+    memory: &ReportShare,
+) -> Result<Finding, InvestigationError> {
+    let mut calls = Calls::of(reader, memory);
     let question = Question { status: asked.status, redrive_count: asked.redrive_count };
-    let Read { history, end, input } =
+    let Read { history, end, input, share } =
         newest::read(&mut calls, &asked.execution, Wanted::Asked(question)).await?;
     if question != Question::default() && end.is_none() {
         return Err(not_ended(asked, &history));
     }
     let mut analysis = analyse_to(&history, end);
     analysis.payload = analysis.payload.or(input);
+    let (events, complete) = (history.events().len(), history.is_complete());
+    // The analysis keeps what it needs, and a child's history may need the memory.
+    drop((history, share));
     let deepest = descent::descend(&mut calls, &asked.execution, &analysis).await;
     analysis.notes.extend(deepest.notes);
-    let reading = Reading {
-        calls: calls.made,
-        events: history.events().len(),
-        complete: history.is_complete(),
-        budget_hit: calls.budget_hit,
-    };
+    let reading = Reading { calls: calls.made, events, complete, budget_hit: calls.budget_hit };
     Ok(Finding { analysis, root_cause: deepest.root_cause, reading, unread: deepest.unread })
 }
 

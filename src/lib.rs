@@ -16,6 +16,7 @@
 //! | [`event`] | the failure event, out of all its wrappings |
 //! | [`arn`] | the names of executions, state machines and Map runs |
 //! | [`history`] | what happened in an execution, read from the service or from a file |
+//! | [`memory`] | how much memory the readings of executions may take together |
 //! | [`investigation`] | reading and analysis together, down into child executions |
 //! | [`analysis`] | from a history to the state that tripped; pure |
 //! | [`report`] | the finding as a notification's data, as text and so on |
@@ -40,6 +41,7 @@ pub mod event;
 pub mod failpoint;
 pub mod history;
 pub mod investigation;
+pub mod memory;
 pub mod metrics;
 pub mod notify;
 pub mod outcome;

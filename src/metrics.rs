@@ -60,6 +60,7 @@ struct Families {
     aws_calls: Counters<3>,
     notifications: Counters<2>,
     breaker_open: Gauges<1>,
+    regions_open: Number,
     duplicates: Counter,
     dead_letters: Counters<1>,
     backlog: Gauges<1>,
@@ -112,6 +113,10 @@ impl Metrics {
                 [ROUTE, NOTIFICATION_RESULT],
             ),
             breaker_open: table.gauges("misstep_breaker_open", "1 while a breaker is open, and no messages are taken in", [BREAKER]),
+            regions_open: table.gauge(
+                "misstep_step_functions_regions_open",
+                "Accounts and regions whose breaker is open: no history is read there",
+            ),
             duplicates: table.counter("misstep_duplicates_total", "Deliveries of a failure that everybody was told of before"),
             dead_letters: table.counters(
                 "misstep_dead_letters_total",
@@ -216,6 +221,11 @@ impl Metrics {
     /// A breaker opened or closed. `breaker` is `step-functions` or a route's name.
     pub fn breaker(&self, breaker: &str, is_open: bool) {
         self.0.breaker_open.with([breaker]).set(f64::from(u8::from(is_open)));
+    }
+
+    /// In how many accounts and regions the breaker of Step Functions is open.
+    pub fn regions_open(&self, count: usize) {
+        self.0.regions_open.set(count as f64);
     }
 
     /// A failure was delivered again after everybody had been told.

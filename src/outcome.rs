@@ -8,6 +8,7 @@
 //! | it can never pass | [`Outcome::DeadLetter`]: sent to the dead-letter queue, then deleted |
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::event::NotUnderstood;
 use crate::history::ReadError;
@@ -28,6 +29,8 @@ pub enum Outcome {
         stage: &'static str,
         /// What it met.
         error: String,
+        /// It stays invisible for at least this long.
+        at_least: Duration,
     },
     /// Send it to the dead-letter queue.
     DeadLetter(Reason),
@@ -72,6 +75,18 @@ impl Outcome {
         }
     }
 
+    /// Sent back to the queue, it stays invisible for at least `pause`; changes nothing about a
+    /// message that is not sent back.
+    #[must_use]
+    pub fn at_least(self, pause: Duration) -> Self {
+        match self {
+            Self::Retry { stage, error, at_least } => {
+                Self::Retry { stage, error, at_least: at_least.max(pause) }
+            }
+            settled => settled,
+        }
+    }
+
     /// The graver of two outcomes of one message that held two events: what must be tried again
     /// comes first, since what was done already is not done twice; then what can never pass.
     pub fn and(self, other: Self) -> Self {
@@ -112,7 +127,7 @@ impl Unread {
                 "{text}; told now since this is the last attempt before the dead-letter queue"
             ))
         } else {
-            Self::Later(Outcome::Retry { stage: "history", error: text })
+            Self::Later(Outcome::Retry { stage: "history", error: text, at_least: Duration::ZERO })
         }
     }
 }
@@ -128,7 +143,7 @@ pub fn of_answers(answers: Vec<(Arc<str>, Result<(), NotifyError>)>) -> Outcome 
                 Outcome::DeadLetter(Reason { stage: "notify", reason: "rejected", error: tell(what) })
             }
             Err(error @ (NotifyError::Transient { .. } | NotifyError::Misconfigured { .. })) => {
-                Outcome::Retry { stage: "notify", error: tell(error.to_string()) }
+                Outcome::Retry { stage: "notify", error: tell(error.to_string()), at_least: Duration::ZERO }
             }
         })
     })
@@ -156,7 +171,7 @@ mod tests {
 
     #[test]
     fn of_two_outcomes_the_graver_one_counts() {
-        let retry = || Outcome::Retry { stage: "notify", error: "503".to_owned() };
+        let retry = || Outcome::Retry { stage: "notify", error: "503".to_owned(), at_least: Duration::ZERO };
         let dead = || Outcome::from(NotUnderstood::Shape("odd".to_owned()));
         assert_eq!(Outcome::Ignore(Ignored::Running).and(Outcome::Done), Outcome::Done);
         assert_eq!(Outcome::Done.and(dead()), dead());

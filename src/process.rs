@@ -18,14 +18,16 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use crate::arn::{Workflow, base_state_machine, is_map_run_child};
+use crate::arn::{AccountRegion, Workflow, base_state_machine, is_map_run_child};
+use crate::breaker::regional::RegionalBreakers;
 use crate::breaker::{Breaker, Breakers};
 use crate::config::MapRunChildren;
 use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
-use crate::history::patient::PatientReader;
+use crate::history::throttled::ThrottledReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
+use crate::memory::{self, MemoryBudget, ReportShare};
 use crate::metrics::{Cause, Metrics, Retried, Stage};
 use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
@@ -42,6 +44,10 @@ const NOT_ENDED: [Duration; 5] = [
     Duration::from_secs(4),
     Duration::from_secs(8),
 ];
+
+/// How long a message is given back at least for, while Step Functions fails in its account and
+/// region only: no history is read there before that.
+const REGION_PAUSE: Duration = Duration::from_secs(60);
 
 /// How many answered notifications are remembered, so that a message which comes back (its delete
 /// failed, or another audience could not be told) does not tell the same people twice.
@@ -73,14 +79,15 @@ pub struct Receipt {
 
 /// Where messages are worked on.
 pub struct Desk {
-    reader: PatientReader,
-    history: Arc<Breaker>,
+    reader: ThrottledReader,
+    step_functions: RegionalBreakers,
     required: Vec<(Route, Arc<Breaker>)>,
     asides: Vec<Aside>,
     /// Notifications that no message waits for.
     aside_tasks: TaskTracker,
     breakers: Breakers,
     scope: Scope,
+    memory: MemoryBudget,
     answered: Mutex<LruCache<String, ()>>,
     under_way: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
     metrics: Metrics,
@@ -102,17 +109,19 @@ enum Way<'d> {
 }
 
 impl Desk {
-    /// A desk that reads with `reader`, with at most `rate` GetExecutionHistory calls a second, and
-    /// tells people through `routes`.
+    /// A desk that reads with `reader`, with at most `rate` GetExecutionHistory calls a second for
+    /// each account and region, and notifies people through `routes`. `home` is the worker's own
+    /// account and region.
     pub fn new(
         reader: Arc<dyn ExecutionReader>,
         rate: Option<f64>,
         routes: Vec<Route>,
         scope: Scope,
+        home: Option<AccountRegion>,
     ) -> Self {
         let mut breakers = Breakers::default();
-        let history = breakers.add("step-functions");
-        let reader = PatientReader::new(reader, rate).watched_by(history.clone());
+        let step_functions = breakers.add_step_functions(home);
+        let reader = ThrottledReader::new(reader, rate).watched_by(step_functions.clone());
         let (required, asides): (Vec<Route>, Vec<Route>) =
             routes.into_iter().partition(|route| route.required);
         let required = required.into_iter().map(|route| {
@@ -121,16 +130,23 @@ impl Desk {
         });
         Self {
             reader,
-            history,
+            step_functions,
             required: required.collect(),
             asides: asides.into_iter().map(Aside::new).collect(),
             aside_tasks: TaskTracker::new(),
             breakers,
             scope,
+            memory: MemoryBudget::new(memory::DEFAULT),
             answered: Mutex::new(LruCache::new(REMEMBERED)),
             under_way: Mutex::default(),
             metrics: Metrics::new(),
         }
+    }
+
+    /// Reads executions within this budget, and not within that of the default.
+    #[must_use]
+    pub fn within(self, memory: MemoryBudget) -> Self {
+        Self { memory, ..self }
     }
 
     /// Counts and measures there, as does the worker whose desk it is.
@@ -198,11 +214,12 @@ impl Desk {
         if untold.is_empty() {
             return self.told_before();
         }
-        let report = match self.metrics.timed(Stage::Analyse, self.report(change, receipt)).await {
-            Ok(report) => report,
+        let (report, memory) = match self.metrics.timed(Stage::Analyse, self.report(change, receipt)).await {
+            Ok(reported) => reported,
             Err(later) => return later,
         };
         let data = serde_json::to_value(&report).expect("a report has only text keys");
+        drop(report);
         let (due, others): (Vec<Untold<'_>>, _) =
             untold.into_iter().partition(|untold| untold.route.filter.takes(&data));
         if due.is_empty() {
@@ -223,6 +240,8 @@ impl Desk {
                 }),
             }
         }
+        // From here on there are only the requests, which have limits of their own.
+        drop((redacted, memory));
         let waits_for_some = !answers.is_empty();
         let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
         if let (Outcome::Done, Some(stopped_at), true) = (&outcome, change.stopped_at, waits_for_some) {
@@ -290,7 +309,12 @@ impl Desk {
     }
 
     /// Reads and analyses the failed execution, or says why the message has to wait.
-    async fn report(&self, change: &StatusChange, receipt: Receipt) -> Result<Report, Outcome> {
+    /// With the report comes the memory that it may take, where a history was read for it.
+    async fn report(
+        &self,
+        change: &StatusChange,
+        receipt: Receipt,
+    ) -> Result<(Report, Option<ReportShare>), Outcome> {
         let subject = Subject {
             execution: Some(change.execution.clone()),
             state_machine_arn: Some(change.state_machine_arn.clone()),
@@ -303,7 +327,7 @@ impl Desk {
         };
         let degraded = |reason: String| {
             warn!(reason, "the history could not be read; telling from the event alone");
-            Ok(Report::degraded(&subject, &reason))
+            Ok((Report::degraded(&subject, &reason), None))
         };
         if change.execution.workflow() == Workflow::Express {
             return degraded("executions of Express workflows keep no history that can be read".to_owned());
@@ -313,18 +337,26 @@ impl Desk {
             status: Some(change.status),
             redrive_count: change.redrive_count,
         };
+        let place = change.execution.account_region();
         let mut unfinished = NOT_ENDED.into_iter();
         let mut probing = None;
         loop {
-            match investigate(&self.reader, &asked).await {
+            let memory = self.memory.report().await;
+            match investigate(&self.reader, &asked, &memory).await {
                 Ok(finding) => {
                     reach(Point::Analysed).await;
-                    return Ok(Report::new(&subject, &finding));
+                    return Ok((Report::new(&subject, &finding), Some(memory)));
                 }
                 Err(InvestigationError::Read(error)) => match Unread::from_error(&error, receipt.last) {
                     Unread::Degrade(reason) => return degraded(reason),
                     Unread::Later(outcome) => {
-                        if !stays(&self.history, receipt, &mut probing, None).await {
+                        let breaker = self.step_functions.get(&place).filter(|breaker| breaker.is_open());
+                        let Some(breaker) = breaker else { return Err(outcome) };
+                        if !self.step_functions.rests() {
+                            // Messages of other regions go on, so this one need not stay to probe.
+                            return Err(outcome.at_least(REGION_PAUSE));
+                        }
+                        if !stays(&breaker, receipt, &mut probing, None).await {
                             return Err(outcome);
                         }
                     }

@@ -117,6 +117,12 @@ pub struct QueueAttributes {
     pub dead_letter_url: Option<String>,
 }
 
+/// The account that a queue's URL names: `https://sqs.eu-west-1.amazonaws.com/123456789012/failures`.
+pub fn account_in_url(url: &str) -> Option<&str> {
+    let is_account = |part: &&str| part.len() == 12 && part.bytes().all(|byte| byte.is_ascii_digit());
+    url.rsplit('/').nth(1).filter(is_account)
+}
+
 /// How many messages a queue holds; SQS's numbers are approximate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct QueueCounts {

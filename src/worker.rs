@@ -234,11 +234,11 @@ impl Worker {
             Outcome::Done | Outcome::Ignore(_) | Outcome::DeadLetter(_) => {
                 self.settler.delete(message.receipt.clone()).await
             }
-            Outcome::Retry { stage, error } => {
+            Outcome::Retry { stage, error, at_least } => {
                 let delay = if self.hurry.is_cancelled() {
                     Duration::ZERO
                 } else {
-                    give_back_delay(message.receives)
+                    give_back_delay(message.receives, at_least)
                 };
                 warn!(stage, error, delay_ms = millis(delay), "giving the message back");
                 self.settler.give_back(message.receipt.clone(), delay).await
@@ -279,7 +279,7 @@ impl Worker {
 }
 
 fn unfinished(stage: &'static str, why: &str) -> Outcome {
-    Outcome::Retry { stage, error: why.to_owned() }
+    Outcome::Retry { stage, error: why.to_owned(), at_least: Duration::ZERO }
 }
 
 fn now_ms() -> u64 {

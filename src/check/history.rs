@@ -30,7 +30,7 @@ async fn ask(reader: &dyn ExecutionReader, state_machine: &str, named: bool) -> 
         let found = format!("{state_machine} is not the ARN of a state machine");
         return vec![Finding::fail("history", found, "check MISSTEP_STEP_FUNCTION_ARNS")];
     };
-    let page = PageRequest { newest_first: true, max_results: 1, token: None };
+    let page = PageRequest { newest_first: true, max_results: 1, token: None, max_bytes: 1_024 * 1_024 };
     let read = reader.history_page(&execution, &page).await.map(drop);
     let described = reader.describe_execution(&execution).await.map(drop);
     let judge = |check, action, answer| judge(check, action, state_machine, named, answer);

@@ -11,6 +11,7 @@ use crate::check::{self, Finding, any_fails};
 use crate::config::Work;
 use crate::history::sfn::SfnReader;
 use crate::notify::settings::connect;
+use crate::queue::account_in_url;
 use crate::queue::sqs::SqsQueue;
 use crate::telemetry;
 
@@ -99,8 +100,7 @@ async fn look_at_aws(settings: &Work, aws: &SdkConfig) -> Vec<Finding> {
 
 /// Where all state machines are handled, one that does not exist in the queue's account and region.
 fn any_state_machine(settings: &Work, aws: &SdkConfig) -> String {
-    let account =
-        settings.queue_url.rsplit('/').nth(1).filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
+    let account = account_in_url(&settings.queue_url);
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let partition = match &region {
         region if region.starts_with("cn-") => "aws-cn",

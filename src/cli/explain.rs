@@ -11,10 +11,11 @@ use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::analysis::Question;
 use crate::arn::ExecutionArn;
 use crate::config::Common;
-use crate::history::patient::PatientReader;
 use crate::history::sfn::SfnReader;
+use crate::history::throttled::ThrottledReader;
 use crate::history::{Status, file};
 use crate::investigation::{Asked, Finding, investigate};
+use crate::memory::MemoryBudget;
 use crate::redact::{Redactor, Rules};
 use crate::report::format::Format;
 use crate::report::{Report, Subject};
@@ -128,8 +129,10 @@ pub(super) async fn explain_execution(
     status: Option<Status>,
     settings: &Common,
 ) -> Result<Report, String> {
-    let reader = PatientReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate);
+    let reader = ThrottledReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate);
     let asked = Asked { execution: execution.clone(), status, redrive_count: None };
-    let finding = investigate(&reader, &asked).await.map_err(|error| chain(&error))?;
+    let finding = investigate(&reader, &asked, &MemoryBudget::unlimited().report().await)
+        .await
+        .map_err(|error| chain(&error))?;
     Ok(Report::new(&subject(settings, Some(execution.clone())), &finding))
 }

@@ -10,14 +10,16 @@ use tracing::{error, info, warn};
 
 use super::{Exit, aws, failed, faults, run_async, sources};
 use crate::admin::{Admin, View};
+use crate::arn::AccountRegion;
 use crate::config;
 use crate::history::sfn::SfnReader;
+use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, backlog};
 use crate::notify;
 use crate::notify::settings::RouteSettings;
 use crate::process::{Desk, Scope};
 use crate::queue::sqs::SqsQueue;
-use crate::queue::{Queue, QueueAttributes};
+use crate::queue::{Queue, QueueAttributes, account_in_url};
 use crate::telemetry::LogFormat;
 use crate::worker::{Settings, Worker};
 use crate::{shutdown, telemetry};
@@ -147,8 +149,11 @@ async fn build(
         application: settings.common.application.clone(),
     };
     let reader = SfnReader::new(&aws).measured_by(metrics.clone());
-    let desk = Desk::new(Arc::new(reader), settings.common.history_rate, routes, scope);
-    let desk = desk.measured_by(metrics.clone());
+    let home = account_in_url(&settings.queue_url)
+        .zip(aws.region())
+        .map(|(account, region)| AccountRegion { account: account.to_owned(), region: region.to_string() });
+    let desk = Desk::new(Arc::new(reader), settings.common.history_rate, routes, scope, home);
+    let desk = desk.within(MemoryBudget::new(settings.memory_budget)).measured_by(metrics.clone());
     let dead_letters = attributes
         .dead_letter_url
         .as_ref()

@@ -78,12 +78,18 @@ pub const SETTINGS: &[Setting] = &[
         "Events of a Distributed Map's children: acknowledged and counted, or treated like any other",
     ),
     setting("concurrency", "COUNT", Some("32"), "Messages in hand at once (1 to 1000)"),
+    setting(
+        "memory_budget_mib",
+        "MIB",
+        Some("256"),
+        "How much memory the histories that are being read may take together (64 or more)",
+    ),
     setting("poll_wait_secs", "SECONDS", Some("10"), "How long one poll waits for messages (0 to 20)"),
     setting(
         "history_rate",
         "CALLS|off",
         Some("10"),
-        "GetExecutionHistory calls a second for the whole process, with a burst of 20 times that",
+        "GetExecutionHistory calls a second for each account and region, with a burst of 20 times that; other calls in proportion",
     ),
     setting("notify_timeout_secs", "SECONDS", Some("10"), "One attempt at a notification (1 to 300)"),
     setting(

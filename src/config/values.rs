@@ -11,6 +11,7 @@ use url::Url;
 
 use super::MapRunChildren;
 use crate::arn::base_state_machine;
+use crate::memory;
 use crate::telemetry::LogFormat;
 
 pub(crate) fn name(text: &str) -> Result<String, String> {
@@ -109,6 +110,11 @@ pub(crate) fn number<T: FromStr + PartialOrd + fmt::Display>(
         Ok(number) if (&least..=&most).contains(&&number) => Ok(number),
         _ => Err(format!("expected a whole number from {least} to {most}, found {text:?}")),
     }
+}
+
+/// A budget in MiB as bytes.
+pub(crate) fn memory_budget(text: &str) -> Result<u64, String> {
+    number(text, memory::SMALLEST / memory::MIB, 1_048_576).map(|mib: u64| mib * memory::MIB)
 }
 
 pub(crate) fn seconds(text: &str, least: u64, most: u64) -> Result<Duration, String> {

@@ -104,7 +104,9 @@ pub fn page_of_answer(body: &[u8]) -> Result<HistoryPage, PageError> {
         .map_err(|error| PageError { why: error.to_string() })?;
     match found.something_else {
         Some(what) => Err(PageError { why: format!("it holds {what}") }),
-        None => Ok(HistoryPage { events: found.events, next_token: found.next_token }),
+        None => {
+            Ok(HistoryPage { events: found.events, next_token: found.next_token, bytes: body.len() as u64 })
+        }
     }
 }
 

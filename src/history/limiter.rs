@@ -1,9 +1,9 @@
-//! How fast Step Functions is asked: token buckets that the whole process shares.
+//! How fast Step Functions is called: token buckets.
 //!
 //! The quotas of Step Functions hold for an account and region, so consoles, deployments and other
-//! tools live from the same buckets as misstep; by default it takes half of what AWS refills. Who
-//! waits is served in the order of asking. When AWS throttles all the same, the rate is halved, and
-//! grows back with every call that passes.
+//! tools use the same quota as misstep; by default misstep takes half of what AWS refills. Callers
+//! are served in the order in which they ask. When AWS throttles all the same, the rate is halved
+//! once for all calls that were under way, and grows back with every call that passes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,6 +36,7 @@ struct Bucket {
     tokens: f64,
     rate: f64,
     filled_at: Instant,
+    slowed_at: Option<Instant>,
 }
 
 impl Limiter {
@@ -46,7 +47,7 @@ impl Limiter {
 
     /// `rate` calls a second after a burst of `burst`.
     pub fn with_burst(rate: f64, burst: f64) -> Self {
-        let bucket = Mutex::new(Bucket { tokens: burst, rate, filled_at: Instant::now() });
+        let bucket = Mutex::new(Bucket { tokens: burst, rate, filled_at: Instant::now(), slowed_at: None });
         Self { set: rate, burst, bucket, turn: AsyncMutex::default() }
     }
 
@@ -63,11 +64,16 @@ impl Limiter {
         }
     }
 
-    /// AWS throttled a call: the bucket is empty, and fills at half the speed.
-    pub fn slow_down(&self) {
+    /// AWS throttled a call that was sent at `sent`: the bucket is empty, and fills at half the
+    /// rate. A call that was sent before the last slow-down does not halve the rate again: calls
+    /// that are under way together are throttled together.
+    pub fn slow_down(&self, sent: Instant) {
         let mut bucket = self.bucket();
         bucket.tokens = bucket.tokens.min(0.0);
-        bucket.rate = (bucket.rate / 2.0).max(self.set * SLOWEST);
+        if bucket.slowed_at.is_none_or(|slowed| sent > slowed) {
+            bucket.rate = (bucket.rate / 2.0).max(self.set * SLOWEST);
+            bucket.slowed_at = Some(Instant::now());
+        }
     }
 
     /// A call passed: the rate grows back towards what was set.
@@ -144,15 +150,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn throttling_slows_down_and_calls_that_pass_speed_up_again() {
         let limiter = Limiter::new(10.0);
-        limiter.slow_down();
+        let throttled = || async {
+            tokio::time::advance(Duration::from_millis(10)).await;
+            limiter.slow_down(Instant::now());
+        };
+        throttled().await;
         assert!((limiter.rate() - 5.0).abs() < f64::EPSILON);
         for _ in 0..20 {
-            limiter.slow_down();
+            throttled().await;
         }
         assert!((limiter.rate() - 10.0 * SLOWEST).abs() < f64::EPSILON);
         for _ in 0..200 {
             limiter.recover();
         }
         assert!((limiter.rate() - 10.0).abs() < f64::EPSILON);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_of_throttled_calls_halves_the_rate_once() {
+        let limiter = Limiter::new(10.0);
+        let sent = Instant::now();
+        tokio::time::advance(Duration::from_millis(50)).await;
+        for _ in 0..32 {
+            limiter.slow_down(sent);
+        }
+        assert!((limiter.rate() - 5.0).abs() < f64::EPSILON, "{}", limiter.rate());
     }
 }

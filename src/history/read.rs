@@ -43,6 +43,9 @@ pub struct PageRequest {
     pub max_results: u32,
     /// Where the last page said that the next one begins.
     pub token: Option<String>,
+    /// The most bytes that the answer may have; a larger one is refused as
+    /// [`ReadClass::TooLarge`], before it is read where its length is known.
+    pub max_bytes: u64,
 }
 
 /// A page of a history.
@@ -52,6 +55,8 @@ pub struct HistoryPage {
     pub events: Vec<HistoryEvent>,
     /// Where the next page begins; `None` on the last one.
     pub next_token: Option<String>,
+    /// How many bytes the answer had.
+    pub bytes: u64,
 }
 
 /// What Step Functions says about an execution without its history.
@@ -127,84 +132,77 @@ pub enum ReadClass {
     Unreachable,
     /// The caller's own credentials are missing, wrong or expired.
     Credentials,
+    /// The service answered this question with something that no client can parse. That says
+    /// nothing about its other answers.
+    Unparsable,
+    /// The answer is larger than the request allows.
+    TooLarge,
 }
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call brought no answer.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant is the class of the same name, its fields alike")]
-pub enum ReadError {
-    #[error("{call}: it does not exist, or no longer (a history is kept for 90 days)")]
-    Gone {
-        call: Call,
-        #[source]
-        source: Source,
-    },
-    #[error("{call}: access denied; the caller needs the permission states:{}", call.operation)]
-    Denied {
-        call: Call,
-        #[source]
-        source: Source,
-    },
-    #[error("{call}: the key that encrypts it refused; the caller needs kms:Decrypt on it")]
-    Kms {
-        call: Call,
-        #[source]
-        source: Source,
-    },
-    #[error("{call}: Step Functions does not support this")]
-    Unsupported {
-        call: Call,
-        #[source]
-        source: Source,
-    },
-    #[error("{call}: throttled by Step Functions")]
-    Throttled {
-        call: Call,
-        #[source]
-        source: Source,
-    },
-    #[error("{call}: no usable answer from Step Functions")]
-    Unreachable {
-        call: Call,
-        #[source]
-        source: Source,
-    },
-    #[error("{call}: the AWS credentials are missing, wrong or expired")]
-    Credentials {
-        call: Call,
-        #[source]
-        source: Source,
-    },
+#[derive(Debug)]
+pub struct ReadError {
+    class: ReadClass,
+    call: Call,
+    source: Source,
+    bytes: Option<u64>,
 }
 
 impl ReadError {
     /// A failed call of a class.
     pub fn new(class: ReadClass, call: Call, source: impl Into<Source>) -> Self {
-        let source = source.into();
-        match class {
-            ReadClass::Gone => Self::Gone { call, source },
-            ReadClass::Denied => Self::Denied { call, source },
-            ReadClass::Kms => Self::Kms { call, source },
-            ReadClass::Unsupported => Self::Unsupported { call, source },
-            ReadClass::Throttled => Self::Throttled { call, source },
-            ReadClass::Unreachable => Self::Unreachable { call, source },
-            ReadClass::Credentials => Self::Credentials { call, source },
-        }
+        Self { class, call, source: source.into(), bytes: None }
+    }
+
+    /// The answer has so many bytes.
+    #[must_use]
+    pub fn with_bytes(self, bytes: Option<u64>) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// How many bytes the answer has, where it is known.
+    pub fn bytes(&self) -> Option<u64> {
+        self.bytes
     }
 
     /// What it means for whoever made the call.
     pub fn class(&self) -> ReadClass {
-        match self {
-            Self::Gone { .. } => ReadClass::Gone,
-            Self::Denied { .. } => ReadClass::Denied,
-            Self::Kms { .. } => ReadClass::Kms,
-            Self::Unsupported { .. } => ReadClass::Unsupported,
-            Self::Throttled { .. } => ReadClass::Throttled,
-            Self::Unreachable { .. } => ReadClass::Unreachable,
-            Self::Credentials { .. } => ReadClass::Credentials,
+        self.class
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { class, call, .. } = self;
+        write!(f, "{call}: {class}")?;
+        match class {
+            ReadClass::Denied => write!(f, "; the caller needs the permission states:{}", call.operation),
+            _ => Ok(()),
         }
+    }
+}
+
+impl std::error::Error for ReadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.source)
+    }
+}
+
+impl fmt::Display for ReadClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Gone => "it does not exist, or no longer (a history is kept for 90 days by default)",
+            Self::Denied => "access denied",
+            Self::Kms => "the key that encrypts it refused; the caller needs kms:Decrypt on it",
+            Self::Unsupported => "Step Functions does not support this",
+            Self::Throttled => "throttled by Step Functions",
+            Self::Unreachable => "no usable answer from Step Functions",
+            Self::Credentials => "the AWS credentials are missing, wrong or expired",
+            Self::Unparsable => "Step Functions answered, but the answer cannot be parsed",
+            Self::TooLarge => "the answer is larger than the memory budget allows",
+        })
     }
 }
 
@@ -214,7 +212,9 @@ impl ReadClass {
     pub fn is_passing(self) -> bool {
         match self {
             Self::Throttled | Self::Unreachable | Self::Credentials => true,
-            Self::Gone | Self::Denied | Self::Kms | Self::Unsupported => false,
+            Self::Gone | Self::Denied | Self::Kms | Self::Unsupported | Self::Unparsable | Self::TooLarge => {
+                false
+            }
         }
     }
 

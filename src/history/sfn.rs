@@ -2,6 +2,7 @@
 //!
 //! A call is made once: retries and limits on the rate of calls wrap this reader from outside.
 
+mod body_limit;
 mod convert;
 
 use std::num::NonZeroUsize;
@@ -15,18 +16,25 @@ use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_map_run::DescribeMapRunOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
 use lru::LruCache;
+use tracing::debug;
 
 use super::{
     Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
     ReadClass, ReadError, Status,
 };
 use crate::arn::{ExecutionArn, MapRunArn, Workflow};
+use crate::history::file;
 use crate::metrics::{Answer, Metrics, Service};
+use body_limit::{BodyLimit, too_large};
 
 /// AWS has fewer commercial regions than this; a client of each is kept.
 const CLIENTS: NonZeroUsize = NonZeroUsize::new(40).expect("40 is not zero");
 
-/// A page of 1,000 events may hold tens of megabytes.
+/// The largest answer that describes an execution or a Map run: input and output have 256 KiB each at
+/// most, and may be escaped.
+const DESCRIPTION_BYTES: u64 = 4 * 1_024 * 1_024;
+
+/// A page of a history may hold megabytes.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Reads executions of any region with the credentials of one configuration.
@@ -56,15 +64,15 @@ impl SfnReader {
         &self,
         call: Call,
         asked: impl Future<Output = Result<T, SdkError<E>>>,
-    ) -> Result<T, ReadError>
+    ) -> Result<T, Failed>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let operation = call.operation;
-        let answer = asked.await.map_err(|error| read_error(call, error));
+        let answer = asked.await.map_err(|error| failed(call, error));
         let result = match &answer {
             Ok(_) => Answer::Ok,
-            Err(error) if error.class() == ReadClass::Throttled => Answer::Throttled,
+            Err(Failed { error, .. }) if error.class() == ReadClass::Throttled => Answer::Throttled,
             Err(_) => Answer::Error,
         };
         self.metrics.aws_call(Service::Sfn, operation, result);
@@ -106,23 +114,35 @@ impl ExecutionReader for SfnReader {
                 "an Express execution keeps no history that the API could read; look into its log group",
             ));
         }
+        let limit = BodyLimit::new(page.max_bytes);
         let asked = self
             .client(execution.region())
             .get_execution_history()
             .execution_arn(execution.as_str())
             .reverse_order(page.newest_first)
             .max_results(i32::try_from(page.max_results).unwrap_or(i32::MAX))
-            .set_next_token(page.token.clone());
-        let answer = self.call(call(), asked.send()).await?;
+            .set_next_token(page.token.clone())
+            .customize()
+            .interceptor(limit.clone());
+        let answer = match self.call(call(), asked.send()).await {
+            Ok(answer) => answer,
+            Err(Failed { error, body }) => return body.and_then(leniently).ok_or(error),
+        };
         Ok(HistoryPage {
             events: answer.events.into_iter().map(convert::event).collect(),
             next_token: answer.next_token,
+            bytes: limit.read(),
         })
     }
 
     async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
         let call = || Call { operation: "DescribeExecution", target: execution.to_string() };
-        let asked = self.client(execution.region()).describe_execution().execution_arn(execution.as_str());
+        let asked = self
+            .client(execution.region())
+            .describe_execution()
+            .execution_arn(execution.as_str())
+            .customize()
+            .interceptor(BodyLimit::new(DESCRIPTION_BYTES));
         let answer = self.call(call(), asked.send()).await?;
         Ok(ExecutionDescription {
             status: Status::parse(answer.status.as_str()),
@@ -135,7 +155,12 @@ impl ExecutionReader for SfnReader {
 
     async fn describe_map_run(&self, map_run: &MapRunArn) -> Result<MapRunDescription, ReadError> {
         let call = || Call { operation: "DescribeMapRun", target: map_run.to_string() };
-        let asked = self.client(map_run.region()).describe_map_run().map_run_arn(map_run.as_str());
+        let asked = self
+            .client(map_run.region())
+            .describe_map_run()
+            .map_run_arn(map_run.as_str())
+            .customize()
+            .interceptor(BodyLimit::new(DESCRIPTION_BYTES));
         let answer = self.call(call(), asked.send()).await?;
         Ok(describe_map_run(&answer))
     }
@@ -152,7 +177,9 @@ impl ExecutionReader for SfnReader {
             .list_executions()
             .map_run_arn(map_run.as_str())
             .status_filter(ExecutionStatus::from(status.as_str()))
-            .max_results(i32::try_from(limit).unwrap_or(i32::MAX));
+            .max_results(i32::try_from(limit).unwrap_or(i32::MAX))
+            .customize()
+            .interceptor(BodyLimit::new(DESCRIPTION_BYTES));
         let answer = self.call(call(), asked.send()).await?;
         answer
             .executions
@@ -183,11 +210,43 @@ fn describe_map_run(answer: &DescribeMapRunOutput) -> MapRunDescription {
     }
 }
 
-fn read_error<E>(call: Call, error: SdkError<E>) -> ReadError
+/// A call that failed.
+struct Failed {
+    error: ReadError,
+    /// The answer, where there is one that the client cannot parse.
+    body: Option<Vec<u8>>,
+}
+
+impl From<Failed> for ReadError {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
+/// The page in an answer that the client cannot parse: half a surrogate pair, bytes that are not
+/// UTF-8, a time that is not a time.
+fn leniently(body: Vec<u8>) -> Option<HistoryPage> {
+    let page = file::page_of_answer(&body).inspect_err(|error| debug!(%error, "no lenient reading either"));
+    page.ok().inspect(|page| debug!(events = page.events.len(), "read an answer leniently"))
+}
+
+fn failed<E>(call: Call, error: SdkError<E>) -> Failed
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    if let Some(bytes) = too_large(&error) {
+        let error = ReadError::new(ReadClass::TooLarge, call, error).with_bytes(bytes);
+        return Failed { error, body: None };
+    }
     let class = match &error {
+        SdkError::ResponseError(answer) => {
+            let body = answer.raw().body().bytes().filter(|body| is_json_object(body)).map(<[u8]>::to_vec);
+            if body.is_some() {
+                return Failed { error: ReadError::new(ReadClass::Unparsable, call, error), body };
+            }
+            // Cut off on the way, or not from AWS.
+            ReadClass::Unreachable
+        }
         SdkError::ServiceError(answer) => {
             ReadClass::of_answer(answer.err().code(), answer.raw().status().as_u16())
         }
@@ -198,7 +257,13 @@ where
         }
         _ => ReadClass::Unreachable,
     };
-    ReadError::new(class, call, error)
+    Failed { error: ReadError::new(class, call, error), body: None }
+}
+
+/// Whether this looks like the whole of a JSON object: what AWS answers, and no proxy does.
+fn is_json_object(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    body.starts_with(b"{") && body.ends_with(b"}")
 }
 
 fn speaks_of_credentials(error: &(dyn std::error::Error + 'static)) -> bool {

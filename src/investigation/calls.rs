@@ -1,6 +1,7 @@
 //! The calls made for one execution, counted against a budget.
 
 use crate::history::ExecutionReader;
+use crate::memory::ReportShare;
 
 /// The most calls made for one execution, its children included. A whole history of 25,000 events
 /// takes 25. AWS refills about 20 a second for everybody in the account, so this is what one
@@ -10,13 +11,15 @@ pub(super) const BUDGET: u32 = 100;
 /// Makes calls as long as the budget lasts.
 pub(super) struct Calls<'a> {
     pub(super) reader: &'a dyn ExecutionReader,
+    /// What the reading may take of the process's memory.
+    pub(super) memory: &'a ReportShare,
     pub(super) made: u32,
     pub(super) budget_hit: bool,
 }
 
 impl<'a> Calls<'a> {
-    pub(super) fn of(reader: &'a dyn ExecutionReader) -> Self {
-        Self { reader, made: 0, budget_hit: false }
+    pub(super) fn of(reader: &'a dyn ExecutionReader, memory: &'a ReportShare) -> Self {
+        Self { reader, memory, made: 0, budget_hit: false }
     }
 
     /// Whether another call may be made; if so, it counts as made.

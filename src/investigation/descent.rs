@@ -129,6 +129,8 @@ fn refused(error: &ReadError) -> String {
         ReadClass::Throttled => "Step Functions throttled the call",
         ReadClass::Unreachable => "Step Functions gave no usable answer",
         ReadClass::Credentials => "the AWS credentials were refused",
+        ReadClass::Unparsable => "the answer of Step Functions could not be parsed",
+        ReadClass::TooLarge => "the answer of Step Functions is too large for the memory budget",
     }
     .to_owned()
 }
@@ -149,7 +151,7 @@ async fn nested(
         return described(calls, execution).await;
     }
     // Redriven since, it may have succeeded: what the parent saw is its last failure.
-    let Read { history, end, .. } = match newest::read(calls, execution, Wanted::LastFailure).await {
+    let Read { history, end, share, .. } = match newest::read(calls, execution, Wanted::LastFailure).await {
         Ok(read) => read,
         Err(error) if error.class() == ReadClass::Unsupported => return described(calls, execution).await,
         Err(error) => return Err(refused(&error)),
@@ -158,6 +160,7 @@ async fn nested(
         return Err("its history holds no failure (yet)".to_owned());
     }
     let analysis = analyse_to(&history, end);
+    drop((history, share));
     let root_cause = analysis.root_cause.unwrap_or_else(|| RootCause {
         error: analysis.failure.error,
         cause: analysis.failure.cause,

@@ -1,17 +1,27 @@
 //! Reads a history from its newest event back, as far as the answer needs it.
 //!
-//! An execution fails at its end, so its last page mostly tells what failed. Which run's end that
-//! is, where it may have been redriven, is told by one DescribeExecution, and so is its input. A
+//! An execution fails at its end, so its last page mostly shows what failed. One DescribeExecution
+//! tells which run's end that is, where the execution may have been redriven, and gives its input. A
 //! history that fits on one page, or that is read as a whole, needs neither.
+//!
+//! The first page is small, and read within the memory of one report. Where more is needed, the
+//! reading starts again with pages as large as their events allow. AWS asks for the same arguments
+//! with every page token, so the size of a page changes only at the start; see [`Newest::next_page`]
+//! for the exception.
 
 use super::calls::{BUDGET, Calls};
+use super::texts::TextLimit;
 use super::{Question, find_end};
 use crate::analysis::enough::{Missing, missing};
 use crate::arn::ExecutionArn;
 use crate::failpoint::{Point, reach};
 use crate::history::{
-    EventType, ExecutionDescription, History, HistoryEvent, PageRequest, ReadError, Status, Thrift,
+    EventType, ExecutionDescription, History, HistoryEvent, PageRequest, ReadClass, ReadError, Status, Thrift,
 };
+use crate::memory::HistoryShare;
+
+/// The events of the first page: as many as most failures need.
+const FIRST_PAGE: u32 = 100;
 
 /// The most events that Step Functions gives on a page.
 const PAGE: u32 = 1_000;
@@ -30,8 +40,10 @@ pub(super) struct Read {
     pub(super) history: History,
     /// The index of the wanted end in it.
     pub(super) end: Option<usize>,
-    /// The execution's input, where DescribeExecution told it.
+    /// The execution's input, where DescribeExecution gave it.
     pub(super) input: Option<String>,
+    /// The memory that the history takes.
+    pub(super) share: Option<HistoryShare>,
 }
 
 /// Where the wanted end is among the newest events.
@@ -44,10 +56,17 @@ enum Seen {
 }
 
 /// Newest events, in descending order of their ids.
-#[derive(Default)]
 struct Newest {
     events: Vec<HistoryEvent>,
     thrift: Thrift,
+    texts: TextLimit,
+    /// How many events a page is asked for, and how many bytes it may have.
+    page: (u32, u64),
+    /// How many bytes the answers had so far.
+    bytes: u64,
+    share: Option<HistoryShare>,
+    /// Why nothing more can be read, though there are older events.
+    stopped: Option<String>,
 }
 
 pub(super) async fn read(
@@ -55,7 +74,7 @@ pub(super) async fn read(
     execution: &ExecutionArn,
     wanted: Wanted,
 ) -> Result<Read, ReadError> {
-    let mut newest = Newest::default();
+    let mut newest = Newest::new((FIRST_PAGE, calls.memory.first_page()), calls, None);
     let mut token = newest.next_page(calls, execution, None).await?;
     if token.is_none() {
         return Ok(whole(newest, wanted));
@@ -71,9 +90,12 @@ pub(super) async fn read(
         };
     }
     let redrives = description.as_ref().map(|description| description.redrive_count.unwrap_or(0));
+    if newest.lacks(wanted, redrives).is_some() {
+        token = newest.grow(calls, token).await;
+    }
     while let Some(missing) = newest.lacks(wanted, redrives) {
         token = newest.read_back_to(missing, calls, execution, token).await?;
-        if token.is_none() || !calls.may_go_on() {
+        if token.is_none() || newest.stopped.is_some() || !calls.may_go_on() {
             break;
         }
     }
@@ -88,14 +110,14 @@ pub(super) async fn read(
         Seen::At(at) => Some(newest.events[at].id),
         Seen::NotThere | Seen::Older => None,
     };
-    let mut history = History::newest(newest.events);
-    if calls.budget_hit {
+    let mut history = newest.texts.noted(History::newest(newest.events));
+    let why = if calls.budget_hit { Some(format!("{BUDGET} calls had been made")) } else { newest.stopped };
+    if let Some(why) = why {
         let events = history.events().len();
-        history = history
-            .noted(format!("Only the newest {events} events were read: {BUDGET} calls had been made."));
+        history = history.noted(format!("Only the newest {events} events were read: {why}."));
     }
     let end = end.and_then(|id| history.events().iter().position(|event| event.id == id));
-    Ok(Read { history, end, input })
+    Ok(Read { history, end, input, share: newest.share })
 }
 
 /// What DescribeExecution says; `None` if it may not be asked any more.
@@ -110,12 +132,18 @@ async fn describe(
 }
 
 fn whole(newest: Newest, wanted: Wanted) -> Read {
-    let history = History::whole(newest.events);
+    let history = newest.texts.noted(History::whole(newest.events));
     let end = match wanted {
         Wanted::Asked(question) => find_end(&history, &question),
         Wanted::LastFailure => history.events().iter().rposition(is_failure),
     };
-    Read { history, end, input: None }
+    Read { history, end, input: None, share: newest.share }
+}
+
+/// How many of `count` events, which have `bytes` together, fit into `max_bytes` with room to spare.
+fn fitting(count: u32, max_bytes: u64, bytes: u64) -> u32 {
+    let fit = u128::from(count) * u128::from(max_bytes) * 7 / 10 / u128::from(bytes.max(1));
+    u32::try_from(fit).unwrap_or(u32::MAX).clamp(1, count)
 }
 
 fn is_failure(event: &HistoryEvent) -> bool {
@@ -123,24 +151,100 @@ fn is_failure(event: &HistoryEvent) -> bool {
 }
 
 impl Newest {
+    fn new(page: (u32, u64), calls: &Calls<'_>, share: Option<HistoryShare>) -> Self {
+        Self {
+            events: Vec::new(),
+            thrift: Thrift::default(),
+            texts: TextLimit::new(calls.memory.text()),
+            page,
+            bytes: 0,
+            share,
+            stopped: None,
+        }
+    }
+
+    /// Takes the memory for older pages, and makes the pages as large as their events allow: then the
+    /// reading starts again, without a token.
+    async fn grow(&mut self, calls: &Calls<'_>, token: Option<String>) -> Option<String> {
+        let read = self.events.len().max(1) as u64;
+        let bytes_per_event = self.bytes / read;
+        let newest = self.events.iter().map(|event| event.id).max().and_then(|id| u64::try_from(id).ok());
+        // What was read so far fits into the report's share.
+        self.share = None;
+        let share = calls.memory.history(newest.unwrap_or(read), bytes_per_event).await;
+        let max_bytes = share.page();
+        let count = fitting(PAGE, max_bytes, bytes_per_event.saturating_mul(PAGE.into()));
+        if count <= self.page.0 {
+            self.page.1 = max_bytes;
+            self.share = Some(share);
+            return token;
+        }
+        *self = Self::new((count, max_bytes), calls, Some(share));
+        None
+    }
+
     /// Reads the page at this token and returns the next one's.
+    ///
+    /// An answer that is too large is asked for again with fewer events. On the first page that is
+    /// another start. On a later one the page's size changes under a token, which AWS may refuse; the
+    /// reading then stops there.
     async fn next_page(
         &mut self,
         calls: &mut Calls<'_>,
         execution: &ExecutionArn,
         token: Option<String>,
     ) -> Result<Option<String>, ReadError> {
-        calls.made += 1;
-        let request = PageRequest { newest_first: true, max_results: PAGE, token };
-        let page = calls.reader.history_page(execution, &request).await?;
-        reach(Point::page(request.token.is_none())).await;
+        let mut shrunk = false;
+        let page = loop {
+            calls.made += 1;
+            let (max_results, max_bytes) = self.page;
+            let request = PageRequest { newest_first: true, max_results, token: token.clone(), max_bytes };
+            match calls.reader.history_page(execution, &request).await {
+                Ok(page) => break page,
+                Err(error) if error.class() == ReadClass::TooLarge && calls.may_go_on() => {
+                    if !self.shrink(calls, error.bytes()).await {
+                        return Err(error);
+                    }
+                    shrunk = true;
+                }
+                Err(error) if shrunk && token.is_some() => {
+                    self.stopped = Some(format!("an older page is too large ({})", error.class()));
+                    return Ok(token);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        reach(Point::page(token.is_none())).await;
+        self.bytes += page.bytes;
         for mut event in page.events {
             if self.events.last().is_none_or(|newer| newer.id > event.id) {
                 self.thrift.take(&mut event);
             }
+            self.texts.keep(&mut event);
             self.events.push(event);
         }
         Ok(page.next_token)
+    }
+
+    /// Asks for fewer events from now on. Where a single event is too large already (some stand-ins
+    /// for AWS always answer with all events), takes the memory for the largest page. Returns
+    /// whether there is anything to try.
+    async fn shrink(&mut self, calls: &Calls<'_>, bytes: Option<u64>) -> bool {
+        let (count, max_bytes) = self.page;
+        if count > 1 {
+            self.page.0 = match bytes {
+                Some(bytes) => fitting(count, max_bytes, bytes).min(count - 1),
+                None => (count / 8).max(1),
+            };
+            return true;
+        }
+        if self.share.is_some() {
+            return false;
+        }
+        let share = calls.memory.history(0, u64::MAX).await;
+        self.page.1 = share.page();
+        self.share = Some(share);
+        true
     }
 
     /// Reads what is missing, at least one page, and returns the next one's token.
@@ -151,7 +255,10 @@ impl Newest {
         execution: &ExecutionArn,
         mut token: Option<String>,
     ) -> Result<Option<String>, ReadError> {
-        while token.is_some() && calls.may_go_on() {
+        // At the start there is no token yet.
+        let mut starts = self.events.is_empty();
+        while (starts || token.is_some()) && self.stopped.is_none() && calls.may_go_on() {
+            starts = false;
             token = self.next_page(calls, execution, token).await?;
             if let Missing::Event(id) = missing
                 && self.events.last().is_some_and(|oldest| oldest.id <= id)

@@ -219,7 +219,7 @@ impl Cause {
             {
                 Self::Refused
             }
-            ReadClass::Unreachable => Self::Unavailable,
+            ReadClass::Unreachable | ReadClass::Unparsable | ReadClass::TooLarge => Self::Unavailable,
         }
     }
 }

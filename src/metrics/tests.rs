@@ -29,7 +29,7 @@ fn outcomes_are_counted_by_their_names() {
 fn every_outcome_has_a_name_of_its_own() {
     use crate::outcome::{Ignored, Outcome};
     let ignored = [Ignored::Running, Ignored::Succeeded, Ignored::Unlisted, Ignored::FoldedChild];
-    let retry = Outcome::Retry { stage: "notify", error: String::new() };
+    let retry = Outcome::Retry { stage: "notify", error: String::new(), at_least: Duration::ZERO };
     for outcome in ignored.map(Outcome::Ignore).into_iter().chain([Outcome::Done, retry]) {
         assert!(OUTCOMES.contains(&outcome.name()), "{}", outcome.name());
     }

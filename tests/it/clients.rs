@@ -50,7 +50,7 @@ async fn a_failed_reading_is_one_call() {
     let reader = SfnReader::new(&leading_to(stub.url()).await);
     let execution =
         ExecutionArn::parse("arn:aws:states:eu-west-1:123456789012:execution:orders:run").unwrap();
-    let page = PageRequest { newest_first: true, max_results: 1_000, token: None };
+    let page = PageRequest { newest_first: true, max_results: 1_000, token: None, max_bytes: u64::MAX };
     let error = reader.history_page(&execution, &page).await.unwrap_err();
     assert_eq!(error.class(), ReadClass::Throttled);
     assert_eq!(stub.calls().len(), 1);

@@ -7,6 +7,7 @@ use misstep::arn::ExecutionArn;
 use misstep::history::sfn::SfnReader;
 use misstep::history::{ReadClass, Status};
 use misstep::investigation::{Asked, Finding, InvestigationError, investigate};
+use misstep::memory::{self, MemoryBudget};
 use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
 use serde_json::json;
@@ -31,8 +32,12 @@ fn asked(arn: &str) -> Asked {
     Asked { execution: ExecutionArn::parse(arn).unwrap(), status: None, redrive_count: None }
 }
 
+async fn read(reader: &SfnReader, asked: &Asked) -> Result<Finding, InvestigationError> {
+    investigate(reader, asked, &MemoryBudget::new(memory::DEFAULT).report().await).await
+}
+
 async fn investigated(stub: &StepFunctions, arn: &str) -> Finding {
-    investigate(&reader(stub), &asked(arn)).await.unwrap()
+    read(&reader(stub), &asked(arn)).await.unwrap()
 }
 
 /// The cause that a task has whose child execution failed.
@@ -298,7 +303,7 @@ async fn an_end_that_is_not_there_yet_is_said_so() {
     let arn = execution_arn("shop", "late");
     add(&stub, &arn, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
     let asked = Asked { status: Some(Status::Failed), redrive_count: Some(1), ..asked(&arn) };
-    let error = investigate(&reader(&stub), &asked).await.unwrap_err();
+    let error = read(&reader(&stub), &asked).await.unwrap_err();
     assert!(matches!(error, InvestigationError::NotEnded { .. }), "{error}");
     assert_eq!(
         error.to_string(),
@@ -313,14 +318,14 @@ async fn where_describing_is_denied_everything_is_read_and_where_it_is_throttled
     add(&stub, &arn, &synth::long(3_000));
     let asked = Asked { status: Some(Status::Failed), redrive_count: Some(0), ..asked(&arn) };
     stub.plan("DescribeExecution", [Some(Fault::throttled())]);
-    match investigate(&reader(&stub), &asked).await.unwrap_err() {
+    match read(&reader(&stub), &asked).await.unwrap_err() {
         InvestigationError::Read(error) => assert_eq!(error.class(), ReadClass::Throttled),
         other => panic!("{other}"),
     }
     stub.plan("DescribeExecution", [Some(Fault::denied())]);
-    let finding = investigate(&reader(&stub), &asked).await.unwrap();
-    assert_eq!((finding.reading.calls, finding.reading.complete), (4, true));
-    let finding = investigate(&reader(&stub), &asked).await.unwrap();
+    let finding = read(&reader(&stub), &asked).await.unwrap();
+    assert_eq!((finding.reading.calls, finding.reading.complete), (5, true));
+    let finding = read(&reader(&stub), &asked).await.unwrap();
     assert_eq!((finding.reading.calls, finding.reading.complete), (2, false));
     assert!(finding.analysis.payload.is_some());
 }
@@ -344,12 +349,12 @@ async fn every_refusal_of_step_functions_is_told_apart() {
     ] {
         let what = format!("{fault:?}");
         stub.plan("GetExecutionHistory", [Some(fault)]);
-        match investigate(&reader(&stub), &asked(&arn)).await.unwrap_err() {
+        match read(&reader(&stub), &asked(&arn)).await.unwrap_err() {
             InvestigationError::Read(error) => assert_eq!(error.class(), class, "{what}: {error:?}"),
             other => panic!("{what}: {other}"),
         }
     }
-    let gone = investigate(&reader(&stub), &asked(&execution_arn("shop", "other"))).await.unwrap_err();
+    let gone = read(&reader(&stub), &asked(&execution_arn("shop", "other"))).await.unwrap_err();
     assert!(matches!(gone, InvestigationError::Read(error) if error.class() == ReadClass::Gone));
 }
 
@@ -361,8 +366,7 @@ async fn missing_credentials_are_told_apart() {
         .endpoint_url(stub.url())
         .region(Region::new("us-east-1"))
         .build();
-    let error =
-        investigate(&SfnReader::new(&config), &asked(&execution_arn("shop", "run"))).await.unwrap_err();
+    let error = read(&SfnReader::new(&config), &asked(&execution_arn("shop", "run"))).await.unwrap_err();
     match error {
         InvestigationError::Read(error) => assert_eq!(error.class(), ReadClass::Credentials, "{error:?}"),
         InvestigationError::NotEnded { .. } => panic!("{error}"),

@@ -146,7 +146,7 @@ fn work(
         env: "test".to_owned(),
         application: None,
     };
-    let desk = Desk::new(Arc::new(reader.clone()), None, (plan.routes)(api.clone()), scope);
+    let desk = Desk::new(Arc::new(reader.clone()), None, (plan.routes)(api.clone()), scope, None);
     let settings = Settings {
         queue_name: "model".to_owned(),
         concurrency: plan.concurrency,

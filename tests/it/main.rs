@@ -31,7 +31,6 @@
 //! | [`newest`] | reading from the newest event back finds what a whole reading finds |
 //! | [`otel`] | the traces that are exported (with the feature `otel`) |
 //! | [`outlets`] | `stdout`, `file`, a proxy and `notify --test`, with the real binary |
-//! | [`patience`] | asking Step Functions in turn, and again |
 //! | [`planted`] | reports with something planted in every string |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
@@ -47,6 +46,7 @@
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 //! | [`text`] | the report in text |
+//! | [`throttled_reader`] | the quotas of Step Functions, and calls that are made again |
 //! | [`webhook`] | the channel `http`: every header and byte |
 //! | [`workbench`] | `misstep dlq`: looking, replaying, dropping |
 
@@ -84,7 +84,6 @@ mod newest;
 #[cfg(feature = "otel")]
 mod otel;
 mod outlets;
-mod patience;
 mod planted;
 mod queue_contract;
 mod receiver;
@@ -101,5 +100,6 @@ mod stub;
 mod supply_chain;
 mod synth;
 mod text;
+mod throttled_reader;
 mod webhook;
 mod workbench;

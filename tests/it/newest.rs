@@ -12,6 +12,7 @@ use misstep::history::{
     PageRequest, ReadClass, ReadError, Status,
 };
 use misstep::investigation::{Asked, Finding, investigate};
+use misstep::memory::{self, MemoryBudget};
 
 use crate::generated;
 use crate::recorded;
@@ -60,7 +61,7 @@ impl ExecutionReader for Pages {
         let all = self.history.events();
         let events: Vec<_> = all.iter().rev().skip(from).take(size).cloned().collect();
         let next_token = (from + size < all.len()).then(|| (from + size).to_string());
-        Ok(HistoryPage { events, next_token })
+        Ok(HistoryPage { events, next_token, bytes: 0 })
     }
 
     async fn describe_execution(&self, _: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
@@ -91,7 +92,8 @@ fn arn() -> ExecutionArn {
 
 async fn read(reader: &Pages, question: Question) -> Finding {
     let Question { status, redrive_count } = question;
-    investigate(reader, &Asked { execution: arn(), status, redrive_count }).await.unwrap()
+    let asked = Asked { execution: arn(), status, redrive_count };
+    investigate(reader, &asked, &MemoryBudget::new(memory::DEFAULT).report().await).await.unwrap()
 }
 
 type Answer = (Status, Option<FailedState>, Option<RootCause>, Option<String>);

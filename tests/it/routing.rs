@@ -103,7 +103,7 @@ fn desk(routes: Vec<Route>) -> Desk {
         application: None,
     };
     let reader = ModelReader::new(Faults::default(), Chance::new(0));
-    Desk::new(Arc::new(reader), None, routes, scope)
+    Desk::new(Arc::new(reader), None, routes, scope, None)
 }
 
 async fn handled(desk: &Desk, body: &str) -> Outcome {

@@ -103,7 +103,7 @@ impl ExecutionReader for ModelReader {
         if page.newest_first {
             events.reverse();
         }
-        Ok(HistoryPage { events, next_token: None })
+        Ok(HistoryPage { events, ..HistoryPage::default() })
     }
 
     async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {

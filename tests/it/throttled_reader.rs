@@ -1,10 +1,10 @@
-//! Asking Step Functions in turn, and again: on paused time.
+//! The quotas of Step Functions, and calls that are made again: on paused time.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use misstep::arn::ExecutionArn;
-use misstep::history::patient::PatientReader;
+use misstep::history::throttled::ThrottledReader;
 use misstep::history::{ExecutionReader, PageRequest, ReadClass};
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ fn execution() -> ExecutionArn {
 }
 
 fn page() -> PageRequest {
-    PageRequest { newest_first: true, max_results: 100, token: None }
+    PageRequest { newest_first: true, max_results: 100, token: None, max_bytes: u64::MAX }
 }
 
 fn model() -> ModelReader {
@@ -27,7 +27,7 @@ fn model() -> ModelReader {
 #[test]
 fn calls_of_all_messages_share_the_rate() {
     on_paused_time(async {
-        let reader = Arc::new(PatientReader::new(Arc::new(model()), Some(10.0)));
+        let reader = Arc::new(ThrottledReader::new(Arc::new(model()), Some(10.0)));
         let began = Instant::now();
         // The burst is twenty seconds' worth.
         let asking: Vec<_> = (0..300)
@@ -49,7 +49,7 @@ fn calls_of_all_messages_share_the_rate() {
 #[test]
 fn other_calls_have_small_buckets_of_their_own() {
     on_paused_time(async {
-        let reader = PatientReader::new(Arc::new(model()), Some(1_000.0));
+        let reader = ThrottledReader::new(Arc::new(model()), Some(1_000.0));
         let began = Instant::now();
         for _ in 0..75 {
             reader.describe_execution(&execution()).await.unwrap();
@@ -63,7 +63,7 @@ fn other_calls_have_small_buckets_of_their_own() {
 #[test]
 fn without_a_limit_nothing_waits() {
     on_paused_time(async {
-        let reader = PatientReader::new(Arc::new(model()), None);
+        let reader = ThrottledReader::new(Arc::new(model()), None);
         let began = Instant::now();
         for _ in 0..1_000 {
             reader.history_page(&execution(), &page()).await.unwrap();
@@ -83,10 +83,12 @@ fn what_may_change_is_asked_again_and_what_will_not_is_not() {
             (ReadClass::Kms, 1),
             (ReadClass::Unsupported, 1),
             (ReadClass::Credentials, 1),
+            (ReadClass::Unparsable, 3),
+            (ReadClass::TooLarge, 1),
         ] {
             let model = model();
             model.set_broken(Some(class));
-            let reader = PatientReader::new(Arc::new(model.clone()), None);
+            let reader = ThrottledReader::new(Arc::new(model.clone()), None);
             let error = reader.history_page(&execution(), &page()).await.unwrap_err();
             assert_eq!((error.class(), model.calls()), (class, calls), "{class:?}");
         }
@@ -97,7 +99,7 @@ fn what_may_change_is_asked_again_and_what_will_not_is_not() {
 fn throttling_slows_down_everybody() {
     on_paused_time(async {
         let model = model();
-        let reader = PatientReader::new(Arc::new(model.clone()), Some(10.0));
+        let reader = ThrottledReader::new(Arc::new(model.clone()), Some(10.0));
         model.set_broken(Some(ReadClass::Throttled));
         reader.history_page(&execution(), &page()).await.unwrap_err();
         model.set_broken(None);

@@ -1,0 +1,270 @@
+//! The breakers of Step Functions: one for each account and region.
+//!
+//! A breaker opens after failed calls for [`MESSAGES`] different executions without one that passed
+//! between them, or at once when the credentials are refused. One execution whose calls fail again
+//! and again opens none.
+//!
+//! While a breaker is open, no call is made for its account and region, except for one message
+//! every [`RETRY_AFTER`]: its failures are tried again later, and reported from the event alone on
+//! their last receive. All other failures go on. Only where every account and region that has ever
+//! worked is open does the intake rest: then receiving further messages would only use up their
+//! receives.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Breaker;
+use crate::arn::AccountRegion;
+use crate::history::{Call, ReadClass, ReadError};
+use crate::metrics::Metrics;
+use crate::telemetry::chain;
+
+/// How many different executions must fail to be read before a breaker opens.
+pub const MESSAGES: u32 = 3;
+
+/// How often one message tries whether an account and region with an open breaker works again.
+pub const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// How many accounts and regions are remembered. Events name them, and an event is somebody else's
+/// text: the number has to be bounded.
+const MOST: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
+
+/// The name that the intake's rest has in metrics.
+const NAME: &str = "step-functions";
+
+/// The breakers of Step Functions; clones share them.
+#[derive(Debug, Clone)]
+pub struct RegionalBreakers(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// The worker's own account and region, where they are known.
+    home: Option<AccountRegion>,
+    breakers: Mutex<LruCache<AccountRegion, Regional>>,
+    changed: Arc<Notify>,
+    metrics: OnceLock<Metrics>,
+}
+
+#[derive(Debug, Clone)]
+struct Regional {
+    breaker: Arc<Breaker>,
+    /// Whether a call has ever passed, or it is the worker's own account and region. Others do not
+    /// decide whether the intake rests: they may never work.
+    counts: bool,
+    /// How the last call failed.
+    last: ReadClass,
+}
+
+impl RegionalBreakers {
+    /// Closed breakers. `home` is the worker's own account and region.
+    pub(super) fn new(home: Option<AccountRegion>, changed: Arc<Notify>) -> Self {
+        let breakers = Mutex::new(LruCache::new(MOST));
+        Self(Arc::new(Shared { home, breakers, changed, metrics: OnceLock::new() }))
+    }
+
+    pub(super) fn measured_by(&self, metrics: &Metrics) {
+        let _only_the_first = self.0.metrics.set(metrics.clone());
+        self.show(&self.breakers());
+    }
+
+    /// Whether a call may be made for this account and region now.
+    ///
+    /// # Errors
+    /// While its breaker is open and other accounts and regions work; in the words of the last
+    /// failure.
+    pub fn admit(&self, place: &AccountRegion, call: &Call) -> Result<(), ReadError> {
+        let mut breakers = self.breakers();
+        if next_trial(&breakers).is_some() {
+            return Ok(());
+        }
+        let Some(Regional { breaker, last, .. }) = breakers.get(place) else { return Ok(()) };
+        if breaker.admits_after(RETRY_AFTER) {
+            return Ok(());
+        }
+        let why = format!(
+            "not called: Step Functions keeps failing for {place}; it is tried again every {} s",
+            RETRY_AFTER.as_secs()
+        );
+        Err(ReadError::new(*last, call.clone(), why))
+    }
+
+    /// A call for this account and region passed.
+    pub fn passed(&self, place: &AccountRegion) {
+        self.note(place, None, |breaker| breaker.passed());
+    }
+
+    /// A call for this account and region got this error. Only what other executions would meet as
+    /// well counts against the breaker; any other answer of the service shows that it works.
+    pub fn answered(&self, place: &AccountRegion, execution: &str, error: &ReadError) {
+        match error.class() {
+            class if class.is_passing() => self.note(place, Some(class), |breaker| {
+                let for_certain = class == ReadClass::Credentials;
+                breaker.failed_for(execution, MESSAGES, for_certain, &chain(error));
+            }),
+            // The answer of one execution. It says nothing about the others.
+            ReadClass::Unparsable | ReadClass::TooLarge => {}
+            _ => self.passed(place),
+        }
+    }
+
+    /// Whether the breaker of this account and region is open.
+    pub fn is_open(&self, place: &AccountRegion) -> bool {
+        self.get(place).is_some_and(|breaker| breaker.is_open())
+    }
+
+    /// Whether the intake rests because of Step Functions.
+    pub fn rests(&self) -> bool {
+        next_trial(&self.breakers()).is_some()
+    }
+
+    /// The breaker of this account and region; `None` where nothing was ever called.
+    pub fn get(&self, place: &AccountRegion) -> Option<Arc<Breaker>> {
+        self.breakers().get(place).map(|regional| regional.breaker.clone())
+    }
+
+    /// When the next message may be taken in, where the intake rests.
+    pub(super) fn next_trial(&self) -> Option<Instant> {
+        next_trial(&self.breakers())
+    }
+
+    /// The open breakers.
+    pub(super) fn open(&self) -> Vec<Arc<Breaker>> {
+        let breakers = self.breakers();
+        let all = breakers.iter().map(|(_, regional)| &regional.breaker);
+        all.filter(|breaker| breaker.is_open()).cloned().collect()
+    }
+
+    fn note(&self, place: &AccountRegion, class: Option<ReadClass>, note: impl FnOnce(&Breaker)) {
+        let mut breakers = self.breakers();
+        let is_home = self.0.home.as_ref() == Some(place);
+        let regional = breakers.get_or_insert_mut_ref(place, || Regional {
+            breaker: Arc::new(Breaker::new(
+                format!("{NAME}, {place}"),
+                "its failures are tried again later, or reported from the event alone",
+                self.0.changed.clone(),
+            )),
+            counts: is_home,
+            last: ReadClass::Unreachable,
+        });
+        match class {
+            Some(class) => regional.last = class,
+            None => regional.counts = true,
+        }
+        note(&regional.breaker);
+        self.show(&breakers);
+    }
+
+    fn show(&self, breakers: &LruCache<AccountRegion, Regional>) {
+        let Some(metrics) = self.0.metrics.get() else { return };
+        metrics.breaker(NAME, next_trial(breakers).is_some());
+        metrics.regions_open(breakers.iter().filter(|(_, regional)| regional.breaker.is_open()).count());
+    }
+
+    fn breakers(&self) -> MutexGuard<'_, LruCache<AccountRegion, Regional>> {
+        self.0.breakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The intake rests while every breaker that counts is open, until the first of them may be tried.
+fn next_trial(breakers: &LruCache<AccountRegion, Regional>) -> Option<Instant> {
+    let mut next: Option<Instant> = None;
+    for (_, regional) in breakers.iter().filter(|(_, regional)| regional.counts) {
+        let trial = regional.breaker.next_trial(RETRY_AFTER)?;
+        next = Some(next.map_or(trial, |next| next.min(trial)));
+    }
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(region: &str) -> AccountRegion {
+        AccountRegion { account: "123456789012".to_owned(), region: region.to_owned() }
+    }
+
+    fn call() -> Call {
+        Call { operation: "GetExecutionHistory", target: "arn".to_owned() }
+    }
+
+    fn breakers() -> RegionalBreakers {
+        RegionalBreakers::new(Some(place("home")), Arc::default())
+    }
+
+    fn fails(breakers: &RegionalBreakers, region: &str, execution: u32, class: ReadClass) {
+        let error = ReadError::new(class, call(), "as the test wants it");
+        breakers.answered(&place(region), &execution.to_string(), &error);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_execution_opens_no_breaker_however_often_it_fails() {
+        let breakers = breakers();
+        for _ in 0..100 {
+            fails(&breakers, "home", 1, ReadClass::Unreachable);
+        }
+        assert!(!breakers.is_open(&place("home")));
+        for execution in 2..=MESSAGES {
+            fails(&breakers, "home", execution, ReadClass::Unreachable);
+        }
+        assert!(breakers.is_open(&place("home")));
+        assert!(breakers.rests());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_cannot_be_parsed_says_nothing_about_the_others() {
+        let breakers = breakers();
+        for execution in 0..100 {
+            fails(&breakers, "home", execution, ReadClass::Unparsable);
+            fails(&breakers, "home", execution, ReadClass::TooLarge);
+        }
+        assert!(!breakers.is_open(&place("home")));
+        fails(&breakers, "home", 1, ReadClass::Unreachable);
+        fails(&breakers, "home", 2, ReadClass::Unreachable);
+        fails(&breakers, "home", 3, ReadClass::Denied);
+        fails(&breakers, "home", 4, ReadClass::Unreachable);
+        assert!(!breakers.is_open(&place("home")), "a denial is an answer: the service works");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_that_never_worked_closes_the_intake_for_nobody() {
+        let breakers = breakers();
+        fails(&breakers, "elsewhere", 1, ReadClass::Credentials);
+        assert!(breakers.is_open(&place("elsewhere")));
+        assert!(!breakers.rests());
+        breakers.admit(&place("home"), &call()).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_open_region_is_tried_by_one_message_at_a_time() {
+        let breakers = breakers();
+        breakers.passed(&place("home"));
+        fails(&breakers, "elsewhere", 1, ReadClass::Credentials);
+        let refused = breakers.admit(&place("elsewhere"), &call()).unwrap_err();
+        assert_eq!(refused.class(), ReadClass::Credentials);
+        tokio::time::advance(RETRY_AFTER).await;
+        breakers.admit(&place("elsewhere"), &call()).unwrap();
+        breakers.admit(&place("elsewhere"), &call()).unwrap_err();
+        breakers.passed(&place("elsewhere"));
+        breakers.admit(&place("elsewhere"), &call()).unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_intake_rests_when_all_that_worked_is_open_and_no_longer() {
+        let breakers = breakers();
+        breakers.passed(&place("a"));
+        breakers.passed(&place("b"));
+        fails(&breakers, "a", 1, ReadClass::Credentials);
+        assert!(!breakers.rests(), "b works");
+        fails(&breakers, "b", 1, ReadClass::Credentials);
+        assert!(breakers.rests());
+        breakers.admit(&place("a"), &call()).expect("a message in hand may probe");
+        assert_eq!(breakers.next_trial(), Some(Instant::now() + RETRY_AFTER));
+        breakers.passed(&place("b"));
+        assert!(!breakers.rests());
+    }
+}

@@ -1,0 +1,238 @@
+//! A reader that keeps to the quotas of Step Functions, and tries again.
+//!
+//! Wraps another reader. The quotas hold for each account and region, so each has token buckets of
+//! its own, one for each API operation. A call that was throttled or got no usable answer is made
+//! again after a pause, unless the breaker of its account and region is open by then. What does not
+//! change by asking again (gone, denied) is returned at once.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lru::LruCache;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::limiter::Limiter;
+use super::{
+    Call, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest, ReadClass,
+    ReadError, Status,
+};
+use crate::arn::{AccountRegion, ExecutionArn, MapRunArn};
+use crate::breaker::regional::RegionalBreakers;
+use crate::metrics::{Cause, Metrics, Retried};
+use crate::retry::{Pauses, Policy};
+use crate::telemetry::{chain, millis};
+
+/// How many accounts and regions have buckets at the same time. Events name them, and an event is
+/// somebody else's text: the number has to be bounded.
+const MOST_QUOTAS: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
+
+/// A wait for a token that is worth a line in the log.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+
+/// The token buckets of one account and region.
+///
+/// Each takes the same share of what AWS refills a second, which by default is half: 20 calls of
+/// GetExecutionHistory, 10 of DescribeExecution, 2 of ListExecutions and 1 of DescribeMapRun (the
+/// lowest of all regions; Step Functions service quotas, "Quotas related to API action
+/// throttling").
+struct Quotas {
+    history: Limiter,
+    describe_execution: Limiter,
+    list_executions: Limiter,
+    describe_map_run: Limiter,
+}
+
+impl Quotas {
+    fn new(history_rate: f64) -> Self {
+        let small = |rate: f64| Limiter::with_burst(rate, (rate * 5.0).max(1.0));
+        Self {
+            history: Limiter::new(history_rate),
+            describe_execution: small(history_rate / 2.0),
+            list_executions: small(history_rate / 10.0),
+            describe_map_run: small(history_rate / 20.0),
+        }
+    }
+}
+
+/// Wraps a reader with limits on the rate of its calls, and with retries.
+pub struct ThrottledReader {
+    reader: Arc<dyn ExecutionReader>,
+    rate: Option<f64>,
+    quotas: Mutex<LruCache<AccountRegion, Arc<Quotas>>>,
+    breakers: Option<RegionalBreakers>,
+    waited_ms: AtomicU64,
+    metrics: Metrics,
+}
+
+impl ThrottledReader {
+    /// `rate` GetExecutionHistory calls a second for each account and region, and of the other
+    /// operations in proportion to their quotas; with `None` there is no limit on any call.
+    pub fn new(reader: Arc<dyn ExecutionReader>, rate: Option<f64>) -> Self {
+        Self {
+            reader,
+            rate,
+            quotas: Mutex::new(LruCache::new(MOST_QUOTAS)),
+            breakers: None,
+            waited_ms: AtomicU64::new(0),
+            metrics: Metrics::new(),
+        }
+    }
+
+    /// Counts its retries there.
+    #[must_use]
+    pub fn measured_by(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// Reports every attempt at a history to `breakers`, and makes no call that they refuse.
+    #[must_use]
+    pub fn watched_by(self, breakers: RegionalBreakers) -> Self {
+        Self { breakers: Some(breakers), ..self }
+    }
+
+    /// How long calls have waited for a token, all together.
+    pub fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited_ms.load(Ordering::Relaxed))
+    }
+
+    /// Makes a call until it gets an answer or an error that stays. `watched` names the call where
+    /// the breakers watch it.
+    async fn call_with_retry<T, F>(
+        &self,
+        place: &AccountRegion,
+        bucket: fn(&Quotas) -> &Limiter,
+        watched: Option<&Call>,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, ReadError>
+    where
+        F: Future<Output = Result<T, ReadError>>,
+    {
+        let quotas = self.quotas(place);
+        let limiter = quotas.as_deref().map(bucket);
+        let breakers = self.breakers.as_ref();
+        let watched = breakers.zip(watched);
+        if let Some((breakers, call)) = watched {
+            breakers.admit(place, call)?;
+        }
+        let mut pauses: Option<Pauses> = None;
+        loop {
+            self.acquire(limiter).await;
+            let sent = Instant::now();
+            let error = match call().await {
+                Ok(answer) => {
+                    if let Some(limiter) = limiter {
+                        limiter.recover();
+                    }
+                    if let Some((breakers, _)) = watched {
+                        breakers.passed(place);
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            if let Some((breakers, call)) = watched {
+                breakers.answered(place, &call.target, &error);
+            }
+            if let (ReadClass::Throttled, Some(limiter)) = (error.class(), limiter) {
+                limiter.slow_down(sent);
+            }
+            let Some(policy) = policy(error.class()) else { return Err(error) };
+            let pauses = pauses.get_or_insert_with(|| policy.start());
+            if breakers.is_some_and(|breakers| breakers.is_open(place)) || !pauses.wait(None).await {
+                return Err(error);
+            }
+            let throttled = error.class() == ReadClass::Throttled;
+            self.metrics
+                .retry(Retried::History, if throttled { Cause::Throttled } else { Cause::Unreachable });
+            debug!(attempt = pauses.attempts(), error = chain(&error), "calling Step Functions again");
+        }
+    }
+
+    fn quotas(&self, place: &AccountRegion) -> Option<Arc<Quotas>> {
+        let rate = self.rate?;
+        let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(quotas.get_or_insert_ref(place, || Arc::new(Quotas::new(rate))).clone())
+    }
+
+    async fn acquire(&self, limiter: Option<&Limiter>) {
+        let Some(limiter) = limiter else { return };
+        let waited = limiter.take().await;
+        self.waited_ms.fetch_add(millis(waited), Ordering::Relaxed);
+        if waited >= LONG_WAIT {
+            debug!(waited_ms = millis(waited), "waited for a token to call Step Functions");
+        }
+    }
+}
+
+/// How a call that failed in this way is tried again; `None` where its answer would be the same.
+fn policy(class: ReadClass) -> Option<Policy> {
+    match class {
+        ReadClass::Throttled | ReadClass::Unreachable => Some(Policy::IN_HAND),
+        // Mostly the answer stays the same, but a proxy may have damaged this one.
+        ReadClass::Unparsable => Some(Policy { attempts: Some(3), ..Policy::IN_HAND }),
+        ReadClass::Gone
+        | ReadClass::Denied
+        | ReadClass::Kms
+        | ReadClass::Unsupported
+        | ReadClass::Credentials
+        | ReadClass::TooLarge => None,
+    }
+}
+
+#[async_trait]
+impl ExecutionReader for ThrottledReader {
+    async fn history_page(
+        &self,
+        execution: &ExecutionArn,
+        page: &PageRequest,
+    ) -> Result<HistoryPage, ReadError> {
+        let call = Call { operation: "GetExecutionHistory", target: execution.to_string() };
+        self.call_with_retry(
+            &execution.account_region(),
+            |quotas| &quotas.history,
+            Some(&call),
+            || self.reader.history_page(execution, page),
+        )
+        .await
+    }
+
+    async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
+        self.call_with_retry(
+            &execution.account_region(),
+            |quotas| &quotas.describe_execution,
+            None,
+            || self.reader.describe_execution(execution),
+        )
+        .await
+    }
+
+    async fn describe_map_run(&self, map_run: &MapRunArn) -> Result<MapRunDescription, ReadError> {
+        self.call_with_retry(
+            &map_run.account_region(),
+            |quotas| &quotas.describe_map_run,
+            None,
+            || self.reader.describe_map_run(map_run),
+        )
+        .await
+    }
+
+    async fn children(
+        &self,
+        map_run: &MapRunArn,
+        status: Status,
+        limit: u32,
+    ) -> Result<Vec<ExecutionArn>, ReadError> {
+        self.call_with_retry(
+            &map_run.account_region(),
+            |quotas| &quotas.list_executions,
+            None,
+            || self.reader.children(map_run, status, limit),
+        )
+        .await
+    }
+}
