@@ -115,19 +115,35 @@ pub enum Unread {
     Later(Outcome),
 }
 
+/// Whether a failure can wait for its history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// It can.
+    MayWait,
+    /// The queue moves the message to the dead-letter queue when it is given back once more.
+    LastReceive,
+    /// Step Functions has never answered for its account and region, and keeps failing there.
+    NeverWorked,
+}
+
 impl Unread {
-    /// Judges an error of reading. On the last receive before the dead-letter queue nothing waits
-    /// any more: a report from the event alone is better than none.
-    pub fn from_error(error: &ReadError, last_receive: bool) -> Self {
+    /// Judges an error of reading. Where waiting is of no use, a report from the event alone is better
+    /// than none.
+    pub fn from_error(error: &ReadError, urgency: Urgency) -> Self {
         let text = chain(error);
         if !error.class().is_passing() {
-            Self::Degrade(text)
-        } else if last_receive {
-            Self::Degrade(format!(
-                "{text}; told now since this is the last attempt before the dead-letter queue"
-            ))
-        } else {
-            Self::Later(Outcome::Retry { stage: "history", error: text, at_least: Duration::ZERO })
+            return Self::Degrade(text);
+        }
+        match urgency {
+            Urgency::MayWait => {
+                Self::Later(Outcome::Retry { stage: "history", error: text, at_least: Duration::ZERO })
+            }
+            Urgency::LastReceive => Self::Degrade(format!(
+                "{text}; reported now since this is the last attempt before the dead-letter queue"
+            )),
+            Urgency::NeverWorked => Self::Degrade(format!(
+                "{text}; reported now since Step Functions has never answered for this account and region"
+            )),
         }
     }
 }
@@ -160,12 +176,21 @@ mod tests {
 
     #[test]
     fn an_unreadable_history_degrades_and_an_unreachable_one_waits_until_the_last_receive() {
-        for class in [ReadClass::Gone, ReadClass::Denied, ReadClass::Kms, ReadClass::Unsupported] {
-            assert!(matches!(Unread::from_error(&read_error(class), false), Unread::Degrade(_)));
+        for class in [
+            ReadClass::Gone,
+            ReadClass::Denied,
+            ReadClass::Kms,
+            ReadClass::Unsupported,
+            ReadClass::Unparsable,
+            ReadClass::TooLarge,
+        ] {
+            assert!(matches!(Unread::from_error(&read_error(class), Urgency::MayWait), Unread::Degrade(_)));
         }
         for class in [ReadClass::Throttled, ReadClass::Unreachable, ReadClass::Credentials] {
-            assert!(matches!(Unread::from_error(&read_error(class), false), Unread::Later(_)));
-            assert!(matches!(Unread::from_error(&read_error(class), true), Unread::Degrade(_)));
+            assert!(matches!(Unread::from_error(&read_error(class), Urgency::MayWait), Unread::Later(_)));
+            for urgency in [Urgency::LastReceive, Urgency::NeverWorked] {
+                assert!(matches!(Unread::from_error(&read_error(class), urgency), Unread::Degrade(_)));
+            }
         }
     }
 

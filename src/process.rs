@@ -30,7 +30,7 @@ use crate::investigation::{Asked, InvestigationError, investigate};
 use crate::memory::{self, MemoryBudget, ReportShare};
 use crate::metrics::{Cause, Metrics, Retried, Stage};
 use crate::notify::{Route, idempotency_key};
-use crate::outcome::{Ignored, Outcome, Unread, of_answers};
+use crate::outcome::{Ignored, Outcome, Unread, Urgency, of_answers};
 use crate::report::{Report, Subject};
 use crate::telemetry::message::MessageSpan;
 use crate::telemetry::millis;
@@ -308,6 +308,18 @@ impl Desk {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a history that cannot be read now may be read later.
+    fn urgency(&self, place: &AccountRegion, receipt: Receipt) -> Urgency {
+        let breakers = &self.step_functions;
+        if receipt.last {
+            Urgency::LastReceive
+        } else if breakers.is_open(place) && !breakers.is_proven(place) {
+            Urgency::NeverWorked
+        } else {
+            Urgency::MayWait
+        }
+    }
+
     /// Reads and analyses the failed execution, or says why the message has to wait.
     /// With the report comes the memory that it may take, where a history was read for it.
     async fn report(
@@ -347,20 +359,22 @@ impl Desk {
                     reach(Point::Analysed).await;
                     return Ok((Report::new(&subject, &finding), Some(memory)));
                 }
-                Err(InvestigationError::Read(error)) => match Unread::from_error(&error, receipt.last) {
-                    Unread::Degrade(reason) => return degraded(reason),
-                    Unread::Later(outcome) => {
-                        let breaker = self.step_functions.get(&place).filter(|breaker| breaker.is_open());
-                        let Some(breaker) = breaker else { return Err(outcome) };
-                        if !self.step_functions.rests() {
-                            // Messages of other regions go on, so this one need not stay to probe.
-                            return Err(outcome.at_least(REGION_PAUSE));
-                        }
-                        if !stays(&breaker, receipt, &mut probing, None).await {
-                            return Err(outcome);
+                Err(InvestigationError::Read(error)) => {
+                    match Unread::from_error(&error, self.urgency(&place, receipt)) {
+                        Unread::Degrade(reason) => return degraded(reason),
+                        Unread::Later(outcome) => {
+                            let breaker = self.step_functions.get(&place).filter(|breaker| breaker.is_open());
+                            let Some(breaker) = breaker else { return Err(outcome) };
+                            if !self.step_functions.rests() {
+                                // Messages of other regions go on, so this one need not stay to probe.
+                                return Err(outcome.at_least(REGION_PAUSE));
+                            }
+                            if !stays(&breaker, receipt, &mut probing, None).await {
+                                return Err(outcome);
+                            }
                         }
                     }
-                },
+                }
                 Err(not_ended @ InvestigationError::NotEnded { .. }) => match unfinished.next() {
                     Some(pause) => {
                         self.metrics.retry(Retried::History, Cause::NotEnded);

@@ -5,10 +5,10 @@
 //! and again opens none.
 //!
 //! While a breaker is open, no call is made for its account and region, except for one message
-//! every [`RETRY_AFTER`]: its failures are tried again later, and reported from the event alone on
-//! their last receive. All other failures go on. Only where every account and region that has ever
-//! worked is open does the intake rest: then receiving further messages would only use up their
-//! receives.
+//! every [`RETRY_AFTER`]. Where it has worked before, its failures are tried again later, and reported
+//! from the event alone on their last receive; where it never has, they are reported from the event
+//! alone at once. All other failures go on. Only where every account and region that has ever worked
+//! is open does the intake rest: then receiving further messages would only use up their receives.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -55,7 +55,7 @@ struct Regional {
     breaker: Arc<Breaker>,
     /// Whether a call has ever passed, or it is the worker's own account and region. Others do not
     /// decide whether the intake rests: they may never work.
-    counts: bool,
+    is_proven: bool,
     /// How the last call failed.
     last: ReadClass,
 }
@@ -117,6 +117,11 @@ impl RegionalBreakers {
         self.get(place).is_some_and(|breaker| breaker.is_open())
     }
 
+    /// Whether a call for this account and region has ever passed, or they are the worker's own.
+    pub fn is_proven(&self, place: &AccountRegion) -> bool {
+        self.breakers().peek(place).is_some_and(|regional| regional.is_proven)
+    }
+
     /// Whether the intake rests because of Step Functions.
     pub fn rests(&self) -> bool {
         next_trial(&self.breakers()).is_some()
@@ -148,12 +153,12 @@ impl RegionalBreakers {
                 "its failures are tried again later, or reported from the event alone",
                 self.0.changed.clone(),
             )),
-            counts: is_home,
+            is_proven: is_home,
             last: ReadClass::Unreachable,
         });
         match class {
             Some(class) => regional.last = class,
-            None => regional.counts = true,
+            None => regional.is_proven = true,
         }
         note(&regional.breaker);
         self.show(&breakers);
@@ -173,7 +178,7 @@ impl RegionalBreakers {
 /// The intake rests while every breaker that counts is open, until the first of them may be tried.
 fn next_trial(breakers: &LruCache<AccountRegion, Regional>) -> Option<Instant> {
     let mut next: Option<Instant> = None;
-    for (_, regional) in breakers.iter().filter(|(_, regional)| regional.counts) {
+    for (_, regional) in breakers.iter().filter(|(_, regional)| regional.is_proven) {
         let trial = regional.breaker.next_trial(RETRY_AFTER)?;
         next = Some(next.map_or(trial, |next| next.min(trial)));
     }

@@ -238,15 +238,13 @@ where
         let error = ReadError::new(ReadClass::TooLarge, call, error).with_bytes(bytes);
         return Failed { error, body: None };
     }
+    // A body that the client cannot parse comes as an error of the service without a code.
+    let answer = error.raw_response().filter(|answer| answer.status().is_success());
+    if let Some(body) = answer.and_then(|answer| answer.body().bytes()).filter(|body| is_json_object(body)) {
+        let body = Some(body.to_vec());
+        return Failed { error: ReadError::new(ReadClass::Unparsable, call, error), body };
+    }
     let class = match &error {
-        SdkError::ResponseError(answer) => {
-            let body = answer.raw().body().bytes().filter(|body| is_json_object(body)).map(<[u8]>::to_vec);
-            if body.is_some() {
-                return Failed { error: ReadError::new(ReadClass::Unparsable, call, error), body };
-            }
-            // Cut off on the way, or not from AWS.
-            ReadClass::Unreachable
-        }
         SdkError::ServiceError(answer) => {
             ReadClass::of_answer(answer.err().code(), answer.raw().status().as_u16())
         }

@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A queue of failures with its dead-letter queue, their histories, and a folder.
 pub(crate) struct Errand {
     pub(crate) sqs: Sqs,
-    sfn: StepFunctions,
+    pub(crate) sfn: StepFunctions,
     queue_url: String,
     folder: TempDir,
 }
@@ -49,15 +49,21 @@ impl Errand {
         sqs.queue("dead", Duration::from_secs(30));
         let queue_url = sqs.queue("failures", Duration::from_secs(30));
         sqs.dead_letters("failures", "dead", 1_000);
+        let errand = Self { sqs, sfn, queue_url, folder: tempfile::tempdir().unwrap() };
+        for number in 0..failures {
+            errand.add(number);
+            errand.sqs.send("failures", &failure(number));
+        }
+        errand
+    }
+
+    /// Adds the history of the execution that the failure of this number is about.
+    pub(crate) fn add(&self, number: usize) {
         let history: Value =
             serde_json::from_str(include_str!("../fixtures/histories/failed/retry-interval-features.json"))
                 .unwrap();
-        for number in 0..failures {
-            let arn = format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}");
-            sfn.add(&arn, history["events"].as_array().unwrap());
-            sqs.send("failures", &failure(number));
-        }
-        Self { sqs, sfn, queue_url, folder: tempfile::tempdir().unwrap() }
+        let arn = format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}");
+        self.sfn.add(&arn, history["events"].as_array().unwrap());
     }
 
     /// A place in its folder.
@@ -85,8 +91,13 @@ impl Errand {
 
     /// Starts a worker.
     pub(crate) fn worker(&self, routes: &str) -> Worker {
+        self.worker_with(routes, &[])
+    }
+
+    /// Starts a worker with further variables.
+    pub(crate) fn worker_with(&self, routes: &str, variables: &[(&str, &str)]) -> Worker {
         let (log, stdout) = (self.place("log"), self.place("stdout"));
-        let mut command = self.command(&["work"], routes, &[]);
+        let mut command = self.command(&["work"], routes, variables);
         command.stdout(std::fs::File::create(&stdout).unwrap());
         command.stderr(std::fs::File::create(&log).unwrap());
         Worker { child: command.spawn().unwrap(), log, stdout }

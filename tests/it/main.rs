@@ -36,6 +36,7 @@
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`redaction`] | no planted secret survives, in any form |
+//! | [`regions`] | an account, region or execution in trouble, and what it costs the others |
 //! | [`report`] | what a report says and what it leaves out |
 //! | [`routing`] | which routes a failure takes, and what becomes of it when one of them fails |
 //! | [`samples`] | the sample configurations are what the binary takes |
@@ -89,6 +90,7 @@ mod queue_contract;
 mod receiver;
 mod recorded;
 mod redaction;
+mod regions;
 mod report;
 mod routing;
 mod samples;

@@ -4,6 +4,7 @@
 //! `make test` runs a short form; `make soak` sets `SOAK_MESSAGES` and `SOAK_SECONDS` and runs a
 //! release build. Linux only, since the figures come from `/proc`.
 
+mod payload;
 mod process;
 mod surroundings;
 
@@ -106,6 +107,39 @@ async fn samples(surroundings: &Surroundings, worker: &Worker, messages: usize) 
         }
         assert!(moved.1.elapsed() < PATIENCE, "stuck after {deleted} messages:\n{}", worker.log());
         sleep(every).await;
+    }
+}
+
+/// The memory budget that the worker has by default, in MiB.
+const BUDGET: f64 = (misstep::memory::DEFAULT / misstep::memory::MIB) as f64;
+
+/// What a worker may take beside its budget, in MiB: the program itself, the messages in hand and the
+/// requests that notify of them, and what an allocator keeps.
+const OVERHEAD: f64 = 150.0;
+
+/// The states of an execution with large payloads.
+const STATES: usize = 50;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_stays_within_its_budget_whatever_the_payloads() {
+    let messages = from_environment("SOAK_LARGE_MESSAGES", 32);
+    for kib in [100, 256] {
+        let surroundings = Surroundings::with(&payload::history(STATES, kib * 1_024)).await;
+        // A build that is not optimised takes seconds to look for secrets in a payload.
+        let patient = [("MISSTEP_NOTIFY_TIMEOUT_SECS", "300")];
+        let mut worker = Worker::start_with(surroundings.url(), surroundings.url(), &patient);
+        surroundings.send(messages);
+        let began = Instant::now();
+        until(&surroundings, &worker, |progress| progress.deleted == messages).await;
+        let took = began.elapsed().as_secs_f64();
+        let (peak, left) = (worker.peak_memory(), worker.memory() / 1024.0);
+        println!(
+            "large payloads: {messages} failures of {STATES} states with {kib} KiB each, 32 in hand, in {took:.1} s: \
+             {peak:.0} MiB at the most, {left:.0} MiB afterwards; the budget is {BUDGET:.0} MiB"
+        );
+        assert_eq!(worker.stop().await, Some(0));
+        assert_eq!(surroundings.not_told_once(), []);
+        assert!(peak < BUDGET + OVERHEAD, "{peak} MiB, {BUDGET} and {OVERHEAD} are allowed");
     }
 }
 

@@ -20,6 +20,11 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn start(aws: &str, api: &str) -> Self {
+        Self::start_with(aws, api, &[])
+    }
+
+    /// With further variables.
+    pub(super) fn start_with(aws: &str, api: &str, variables: &[(&str, &str)]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
         command.arg("work").env_clear().kill_on_drop(true);
@@ -34,6 +39,7 @@ impl Worker {
             ("MISSTEP_HISTORY_RATE", "off"),
             ("MISSTEP_LOG", "warn"),
         ]);
+        command.envs(variables.iter().copied());
         let child = command.spawn().unwrap();
         let folder = PathBuf::from(format!("/proc/{}", child.id().expect("it runs")));
         Self { child, folder, log }
@@ -44,6 +50,13 @@ impl Worker {
         let status = self.read("status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it runs");
         line.trim().trim_end_matches(" kB").parse().expect("KiB")
+    }
+
+    /// The most resident memory that it ever had, in MiB.
+    pub(super) fn peak_memory(&self) -> f64 {
+        let status = self.read("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it runs");
+        line.trim().trim_end_matches(" kB").parse::<f64>().expect("KiB") / 1024.0
     }
 
     /// How many file descriptors it has open.

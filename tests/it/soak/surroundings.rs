@@ -63,11 +63,16 @@ pub(super) struct Progress {
 
 impl Surroundings {
     pub(super) async fn start() -> Self {
-        let sfn = StepFunctions::start().await;
         let history: Value =
             serde_json::from_str(include_str!("../../fixtures/histories/failed/no-such-function.json"))
                 .unwrap();
-        sfn.add(TEMPLATE, history["events"].as_array().unwrap());
+        Self::with(history["events"].as_array().unwrap()).await
+    }
+
+    /// Where every execution has this history.
+    pub(super) async fn with(history: &[Value]) -> Self {
+        let sfn = StepFunctions::start().await;
+        sfn.add(TEMPLATE, history);
         let shared =
             Shared { sfn, histories: Default::default(), queue: Mutex::default(), more: Notify::new() };
         let shared = Arc::new(shared);
