@@ -26,8 +26,8 @@ crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.m
 storm: python ## 300 failures, an API out of order, two workers killed three times each, on LocalStack
 	STORM_FAILURES=300 $(LOCALSTACK) cargo test --locked --test it localstack::storm:: -- --nocapture
 
-soak: ## 200,000 messages through a release build: memory, file descriptors, and CPU while it waits
-	SOAK_MESSAGES=200000 SOAK_SECONDS=60 cargo test --locked --release --test it soak:: -- --nocapture --test-threads=1
+soak: ## a release build: 200,000 messages, large payloads, and waiting: memory, file descriptors, CPU
+	SOAK_MESSAGES=200000 SOAK_LARGE_MESSAGES=320 SOAK_SECONDS=60 cargo test --locked --release --test it soak:: -- --nocapture --test-threads=1
 
 infra-test: python ## deploys infra/ to LocalStack with Terraform and CloudFormation, and lints it; says SKIPPED where a tool is absent
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s infra/tests -t infra'

@@ -20,8 +20,8 @@ use crate::history::{
 };
 use crate::memory::HistoryShare;
 
-/// The events of the first page: as many as most failures need.
-const FIRST_PAGE: u32 = 100;
+/// The events of the first page: the whole history of an execution of some fifty states.
+const FIRST_PAGE: u32 = 250;
 
 /// The most events that Step Functions gives on a page.
 const PAGE: u32 = 1_000;
