@@ -226,7 +226,7 @@ struct List<'a, 'k> {
 }
 
 impl List<'_, '_> {
-    fn is_no_list<E>(self) -> Result<(), E> {
+    fn no_list<E>(self) -> Result<(), E> {
         let key = self.key.unwrap_or_default();
         self.found.is(other::Kind::named(&format!("\"{key}\" that is no list")));
         Ok(())
@@ -262,25 +262,25 @@ impl<'de> Visitor<'de> for List<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.is_no_list()
+        self.no_list()
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.is_no_list()
+        self.no_list()
     }
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.is_no_list()
+        self.no_list()
     }
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.is_no_list()
+        self.no_list()
     }
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.is_no_list()
+        self.no_list()
     }
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.is_no_list()
+        self.no_list()
     }
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.is_no_list()
+        self.no_list()
     }
 }
