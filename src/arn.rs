@@ -5,9 +5,13 @@
 //! `execution:STATE_MACHINE/LABEL:NAME`. An execution of an Express workflow is
 //! `express:STATE_MACHINE:NAME:ID`. Nothing here asks AWS whether what is named exists.
 
+mod console;
+
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+
+pub use console::{UrlError, execution_of_url, is_url};
 
 /// Why a text is not the ARN that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

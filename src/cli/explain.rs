@@ -1,6 +1,6 @@
 //! `misstep explain`: the analysis of one execution, for a person or a program.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,11 +9,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::analysis::Question;
-use crate::arn::ExecutionArn;
+use crate::arn::{ExecutionArn, Workflow, execution_of_url, is_url};
 use crate::config::Common;
+use crate::event::{self, StatusChange};
+use crate::history::Status;
+use crate::history::file::{FileError, FileText, Selected};
 use crate::history::sfn::SfnReader;
 use crate::history::throttled::ThrottledReader;
-use crate::history::{Status, file};
 use crate::investigation::{Asked, Finding, investigate};
 use crate::memory::MemoryBudget;
 use crate::redact::{Redactor, Rules};
@@ -25,8 +27,14 @@ pub(super) fn command() -> Command {
     Command::new("explain")
         .about("Explains one execution: which state tripped, with what error, on what input")
         .arg(Arg::new("target").value_name("TARGET").required(true).help(
-            "An execution's ARN, a file that holds what `aws stepfunctions get-execution-history --output json` prints, or - for standard input",
+            "An execution's ARN, the URL of its page in the console, a file, or - for standard input. A file holds what `aws stepfunctions get-execution-history --output json` prints, or an export of the state machine's log from CloudWatch, also packed with gzip",
         ))
+        .arg(
+            Arg::new("execution")
+                .long("execution")
+                .value_name("NAME")
+                .help("The name or ARN of the execution to explain, where a log holds several"),
+        )
         .arg(
             Arg::new("format")
                 .long("format")
@@ -57,10 +65,16 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         None if on_terminal => Format::Text,
         None => Format::Json,
     };
-    let explained = if target.starts_with("arn:") {
-        explain_arn(target, &settings)
-    } else {
-        explain_file(target, &settings)
+    let wanted = matches.get_one::<String>("execution").map(String::as_str);
+    let explained = match (named(target.trim()), wanted) {
+        (Some(_), Some(_)) => {
+            anstream::eprintln!(
+                "misstep: --execution selects from a file; TARGET names an execution already"
+            );
+            return Exit::Usage;
+        }
+        (Some(named), None) => named.and_then(|execution| explain_named(&execution, &settings)),
+        (None, wanted) => explain_file(target, wanted, &settings),
     };
     let shown = explained.and_then(|report| {
         if matches.get_flag("redact") { redacted(&report, &settings) } else { Ok(report) }
@@ -100,26 +114,125 @@ fn subject(settings: &Common, execution: Option<ExecutionArn>) -> Subject {
     }
 }
 
-fn explain_file(target: &str, settings: &Common) -> Result<Report, String> {
-    let (name, bytes) = if target == "-" {
-        let mut bytes = Vec::new();
-        let read = std::io::stdin().lock().read_to_end(&mut bytes);
-        ("standard input", read.map(|_| bytes))
-    } else {
-        (target, std::fs::read(target))
-    };
-    let bytes = bytes.map_err(|error| format!("{name} cannot be read: {error}"))?;
-    let history = file::parse(&bytes).map_err(|error| format!("{name}: {}", chain(&error)))?;
-    let finding = Finding::of_file(&history, &Question::default());
-    Ok(Report::new(&subject(settings, None), &finding))
+/// The execution that a target names: by its ARN, or by the URL of its page. `None` for a file.
+fn named(target: &str) -> Option<Result<ExecutionArn, String>> {
+    if is_url(target) {
+        return Some(execution_of_url(target).map_err(|error| chain(&error)));
+    }
+    target.starts_with("arn:").then(|| {
+        ExecutionArn::parse(target).map_err(|error| {
+            if target.contains(":stateMachine:") {
+                format!("{error}; `aws stepfunctions list-executions --state-machine-arn ARN --status-filter FAILED` lists those that failed")
+            } else {
+                error.to_string()
+            }
+        })
+    })
 }
 
-fn explain_arn(target: &str, settings: &Common) -> Result<Report, String> {
-    let execution = ExecutionArn::parse(target).map_err(|error| error.to_string())?;
+fn explain_named(execution: &ExecutionArn, settings: &Common) -> Result<Report, String> {
+    if execution.workflow() == Workflow::Express {
+        return Err(format!(
+            "{execution} is an execution of an Express workflow, which keeps no history. Explain its log instead, with the name of the state machine's log group for GROUP:\n  aws logs filter-log-events --log-group-name GROUP --filter-pattern '{{ $.execution_arn = \"{execution}\" }}' --region {} --output json | misstep explain -",
+            execution.region()
+        ));
+    }
     run_async(async {
         let aws = aws::load_in_time().await?;
-        explain_execution(&aws, &execution, None, settings).await
+        explain_execution(&aws, execution, None, settings).await
     })?
+}
+
+fn explain_file(target: &str, wanted: Option<&str>, settings: &Common) -> Result<Report, String> {
+    let (name, bytes) = if target == "-" { ("standard input", read_stdin()) } else { (target, read(target)) };
+    let bytes = bytes.map_err(|why| format!("{name} cannot be read: {why}"))?;
+    let fault = |error: &(dyn std::error::Error + 'static)| format!("{name}: {}", chain(error));
+    let text = FileText::of(bytes).map_err(|error| fault(&error))?;
+    let executions = match text.executions() {
+        Ok(executions) => executions,
+        Err(error) => {
+            return match events_of(&text, &error) {
+                Some(changes) => {
+                    explain_event(changes, wanted, settings).map_err(|why| format!("{name}: {why}"))
+                }
+                None => Err(fault(&error)),
+            };
+        }
+    };
+    let Selected { recorded, reason } = executions.select(wanted).map_err(|error| fault(&error))?;
+    if let Some(reason) = reason {
+        anstream::eprintln!("misstep: {name}: {reason}");
+    }
+    let finding = Finding::of_file(&recorded.history, &Question::default());
+    Ok(Report::new(&subject(settings, recorded.execution), &finding))
+}
+
+fn read_stdin() -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+fn read(path: &str) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::IsADirectory => {
+            format!("it is a folder; for an export to S3, run `cat {path}/*.gz | misstep explain -`")
+        }
+        ErrorKind::NotFound => format!(
+            "{error}; TARGET is an execution's ARN, the URL of its page in the console, a file, or - for standard input"
+        ),
+        _ => error.to_string(),
+    })
+}
+
+/// The longest text that may be an event: far more than a message of a queue holds.
+const LONGEST_EVENT: usize = 4 << 20;
+
+/// The status changes that a file holds which is no history: an event of EventBridge, with whatever it is
+/// wrapped in, or what `aws stepfunctions describe-execution` prints.
+fn events_of(text: &FileText, error: &FileError) -> Option<Vec<StatusChange>> {
+    let may_be_event =
+        matches!(error, FileError::SomethingElse { .. }) && text.as_str().len() <= LONGEST_EVENT;
+    may_be_event.then(|| event::parse(text.as_str()).ok()).flatten()
+}
+
+/// A report from an event alone.
+fn explain_event(
+    mut changes: Vec<StatusChange>,
+    wanted: Option<&str>,
+    settings: &Common,
+) -> Result<Report, String> {
+    if let Some(wanted) = wanted {
+        changes.retain(|change| [change.execution.as_str(), change.execution.name()].contains(&wanted));
+    }
+    let change = match (changes.pop(), changes.is_empty()) {
+        (Some(change), true) => change,
+        (Some(_), false) => {
+            return Err("it holds several events; select one with --execution NAME".to_owned());
+        }
+        (None, _) => return Err("it holds no event of that execution".to_owned()),
+    };
+    let reason = match change.execution.workflow() {
+        Workflow::Standard => {
+            format!(
+                "the file holds an event, not the history; `misstep explain {}` reads it",
+                change.execution
+            )
+        }
+        Workflow::Express => {
+            "the file holds an event, and an Express execution keeps no history; explain an export of its log"
+                .to_owned()
+        }
+    };
+    let subject = Subject {
+        state_machine_arn: Some(change.state_machine_arn),
+        status: Some(change.status),
+        error: change.error,
+        cause: change.cause,
+        input: change.input,
+        ..subject(settings, Some(change.execution))
+    };
+    Ok(Report::degraded(&subject, &reason))
 }
 
 /// Reads and analyses one execution.

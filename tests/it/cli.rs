@@ -211,3 +211,104 @@ async fn a_second_worker_on_one_machine_works_without_the_default_admin_address(
     assert_eq!(output.status.code(), Some(0), "{log}");
     assert!(log.contains("another process has the default address"), "{log}");
 }
+
+/// Runs `misstep explain` on a text from standard input.
+fn explain_text(text: &str, arguments: &[&str]) -> Output {
+    use std::io::Write as _;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
+    command.args(["explain", "-"]).args(arguments).env_clear();
+    command.stdin(std::process::Stdio::piped());
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// A log of one execution that failed, and one that succeeded.
+fn log_of_two() -> String {
+    let line = |name: &str, id: u32, kind: &str, details: serde_json::Value| {
+        let arn = format!("arn:aws:states:eu-west-1:123456789012:express:orders:{name}:6f1e");
+        let event = serde_json::json!({
+            "id": id.to_string(), "type": kind, "details": details, "execution_arn": arn,
+            "previous_event_id": (id - 1).to_string(), "event_timestamp": "1772366400137",
+        });
+        format!("{event}\n")
+    };
+    let error =
+        serde_json::json!({"error": "E", "cause": "because", "resource": "invoke", "resourceType": "lambda"});
+    let (input, empty) = (serde_json::json!({"name": "Charge", "input": "{}"}), serde_json::json!({}));
+    [
+        line("good", 1, "ExecutionStarted", input.clone()),
+        line("good", 2, "ExecutionSucceeded", empty.clone()),
+        line("bad", 1, "ExecutionStarted", input.clone()),
+        line("bad", 2, "TaskStateEntered", input),
+        line("bad", 3, "TaskScheduled", error.clone()),
+        line("bad", 4, "TaskFailed", error.clone()),
+        line("bad", 5, "ExecutionFailed", error),
+    ]
+    .concat()
+}
+
+#[test]
+fn the_only_failure_of_a_log_is_explained_and_named_on_standard_error() {
+    let output = explain_text(&log_of_two(), &["--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("only bad:6f1e failed"), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["analysis"]["failed_state"]["name"], "Charge");
+    assert_eq!(report["event_info"]["execution_name"], "bad:6f1e");
+
+    let output = explain_text(&log_of_two(), &["--execution", "good", "--format", "json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["analysis"]["status"], "SUCCEEDED");
+
+    let output = explain_text(&log_of_two(), &["--execution", "other"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty() && stderr(&output).contains("bad:6f1e  FAILED  5 events"));
+}
+
+#[test]
+fn an_event_as_input_gives_a_report_from_the_event_alone() {
+    let arn = "arn:aws:states:eu-west-1:123456789012:execution:orders:run-7";
+    let description = serde_json::json!({
+        "executionArn": arn, "status": "FAILED", "startDate": "2026-03-01T12:00:00Z", "error": "E", "cause": "because",
+    });
+    for text in [description.to_string(), serde_json::json!({"detail": description}).to_string()] {
+        let output = explain_text(&text, &["--format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&report["analysis"]["status"], &report["analysis"]["error"]),
+            (&"FAILED".into(), &"E".into())
+        );
+        let degraded = report["analysis"]["degraded"].as_str().unwrap();
+        assert!(degraded.contains(&format!("misstep explain {arn}")), "{degraded}");
+    }
+}
+
+#[test]
+fn a_target_that_cannot_be_explained_is_refused_before_anything_is_asked_of_aws() {
+    let console = "https://eu-west-1.console.aws.amazon.com/states/home?region=eu-west-1#";
+    let express = "arn:aws:states:eu-west-1:1:express:orders:run:6f1e";
+    for (target, expected) in [
+        (express.to_owned(), "aws logs filter-log-events"),
+        (format!("{console}/express-executions/details/{express}?startDate=1"), "aws logs filter-log-events"),
+        (format!("{console}/statemachines"), "pass the URL of the page of one execution"),
+        ("arn:aws:states:eu-west-1:1:stateMachine:orders".to_owned(), "list-executions"),
+        ("/nowhere/history.json".to_owned(), "TARGET is an execution's ARN"),
+        (env!("CARGO_MANIFEST_DIR").to_owned(), "it is a folder"),
+    ] {
+        let output = misstep(&["explain", &target], &[]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert!(output.stdout.is_empty() && stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+    let execution =
+        format!("{console}/v2/executions/details/arn:aws:states:eu-west-1:1:execution:orders:run");
+    let output = misstep(&["explain", &execution, "--execution", "run"], &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    // The URL of an execution is read as its ARN: what is missing is AWS.
+    let output = misstep(&["explain", &execution], &[&[("AWS_REGION", "eu-west-1")]]);
+    assert!(stderr(&output).contains("no AWS credentials"), "{}", stderr(&output));
+}

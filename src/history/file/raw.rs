@@ -1,222 +1,20 @@
-//! The JSON of a history, event by event.
+//! The parts of an event: its details, texts, numbers and times, in the notation of the API and in that
+//! of CloudWatch Logs.
 //!
-//! Events are handed over as soon as each is complete, so that those before a cut are kept. An
-//! event has one member `*EventDetails`, whose fields do not clash between types: all of them are
-//! read by one visitor.
+//! An event has one member `*EventDetails`, or `details` in a log. The fields do not clash between
+//! types: all of them are read by one visitor.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::history::{Details, EventType, HistoryEvent, fingerprint};
+use crate::history::{Details, fingerprint};
 
-/// What was found so far.
-#[derive(Default)]
-pub(super) struct Found {
-    pub(super) events: Vec<HistoryEvent>,
-    /// Entries of the list that are objects, but have no id.
-    pub(super) without_id: usize,
-    /// The token of the next page.
-    pub(super) next_token: Option<String>,
-    /// What the document holds, when that is no history.
-    pub(super) something_else: Option<String>,
-}
-
-/// The whole document.
-pub(super) struct Document<'a>(pub(super) &'a mut Found);
-
-impl Document<'_> {
-    fn is<E>(self, what: &str) -> Result<(), E> {
-        self.0.something_else = Some(what.to_owned());
-        Ok(())
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Document<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Document<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a history")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut keys = Vec::new();
-        let mut events = false;
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match key.as_ref() {
-                "events" => {
-                    events = true;
-                    map.next_value_seed(Events(self.0))?;
-                }
-                "nextToken" | "NextToken" => {
-                    self.0.next_token = map.next_value::<Text>()?.0;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    if keys.len() < 6 {
-                        keys.push(format!("\"{}\"", key.chars().take(40).collect::<String>()));
-                    }
-                }
-            }
-        }
-        if !events {
-            let keys = if keys.is_empty() { "nothing in it".into() } else { keys.join(", ") };
-            self.0.something_else = Some(format!("an object with {keys}"));
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
-        Events(self.0).visit_seq(seq)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.is("a text")
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.is("a number")
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.is("a number")
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.is("a number")
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.is("true or false")
-    }
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.is("null")
-    }
-}
-
-/// The list of events.
-struct Events<'a>(&'a mut Found);
-
-impl<'de> DeserializeSeed<'de> for Events<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Events<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of events")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let mut entries = 0_usize;
-        while let Some(entry) = seq.next_element::<Entry>()? {
-            entries += 1;
-            match entry {
-                Entry::Event(event) => self.0.events.push(*event),
-                Entry::WithoutId => self.0.without_id += 1,
-                Entry::Other => {}
-            }
-        }
-        if entries > 0 && self.0.events.is_empty() {
-            self.0.something_else = Some("a list of something else than events".into());
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.0.something_else = Some("\"events\" that is no list".into());
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.0.something_else = Some("\"events\" that is no list".into());
-        Ok(())
-    }
-}
-
-enum Entry {
-    Event(Box<HistoryEvent>),
-    WithoutId,
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EntryVisitor)
-    }
-}
-
-struct EntryVisitor;
-
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Entry;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an event")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
-        let (mut id, mut previous, mut timestamp, mut event_type) = (None, None, None, None);
-        let mut details = Details::default();
-        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match key.as_ref() {
-                "id" => id = map.next_value::<Number>()?.0,
-                "previousEventId" => previous = map.next_value::<Number>()?.0,
-                "timestamp" => timestamp = map.next_value::<Time>()?.0,
-                "type" => event_type = map.next_value::<Text>()?.0,
-                key if key.ends_with("EventDetails") => {
-                    map.next_value_seed(DetailsOf(&mut details))?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        let (Some(id), Some(event_type)) = (id, event_type) else { return Ok(Entry::WithoutId) };
-        let event_type = EventType::parse(&event_type);
-        details.keep_needed(&event_type);
-        let previous_event_id = previous.unwrap_or(0);
-        Ok(Entry::Event(Box::new(HistoryEvent { id, previous_event_id, timestamp, event_type, details })))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Entry::Other)
-    }
-    fn visit_str<E>(self, _: &str) -> Result<Entry, E> {
-        Ok(Entry::Other)
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Entry, E> {
-        Ok(Entry::Other)
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Entry, E> {
-        Ok(Entry::Other)
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Entry, E> {
-        Ok(Entry::Other)
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Entry, E> {
-        Ok(Entry::Other)
-    }
-    fn visit_unit<E>(self) -> Result<Entry, E> {
-        Ok(Entry::Other)
-    }
-}
-
-struct DetailsOf<'a>(&'a mut Details);
+/// Reads an event's details.
+pub(super) struct DetailsOf<'a>(pub(super) &'a mut Details);
 
 impl<'de> DeserializeSeed<'de> for DetailsOf<'_> {
     type Value = ();
@@ -245,7 +43,7 @@ impl<'de> Visitor<'de> for DetailsOf<'_> {
         let details = self.0;
         let mut parameters = None;
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
-            match key.as_ref() {
+            match camel_case(&key).as_ref() {
                 "name" => details.name = map.next_value::<Text>()?.0,
                 "index" => details.index = map.next_value::<Number>()?.0,
                 "input" => details.input = map.next_value::<Text>()?.0,
@@ -275,8 +73,22 @@ impl<'de> Visitor<'de> for DetailsOf<'_> {
     }
 }
 
+/// The API's notation of a field's name: `resourceType` for `resource_type`.
+fn camel_case(key: &str) -> Cow<'_, str> {
+    if !key.contains('_') {
+        return Cow::Borrowed(key);
+    }
+    let mut upper = false;
+    let chars = key.chars().filter_map(|char| {
+        let shown = if upper { char.to_ascii_uppercase() } else { char };
+        upper = char == '_';
+        (!upper).then_some(shown)
+    });
+    Cow::Owned(chars.collect())
+}
+
 /// A text; any other value as its JSON; null as none.
-struct Text(Option<String>);
+pub(super) struct Text(pub(super) Option<String>);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -288,25 +100,31 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// A whole number; anything else as none.
-struct Number(Option<i64>);
+/// A whole number, also as text; anything else as none.
+pub(super) struct Number(pub(super) Option<i64>);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(serde_json::Value::deserialize(deserializer)?.as_i64()))
+        Ok(Self(match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::String(text) => text.parse().ok(),
+            other => other.as_i64(),
+        }))
     }
 }
 
-/// Seconds since 1970, or ISO 8601 with any offset, UTC where it has none; anything else as none.
-struct Time(Option<Timestamp>);
+/// Seconds or milliseconds since 1970, also as text, or ISO 8601 with any offset, UTC where it has none;
+/// anything else as none.
+pub(super) struct Time(pub(super) Option<Timestamp>);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => text.parse::<Timestamp>().ok().or_else(|| {
-                let local = text.parse::<jiff::civil::DateTime>().ok()?;
-                Some(local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-            }),
+            serde_json::Value::String(text) => {
+                text.parse::<Timestamp>().ok().or_else(|| from_epoch(text.parse().ok()?)).or_else(|| {
+                    let local = text.parse::<jiff::civil::DateTime>().ok()?;
+                    Some(local.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+                })
+            }
             serde_json::Value::Number(number) => number.as_f64().and_then(from_epoch),
             _ => None,
         }))

@@ -1,9 +1,64 @@
-//! Bytes as text that a JSON parser accepts.
+//! Bytes as text that a JSON parser accepts, whichever way a shell, an editor or gzip wrote them.
 //!
 //! A payload that was cut in the middle of a character, or a program that writes half of a UTF-16
 //! pair, must not make a whole history unreadable. What is damaged becomes U+FFFD; the rest stays.
 
 use std::borrow::Cow;
+use std::io::Read as _;
+
+use flate2::read::MultiGzDecoder;
+
+use super::FileError;
+
+/// The most bytes that packed data may unpack to: 1 GiB.
+const MOST_UNPACKED: u64 = 1 << 30;
+
+/// Unpacks gzip, also several members one after the other. Other bytes stay as they are.
+///
+/// # Errors
+/// When the packed data is damaged, or unpacks to more than 1 GiB.
+pub(super) fn unpacked(bytes: &[u8]) -> Result<Cow<'_, [u8]>, FileError> {
+    unpacked_within(bytes, MOST_UNPACKED)
+}
+
+fn unpacked_within(bytes: &[u8], most: u64) -> Result<Cow<'_, [u8]>, FileError> {
+    if !bytes.starts_with(&[0x1F, 0x8B]) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let mut whole = Vec::new();
+    MultiGzDecoder::new(bytes)
+        .take(most + 1)
+        .read_to_end(&mut whole)
+        .map_err(|error| FileError::Gzip { why: error.to_string() })?;
+    if whole.len() as u64 > most {
+        return Err(FileError::TooLarge { most });
+    }
+    Ok(Cow::Owned(whole))
+}
+
+/// The text, and the first byte that is not UTF-8 where it has to be.
+pub(super) fn decoded(bytes: &[u8]) -> (Cow<'_, str>, Option<usize>) {
+    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        let text = String::from_utf16_lossy(&units);
+        match paired(&text) {
+            Cow::Borrowed(_) => Cow::Owned(text),
+            Cow::Owned(paired) => Cow::Owned(paired),
+        }
+    };
+    match bytes {
+        // What PowerShell's `>` writes; some programs leave out the mark.
+        [0xFF, 0xFE, rest @ ..] => (utf16(rest, u16::from_le_bytes), None),
+        [0xFE, 0xFF, rest @ ..] => (utf16(rest, u16::from_be_bytes), None),
+        [b'{' | b'[', 0, ..] => (utf16(bytes, u16::from_le_bytes), None),
+        [0, b'{' | b'[', ..] => (utf16(bytes, u16::from_be_bytes), None),
+        _ => {
+            let rest = bytes.strip_prefix(&[0xEF, 0xBB, 0xBF]).unwrap_or(bytes);
+            let damaged = std::str::from_utf8(rest).err().map(|error| error.valid_up_to());
+            (lenient_text(rest), damaged)
+        }
+    }
+}
 
 /// The text of a JSON document. Invalid UTF-8 and escapes of unpaired surrogates (`\ud83d` alone)
 /// become U+FFFD. Borrows where nothing is damaged.
@@ -60,7 +115,43 @@ fn escaped_unit(text: &str, at: usize) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
     use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn gzip_is_unpacked_also_in_several_members() {
+        let two = [packed(b"{} "), packed(b"[]")].concat();
+        assert_eq!(unpacked(&two).unwrap().as_ref(), b"{} []");
+        assert!(matches!(unpacked(b"{}").unwrap(), Cow::Borrowed(b"{}")));
+    }
+
+    #[test]
+    fn damaged_gzip_and_gzip_that_unpacks_to_too_much_are_refused() {
+        let bytes = packed(&[b'a'; 1_001]);
+        assert_eq!(unpacked_within(&bytes, 1_001).unwrap().len(), 1_001);
+        assert_eq!(unpacked_within(&bytes, 1_000), Err(FileError::TooLarge { most: 1_000 }));
+        let cut = &bytes[..bytes.len() - 9];
+        assert!(matches!(unpacked(cut), Err(FileError::Gzip { .. })), "{:?}", unpacked(cut));
+    }
+
+    #[test]
+    fn utf16_without_a_mark_is_known_by_its_first_character() {
+        let text = "{\"a\":\"\u{e9}\"}";
+        for unit in [u16::to_le_bytes, u16::to_be_bytes] {
+            let bytes: Vec<u8> = text.encode_utf16().flat_map(unit).collect();
+            assert_eq!(decoded(&bytes), (Cow::Borrowed(text), None));
+        }
+    }
 
     fn read(json: &[u8]) -> String {
         serde_json::from_str(&lenient_text(json)).unwrap()
