@@ -189,6 +189,7 @@ pub fn on_paused_time<T>(test: impl Future<Output = T>) -> T {
 }
 
 mod bodies;
+mod burials;
 mod faults;
 mod mutants;
 mod promises;
