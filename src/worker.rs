@@ -50,6 +50,8 @@ pub struct Settings {
     pub until_empty: bool,
     /// Where messages go that can never pass.
     pub dead_letter_url: Option<String>,
+    /// The largest message that is taken there, in bytes, where that is known.
+    pub largest_dead_letter: Option<usize>,
     /// After how many receives the queue itself moves a message there.
     pub max_receive_count: Option<u32>,
 }
@@ -266,7 +268,10 @@ impl Worker {
             return unfinished(stage, "there is no dead-letter queue");
         };
         warn!(stage, reason = why, error, "this message can never pass; sending it to the dead-letter queue");
-        let letter = DeadLetter::new(message, reason, now_ms());
+        let letter = DeadLetter::new(message, reason, now_ms(), self.settings.largest_dead_letter);
+        if letter.body.len() < message.body.len() {
+            warn!(body_bytes = message.body.len(), "its body is cut to what the dead-letter queue takes");
+        }
         let mut pauses = Policy::SETTLE.start();
         reach(Point::DeadLetterSending).await;
         loop {

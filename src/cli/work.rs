@@ -153,6 +153,10 @@ async fn build(
         .dead_letter_url
         .as_ref()
         .map(|url| -> Arc<dyn Queue> { Arc::new(SqsQueue::new(&aws, url).measured_by(metrics.clone())) });
+    let largest_dead_letter = match &dead_letters {
+        Some(queue) => largest_message(queue.as_ref()).await,
+        None => None,
+    };
     // Ends with the runtime.
     tokio::spawn(backlog::watch(queue.clone(), dead_letters, metrics));
     let worker_settings = Settings {
@@ -162,9 +166,24 @@ async fn build(
         grace: settings.shutdown_grace,
         until_empty,
         dead_letter_url: attributes.dead_letter_url.clone(),
+        largest_dead_letter,
         max_receive_count: attributes.max_receive_count,
     };
     Ok((Worker::new(queue, &attributes, desk, worker_settings), settings.queue_url.clone()))
+}
+
+/// The largest message that the dead-letter queue takes; a worker that may not know it still works.
+async fn largest_message(dead_letters: &dyn Queue) -> Option<usize> {
+    match dead_letters.attributes().await {
+        Ok(attributes) => attributes.largest_message,
+        Err(error) => {
+            warn!(
+                error = telemetry::chain(&error),
+                "the dead-letter queue cannot be read; allow sqs:GetQueueAttributes, so that what goes there keeps to its MaximumMessageSize"
+            );
+            None
+        }
+    }
 }
 
 fn tell_routes(routes: &[RouteSettings]) {
