@@ -264,7 +264,8 @@ impl Desk {
                 if !listed.is_empty() && !listed.contains(&base_state_machine(&change.state_machine_arn)) {
                     Some(Ignored::Unlisted)
                 } else if self.scope.map_run_children == MapRunChildren::Fold
-                    && is_map_run_child(&change.state_machine_arn)
+                    // AWS does not document which ARN of a child's event has the Map's label.
+                    && (is_map_run_child(&change.state_machine_arn) || change.execution.is_map_run_child())
                 {
                     Some(Ignored::FoldedChild)
                 } else {
