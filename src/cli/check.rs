@@ -35,7 +35,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(settings) => settings,
         Err(all) => return faults(&all),
     };
-    telemetry::start(&settings.common.log, settings.common.log_format);
+    let _log = telemetry::start(&settings.common.log, settings.common.log_format);
     let findings = match run_async(look(&settings)) {
         Ok(findings) => findings,
         Err(why) => return failed(&why),

@@ -42,10 +42,10 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Err(all) => return faults(&all),
     };
     telemetry::tell_panics();
-    let traces = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
+    let (log, traces) = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
     let is_json = settings.common.log_format == LogFormat::Json;
     let longest_export = settings.shutdown_grace.min(LONGEST_EXPORT);
-    let ended = run_async(work(settings, matches.get_flag("until-empty"))).and_then(|ended| ended);
+    let ended = run_async(work(settings, matches.get_flag("until-empty"), &log)).and_then(|ended| ended);
     traces.end(longest_export);
     match ended {
         Ok(()) => Exit::Done,
@@ -54,14 +54,20 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
             error!("{why}");
             Exit::Failed
         }
-        Err(why) => failed(&why),
+        Err(why) => {
+            // What led to it comes first.
+            drop(log);
+            failed(&why)
+        }
     }
 }
 
-async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
+async fn work(settings: config::Work, until_empty: bool, log: &telemetry::Log) -> Result<(), String> {
     let stop =
         shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
     let metrics = Metrics::new();
+    // Ends with the runtime.
+    tokio::spawn(log.watch(metrics.clone()));
     let view = View::new(metrics.clone());
     serve(settings.admin_addr, view.clone()).await?;
     let (worker, queue_url) = tokio::select! {
