@@ -49,7 +49,7 @@ async fn stdout_and_a_file_get_a_line_of_json_a_failure_and_nothing_else() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn optional_routes_into_pipes_that_nobody_reads_hold_one_thread_each() {
-    const FAILURES: usize = 300;
+    const FAILURES: usize = 150;
     let (receiver, errand) = (Receiver::start().await, Errand::with(FAILURES).await);
     // A name is looked up on one of the threads that may block, and here for each notification.
     receiver.answer_by(|_| Some(Answer::status(204).header("connection", "close")));
