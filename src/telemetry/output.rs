@@ -2,7 +2,7 @@
 //!
 //! Whoever logs never waits. A pipe that nobody reads, or a log driver that blocks, would otherwise stop
 //! the runtime's threads, and with them the renewal of leases and the health checks. Lines wait in
-//! memory, 4 MiB of them at most; what comes beyond that is dropped and counted.
+//! memory, 1 MiB of them at most; what comes beyond that is dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::metrics::Metrics;
 
 /// How many bytes of lines may wait. Counted in bytes, since a line at debug level may hold a whole message.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MOST_BYTES: usize = 1024 * 1024;
 
 /// How long the end of a command waits for the last lines to be written.
 const LONGEST_FLUSH: Duration = Duration::from_secs(2);
