@@ -3,6 +3,8 @@
 PYTHON ?= python3
 # What is off by default, tested and linted in one build.
 FEATURES = failpoints,otel,ses
+# The page is opened in it; `cargo test` alone ignores those tests.
+CHROMIUM := $(or $(MISSTEP_TEST_CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 
 .PHONY: help demo test crash-matrix storm soak infra-test check build clean python
@@ -19,6 +21,9 @@ test: python ## runs all tests, those against LocalStack included
 	$(LOCALSTACK) cargo test --locked --features $(FEATURES) --lib --test it -- \
 	    admin::a_panic crash:: documented:: leaks:: localstack::mail:: otel:: samples::
 	cargo test --locked --doc
+ifneq ($(CHROMIUM),)
+	MISSTEP_TEST_CHROMIUM='$(CHROMIUM)' cargo test --locked --test it -- --ignored browser::
+endif
 
 crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.md
 	CRASH_MATRIX=docs/crash-matrix.md cargo test --locked --features failpoints --test it crash:: -- --nocapture

@@ -157,17 +157,24 @@ impl ExecutionArn {
         format!("arn:{partition}:states:{region}:{account}:stateMachine:{state_machine}")
     }
 
-    /// The execution's page in the AWS console.
-    pub fn console_url(&self) -> String {
+    /// Whether it is a child of a Distributed Map's Map run (`execution:NAME/LABEL:…`).
+    pub fn is_map_run_child(&self) -> bool {
+        self.state_machine.contains('/')
+    }
+
+    /// The execution's page in the AWS console; nothing for a partition whose console is not public.
+    pub fn console_url(&self) -> Option<String> {
         let domain = match self.partition.as_str() {
+            "aws" => "console.aws.amazon.com",
             "aws-cn" => "console.amazonaws.cn",
             "aws-us-gov" => "console.amazonaws-us-gov.com",
-            _ => "console.aws.amazon.com",
+            "aws-eusc" => "console.amazonaws-eusc.eu",
+            _ => return None,
         };
         let region = &self.region;
         let arn = &self.text;
         let page = if self.express { "express-executions" } else { "executions" };
-        format!("https://{region}.{domain}/states/home?region={region}#/v2/{page}/details/{arn}")
+        Some(format!("https://{region}.{domain}/states/home?region={region}#/v2/{page}/details/{arn}"))
     }
 }
 
@@ -261,6 +268,24 @@ pub fn is_map_run_child(state_machine_arn: &str) -> bool {
     state_machine_name(state_machine_arn).is_some_and(|name| name.contains('/'))
 }
 
+/// The partitions whose regions begin in a way of their own, as the AWS SDKs know them from
+/// `partitions.json`; all other regions are in `aws`.
+const PARTITIONS: [(&str, &str); 7] = [
+    ("cn-", "aws-cn"),
+    ("us-gov-", "aws-us-gov"),
+    ("us-iso-", "aws-iso"),
+    ("us-isob-", "aws-iso-b"),
+    ("eu-isoe-", "aws-iso-e"),
+    ("us-isof-", "aws-iso-f"),
+    ("eusc-", "aws-eusc"),
+];
+
+/// The partition that a region is in.
+pub fn partition_of(region: &str) -> &'static str {
+    let known = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix));
+    known.map_or("aws", |(_, partition)| partition)
+}
+
 fn is_partition(text: &str) -> bool {
     text == "aws"
         || text
@@ -309,6 +334,32 @@ mod tests {
             base_state_machine(&arn.state_machine_arn()),
             "arn:aws:states:eu-west-1:123456789012:stateMachine:orders"
         );
+    }
+
+    #[test]
+    fn a_console_page_is_that_of_its_partition() {
+        let page = |partition: &str, region: &str| {
+            let arn = format!("arn:{partition}:states:{region}:1:execution:orders:run-7");
+            ExecutionArn::parse(&arn).unwrap().console_url()
+        };
+        for (region, partition, host) in [
+            ("eu-west-1", "aws", Some("console.aws.amazon.com")),
+            ("mx-central-1", "aws", Some("console.aws.amazon.com")),
+            ("cn-north-1", "aws-cn", Some("console.amazonaws.cn")),
+            ("us-gov-west-1", "aws-us-gov", Some("console.amazonaws-us-gov.com")),
+            ("eusc-de-east-1", "aws-eusc", Some("console.amazonaws-eusc.eu")),
+            ("us-iso-east-1", "aws-iso", None),
+            ("us-isob-east-1", "aws-iso-b", None),
+            ("eu-isoe-west-1", "aws-iso-e", None),
+            ("us-isof-south-1", "aws-iso-f", None),
+        ] {
+            assert_eq!(partition_of(region), partition);
+            let page = page(partition, region);
+            let prefix = host.map(|host| format!("https://{region}.{host}/states/home?region={region}#"));
+            assert_eq!(page.is_some(), prefix.is_some(), "{page:?}");
+            assert!(page.unwrap_or_default().starts_with(&prefix.unwrap_or_default()), "{region}");
+        }
+        assert_eq!(page("aws-new", "xx-new-1"), None);
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Letter {
         self.changes.first().map(|change| change.execution.state_machine())
     }
 
+    /// Whether its body was cut when it was dead-lettered.
+    pub fn is_cut(&self) -> bool {
+        self.text("misstep.body_bytes").is_some_and(|bytes| bytes != self.message.body.len().to_string())
+    }
+
     /// Whether EventBridge put it here, not SQS or misstep.
     pub fn was_not_delivered(&self) -> bool {
         self.message.attributes.iter().any(|(name, _)| name == "ERROR_CODE")

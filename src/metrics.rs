@@ -67,6 +67,7 @@ struct Families {
     dead_letter_queue: Reading,
     panics: Counter,
     last_poll: Reading,
+    log_lines_dropped: Counter,
 }
 
 impl Metrics {
@@ -136,6 +137,10 @@ impl Metrics {
             last_poll: table.reading(
                 "misstep_last_poll_timestamp_seconds",
                 "Unix time of the last poll that SQS answered; absent before the first",
+            ),
+            log_lines_dropped: table.counter(
+                "misstep_log_lines_dropped_total",
+                "Log lines that standard error took too slowly, and that were dropped",
             ),
             rows: table.rows,
             registry: table.registry,
@@ -260,6 +265,11 @@ impl Metrics {
     pub fn polled(&self) {
         let now = Timestamp::now().as_millisecond() as f64 / 1_000.0;
         self.0.last_poll.set(Some(now));
+    }
+
+    /// So many more lines of the log were dropped.
+    pub fn log_lines_dropped(&self, lines: u64) {
+        self.0.log_lines_dropped.inc_by(lines);
     }
 
     /// Everything as text.

@@ -88,7 +88,7 @@ pub struct Desk {
     breakers: Breakers,
     scope: Scope,
     memory: MemoryBudget,
-    answered: Mutex<LruCache<String, ()>>,
+    answered: Mutex<LruCache<String, Answered>>,
     under_way: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
     metrics: Metrics,
 }
@@ -98,6 +98,15 @@ struct Untold<'d> {
     route: &'d Route,
     way: Way<'d>,
     key: String,
+}
+
+/// Why a route is not told of a failure again.
+#[derive(Clone, Copy, PartialEq)]
+enum Answered {
+    /// It took the failure.
+    Taken,
+    /// Its filter refused it.
+    Refused,
 }
 
 /// How a route is told.
@@ -212,19 +221,23 @@ impl Desk {
         let _one_at_a_time = turn.lock().await;
         let untold = self.untold(change);
         if untold.is_empty() {
-            return self.told_before();
+            return self.told_before(change);
         }
         let (report, memory) = match self.metrics.timed(Stage::Analyse, self.report(change, receipt)).await {
             Ok(reported) => reported,
             Err(later) => return later,
         };
         let data = serde_json::to_value(&report).expect("a report has only text keys");
+        let is_degraded = report.analysis.degraded.is_some();
         drop(report);
         let (due, others): (Vec<Untold<'_>>, _) =
             untold.into_iter().partition(|untold| untold.route.filter.takes(&data));
+        // With the history, a filter may take what it refused on the event alone.
+        for refused in others.into_iter().filter(|_| !is_degraded) {
+            self.answered().put(refused.key, Answered::Refused);
+        }
         if due.is_empty() {
-            let is_for_none = others.len() == self.required.len() + self.asides.len();
-            return if is_for_none { Outcome::Ignore(Ignored::Unrouted) } else { self.told_before() };
+            return self.told_before(change);
         }
         let mut redacted = Redacted::new(data);
         let mut answers = Vec::new();
@@ -233,7 +246,7 @@ impl Desk {
             match way {
                 Way::Aside(aside) => {
                     aside.tell(composed, &self.aside_tasks, &self.metrics);
-                    self.answered().put(key, ());
+                    self.answered().put(key, Answered::Taken);
                 }
                 Way::Required(breaker) => answers.push(async move {
                     (route.name.clone(), self.tell(route, breaker, composed, receipt).await)
@@ -250,7 +263,14 @@ impl Desk {
         outcome
     }
 
-    fn told_before(&self) -> Outcome {
+    /// What becomes of a failure that no route has to be told of any more.
+    fn told_before(&self, change: &StatusChange) -> Outcome {
+        let answered = self.answered();
+        let mut keys = self.routes(change).map(|untold| untold.key);
+        if keys.all(|key| answered.peek(&key) == Some(&Answered::Refused)) {
+            return Outcome::Ignore(Ignored::Unrouted);
+        }
+        drop(answered);
         self.metrics.duplicate();
         info!("everybody was told of this failure before; nothing is sent again");
         Outcome::Done
@@ -265,7 +285,8 @@ impl Desk {
                 if !listed.is_empty() && !listed.contains(&base_state_machine(&change.state_machine_arn)) {
                     Some(Ignored::Unlisted)
                 } else if self.scope.map_run_children == MapRunChildren::Fold
-                    && is_map_run_child(&change.state_machine_arn)
+                    // AWS does not document which ARN of a child's event has the Map's label.
+                    && (is_map_run_child(&change.state_machine_arn) || change.execution.is_map_run_child())
                 {
                     Some(Ignored::FoldedChild)
                 } else {
@@ -287,24 +308,25 @@ impl Desk {
         turn
     }
 
-    /// The routes that have not taken this failure yet.
+    /// The routes that have neither taken this failure yet nor refused it.
     fn untold(&self, change: &StatusChange) -> Vec<Untold<'_>> {
+        let mut answered = self.answered();
+        self.routes(change).filter(|untold| answered.get(&untold.key).is_none()).collect()
+    }
+
+    /// All routes, each with its key for this failure.
+    fn routes(&self, change: &StatusChange) -> impl Iterator<Item = Untold<'_>> {
         let failure = change.failure_key();
         let required = self.required.iter().map(|(route, breaker)| (route, Way::Required(breaker)));
         let asides = self.asides.iter().map(|aside| (aside.route(), Way::Aside(aside)));
-        let mut answered = self.answered();
-        required
-            .chain(asides)
-            .map(|(route, way)| Untold {
-                route,
-                way,
-                key: idempotency_key(&failure, &route.audience, &route.name),
-            })
-            .filter(|untold| answered.get(&untold.key).is_none())
-            .collect()
+        required.chain(asides).map(move |(route, way)| Untold {
+            route,
+            way,
+            key: idempotency_key(&failure, &route.audience, &route.name),
+        })
     }
 
-    fn answered(&self) -> MutexGuard<'_, LruCache<String, ()>> {
+    fn answered(&self) -> MutexGuard<'_, LruCache<String, Answered>> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -22,6 +22,15 @@ pub use dead_letter::DeadLetter;
 /// The most entries a batch may have, in any of SQS's batch calls.
 pub const MOST_ENTRIES: usize = 10;
 
+/// The largest message that any queue takes, attributes included, in bytes: `MaximumMessageSize` goes up to
+/// here, and has been so by default since August 2025
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>).
+pub const LARGEST_MESSAGE: usize = 1_048_576;
+
+/// The largest message that a queue takes where nobody chose its limit before August 2025, or where a tool
+/// still asks for the default of that time, in bytes.
+pub const LARGEST_MESSAGE_BEFORE: usize = 262_144;
+
 /// The longest that SQS keeps a received message invisible, counted from its receipt.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -115,6 +124,8 @@ pub struct QueueAttributes {
     pub max_receive_count: Option<u32>,
     /// The URL of the dead-letter queue.
     pub dead_letter_url: Option<String>,
+    /// The largest message that it takes, attributes included, in bytes; `None` where SQS does not say.
+    pub largest_message: Option<usize>,
 }
 
 /// The account that a queue's URL names: `https://sqs.eu-west-1.amazonaws.com/123456789012/failures`.

@@ -252,7 +252,7 @@ impl Report {
                 reading: Reading::default(),
                 degraded: None,
                 truncated: Vec::new(),
-                links: Links { console: execution.map(ExecutionArn::console_url) },
+                links: Links { console: execution.and_then(ExecutionArn::console_url) },
                 busiest_states: Vec::new(),
                 since: None,
                 unread: Vec::new(),

@@ -10,6 +10,7 @@ pub mod message;
 mod no_traces;
 #[cfg(feature = "otel")]
 mod otel;
+mod output;
 pub mod trace;
 
 use std::fmt::Write as _;
@@ -28,6 +29,8 @@ use tracing_subscriber::{EnvFilter, Layer};
 use no_traces as traces;
 #[cfg(feature = "otel")]
 use otel as traces;
+pub use output::Log;
+use output::Output;
 pub use traces::Traces;
 
 /// The target of the stages' spans.
@@ -57,19 +60,22 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
     EnvFilter::try_new(filter).map(drop).map_err(|error| error.to_string())
 }
 
-/// Begins logging. A second call in one process changes nothing.
-pub fn start(filter: &str, format: LogFormat) {
+/// Begins logging, until what it returns is dropped. A second call in one process changes nothing.
+pub fn start(filter: &str, format: LogFormat) -> Log {
+    let output = Output::to(std::io::stderr());
     // A subscriber that is already there (in tests) stays.
-    let _already_set = tracing_subscriber::registry().with(lines(filter, format)).try_init();
+    let _already_set = tracing_subscriber::registry().with(lines(filter, format, output.clone())).try_init();
+    Log::new(output)
 }
 
 /// Begins logging, and exporting traces where the build and the environment say so.
-pub fn start_with_traces(filter: &str, format: LogFormat) -> Traces {
+pub fn start_with_traces(filter: &str, format: LogFormat) -> (Log, Traces) {
     let (traces, exporting) = Traces::from_environment();
+    let output = Output::to(std::io::stderr());
     // Traces first: they also pass what no log line shows.
-    let subscriber = tracing_subscriber::registry().with(exporting).with(lines(filter, format));
-    let _already_set = subscriber.try_init();
-    traces
+    let lines = lines(filter, format, output.clone());
+    let _already_set = tracing_subscriber::registry().with(exporting).with(lines).try_init();
+    (Log::new(output), traces)
 }
 
 /// Has a panic told by a line of the log, where the default would write text among the lines. What
@@ -83,7 +89,7 @@ pub fn tell_panics() {
 }
 
 /// The log's lines.
-fn lines<S>(filter: &str, format: LogFormat) -> impl Layer<S>
+fn lines<S>(filter: &str, format: LogFormat, output: Output) -> impl Layer<S>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
@@ -93,7 +99,7 @@ where
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let shows_stages = filter.max_level_hint().is_none_or(|level| level >= LevelFilter::DEBUG);
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(output)
         .with_target(false)
         // It would panic where standard error is gone.
         .log_internal_errors(false);

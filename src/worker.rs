@@ -50,6 +50,8 @@ pub struct Settings {
     pub until_empty: bool,
     /// Where messages go that can never pass.
     pub dead_letter_url: Option<String>,
+    /// The largest message that is taken there, in bytes, where that is known.
+    pub largest_dead_letter: Option<usize>,
     /// After how many receives the queue itself moves a message there.
     pub max_receive_count: Option<u32>,
 }
@@ -190,18 +192,22 @@ impl Worker {
                 unfinished("panic", "work on it panicked: a defect of misstep")
             }
         };
-        let ours = lease.release().await;
-        if !ours && !matches!(outcome, Outcome::Done | Outcome::Ignore(_)) {
-            return self.lost(&message);
-        }
-        // Where everybody was told, the delete is worth a try even without the lease: it works
-        // unless somebody received the message meanwhile.
         let is_good = matches!(outcome, Outcome::Done | Outcome::Ignore(_));
         let settling = async {
-            let outcome = self.buried(&message, outcome).await;
-            (outcome.name(), self.settle(&message, outcome).await)
+            let outcome = self.buried(&message, outcome, &lease).await;
+            // After the dead-letter queue has taken it, since that takes time; before it is settled, since
+            // a renewal that reached SQS afterwards would change what was settled.
+            let ours = lease.release().await;
+            // A message that is through is worth a delete even without the lease: it works unless
+            // somebody received the message meanwhile.
+            if !ours && matches!(outcome, Outcome::Retry { .. }) {
+                return None;
+            }
+            Some((outcome.name(), self.settle(&message, outcome).await))
         };
-        let (name, settled) = self.metrics.timed(Stage::Settle, settling).await;
+        let Some((name, settled)) = self.metrics.timed(Stage::Settle, settling).await else {
+            return self.lost(&message);
+        };
         let duration_ms = self.through(&message, name, is_good);
         match settled {
             Ok(()) => info!(outcome = name, duration_ms, "settled"),
@@ -247,8 +253,9 @@ impl Worker {
     }
 
     /// Sends a message that can never pass to the dead-letter queue, before it is deleted. Where there
-    /// is no such queue, or it does not take it, the message is to be given back.
-    async fn buried(&self, message: &Message, outcome: Outcome) -> Outcome {
+    /// is no such queue, or it does not take it, or the lease is lost before it does, the message is to be
+    /// given back.
+    async fn buried(&self, message: &Message, outcome: Outcome, lease: &Lease) -> Outcome {
         let Outcome::DeadLetter(reason) = &outcome else { return outcome };
         let Reason { stage, reason: why, error } = reason;
         let Some(url) = &self.settings.dead_letter_url else {
@@ -261,16 +268,23 @@ impl Worker {
             return unfinished(stage, "there is no dead-letter queue");
         };
         warn!(stage, reason = why, error, "this message can never pass; sending it to the dead-letter queue");
-        let letter = DeadLetter::new(message, reason, now_ms());
+        let letter = DeadLetter::new(message, reason, now_ms(), self.settings.largest_dead_letter);
+        if letter.body.len() < message.body.len() {
+            warn!(body_bytes = message.body.len(), "its body is cut to what the dead-letter queue takes");
+        }
         let mut pauses = Policy::SETTLE.start();
         reach(Point::DeadLetterSending).await;
-        while let Err(error) = self.queue.dead_letter(url, &letter).await {
-            if pauses.wait(None).await {
-                self.metrics.retry(Retried::Settle, Cause::of_code(error.code()));
-            } else {
+        loop {
+            if lease.lost().is_cancelled() {
+                // Whoever receives it next sends it.
+                return unfinished(stage, "the lease was lost before the dead-letter queue took it");
+            }
+            let Err(error) = self.queue.dead_letter(url, &letter).await else { break };
+            if !pauses.wait(None).await {
                 error!(error = chain(&error), "the dead-letter queue did not take the message");
                 return unfinished(stage, "the dead-letter queue did not take it");
             }
+            self.metrics.retry(Retried::Settle, Cause::of_code(error.code()));
         }
         reach(Point::DeadLetterAnswered).await;
         self.metrics.dead_letter(why);

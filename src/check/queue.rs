@@ -136,6 +136,16 @@ async fn dead_letters(
             return findings;
         }
     }
+    let largest_dead = dlq.attributes().await.ok().and_then(|attributes| attributes.largest_message);
+    if let (Some(largest), Some(largest_dead)) = (attributes.largest_message, largest_dead)
+        && largest_dead < largest
+    {
+        findings.push(Finding::warn(
+            "message size",
+            format!("the queue takes {largest} bytes, the dead-letter queue {largest_dead}"),
+            "give both the same MaximumMessageSize; what is too large is cut when it is dead-lettered",
+        ));
+    }
     if let (Ok(Some(kept)), Ok(Some(dead))) = (queue.retention().await, dlq.retention().await) {
         let days = |time: Duration| format!("{:.1} days", time.as_secs_f64() / 86_400.0);
         let found = format!("{} in the queue, {} in the dead-letter queue", days(kept), days(dead));

@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use clap::{Arg, ArgMatches, Command};
 
 use super::{Exit, aws, failed, faults, print, run_async, sources};
+use crate::arn::partition_of;
 use crate::check::{self, Finding, any_fails};
 use crate::config::Work;
 use crate::history::sfn::SfnReader;
@@ -35,7 +36,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(settings) => settings,
         Err(all) => return faults(&all),
     };
-    telemetry::start(&settings.common.log, settings.common.log_format);
+    let _log = telemetry::start(&settings.common.log, settings.common.log_format);
     let findings = match run_async(look(&settings)) {
         Ok(findings) => findings,
         Err(why) => return failed(&why),
@@ -102,15 +103,8 @@ async fn look_at_aws(settings: &Work, aws: &SdkConfig) -> Vec<Finding> {
 fn any_state_machine(settings: &Work, aws: &SdkConfig) -> String {
     let account = account_in_url(&settings.queue_url);
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
-    let partition = match &region {
-        region if region.starts_with("cn-") => "aws-cn",
-        region if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    };
-    format!(
-        "arn:{partition}:states:{region}:{}:stateMachine:misstep-check",
-        account.unwrap_or("000000000000")
-    )
+    let (partition, account) = (partition_of(&region), account.unwrap_or("000000000000"));
+    format!("arn:{partition}:states:{region}:{account}:stateMachine:misstep-check")
 }
 
 async fn in_time(what: &str, looking: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {

@@ -53,7 +53,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
             return Exit::Usage;
         }
     };
-    telemetry::start(&settings.common.log, settings.common.log_format);
+    let _log = telemetry::start(&settings.common.log, settings.common.log_format);
     let done = run_async(async {
         let stop =
             shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;

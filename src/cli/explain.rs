@@ -56,7 +56,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(settings) => settings,
         Err(all) => return faults(&all),
     };
-    telemetry::start(&settings.log, settings.log_format);
+    let _log = telemetry::start(&settings.log, settings.log_format);
     let target = matches.get_one::<String>("target").map(String::as_str).unwrap_or_default();
     let output = matches.get_one::<String>("output").map(PathBuf::from);
     let on_terminal = output.is_none() && std::io::stdout().is_terminal();

@@ -34,7 +34,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(settings) => settings,
         Err(all) => return faults(&all),
     };
-    telemetry::start(&settings.common.log, settings.common.log_format);
+    let _log = telemetry::start(&settings.common.log, settings.common.log_format);
     let only: Vec<&String> = matches.get_many("route").into_iter().flatten().collect();
     if let Some(unknown) = only.iter().find(|name| !settings.routes.iter().any(|route| route.name == ***name))
     {

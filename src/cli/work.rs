@@ -44,10 +44,10 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Err(all) => return faults(&all),
     };
     telemetry::tell_panics();
-    let traces = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
+    let (log, traces) = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
     let is_json = settings.common.log_format == LogFormat::Json;
     let longest_export = settings.shutdown_grace.min(LONGEST_EXPORT);
-    let ended = run_async(work(settings, matches.get_flag("until-empty"))).and_then(|ended| ended);
+    let ended = run_async(work(settings, matches.get_flag("until-empty"), &log)).and_then(|ended| ended);
     traces.end(longest_export);
     match ended {
         Ok(()) => Exit::Done,
@@ -56,14 +56,20 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
             error!("{why}");
             Exit::Failed
         }
-        Err(why) => failed(&why),
+        Err(why) => {
+            // What led to it comes first.
+            drop(log);
+            failed(&why)
+        }
     }
 }
 
-async fn work(settings: config::Work, until_empty: bool) -> Result<(), String> {
+async fn work(settings: config::Work, until_empty: bool, log: &telemetry::Log) -> Result<(), String> {
     let stop =
         shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
     let metrics = Metrics::new();
+    // Ends with the runtime.
+    tokio::spawn(log.watch(metrics.clone()));
     let view = View::new(metrics.clone());
     serve(settings.admin_addr, view.clone()).await?;
     let (worker, queue_url) = tokio::select! {
@@ -158,6 +164,10 @@ async fn build(
         .dead_letter_url
         .as_ref()
         .map(|url| -> Arc<dyn Queue> { Arc::new(SqsQueue::new(&aws, url).measured_by(metrics.clone())) });
+    let largest_dead_letter = match &dead_letters {
+        Some(queue) => largest_message(queue.as_ref()).await,
+        None => None,
+    };
     // Ends with the runtime.
     tokio::spawn(backlog::watch(queue.clone(), dead_letters, metrics));
     let worker_settings = Settings {
@@ -167,9 +177,24 @@ async fn build(
         grace: settings.shutdown_grace,
         until_empty,
         dead_letter_url: attributes.dead_letter_url.clone(),
+        largest_dead_letter,
         max_receive_count: attributes.max_receive_count,
     };
     Ok((Worker::new(queue, &attributes, desk, worker_settings), settings.queue_url.clone()))
+}
+
+/// The largest message that the dead-letter queue takes; a worker that may not know it still works.
+async fn largest_message(dead_letters: &dyn Queue) -> Option<usize> {
+    match dead_letters.attributes().await {
+        Ok(attributes) => attributes.largest_message,
+        Err(error) => {
+            warn!(
+                error = telemetry::chain(&error),
+                "the dead-letter queue cannot be read; allow sqs:GetQueueAttributes, so that what goes there keeps to its MaximumMessageSize"
+            );
+            None
+        }
+    }
 }
 
 fn tell_routes(routes: &[RouteSettings]) {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Letter;
 use crate::queue::{AttributeValue, Message, ReceiptHandle};
+use crate::telemetry::trace::TraceHeader;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +19,8 @@ struct Line {
     message_id: String,
     sent_at_ms: Option<u64>,
     receives: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
     attributes: Vec<Attribute>,
     body: String,
 }
@@ -42,11 +45,12 @@ pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a Letter>) -> Resu
     // Never over what an earlier drop kept.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(cannot)?;
     for letter in letters {
-        let Message { id, body, receives, sent_at_ms, attributes, .. } = &letter.message;
+        let Message { id, body, receives, sent_at_ms, trace, attributes, .. } = &letter.message;
         let line = Line {
             message_id: id.clone(),
             sent_at_ms: *sent_at_ms,
             receives: *receives,
+            trace: trace.as_ref().map(|trace| trace.text.clone()),
             attributes: attributes.iter().map(attribute).collect(),
             body: body.clone(),
         };
@@ -76,7 +80,7 @@ pub fn read(path: &Path) -> Result<Vec<Letter>, String> {
             body: line.body,
             receives: line.receives,
             sent_at_ms: line.sent_at_ms,
-            trace: None,
+            trace: line.trace.as_deref().and_then(TraceHeader::parse),
             attributes: attributes.ok_or_else(|| format!("{} has a damaged attribute", place()))?,
             received_at: Instant::now(),
         }));
@@ -114,11 +118,14 @@ mod tests {
         let mut first = letter("a", "orders", 7, &[("tenant", "blue")]);
         let bytes = AttributeValue::Bytes { data_type: "Binary".to_owned(), value: vec![0, 255] };
         first.message.attributes.push(("raw".to_owned(), bytes));
+        let header = "Root=1-58406520-a006649127e371903a2de979;Sampled=1";
+        first.message.trace = TraceHeader::parse(header);
         write(&path, [&first].into_iter()).unwrap();
         let read_again = read(&path).unwrap();
         assert_eq!(read_again[0].message.id, "a");
         assert_eq!(read_again[0].message.body, first.message.body);
         assert_eq!(read_again[0].message.attributes, first.message.attributes);
+        assert_eq!(read_again[0].message.trace, first.message.trace);
         assert!(write(&path, [&first].into_iter()).unwrap_err().contains("exists"));
         std::fs::write(&path, "{}\n").unwrap();
         assert!(read(&path).err().unwrap().contains("line 1 of"));

@@ -7,10 +7,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+/// How every journal begins.
+const BEGINNING: &str = r#"{"replay":{"#;
 
 /// A replay's journal, locked as long as it is open.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub enum State {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Line {
     Replay { from: String, to: String },
     Sending(Vec<String>),
@@ -43,49 +46,40 @@ enum Line {
 }
 
 impl Journal {
-    /// Opens the journal of a replay from one place to a queue, or begins one.
+    /// Opens the journal of a replay from one place to a queue, or begins one in a file that is new or
+    /// empty. A file that is not such a journal stays as it is.
     ///
     /// # Errors
-    /// Says so when it belongs to other queues, is in use, damaged, or cannot be written.
+    /// When the file is something else, belongs to a replay between other queues, is in use or damaged,
+    /// comes from a later version, or cannot be read and written.
     pub fn open(path: &Path, from: &str, to: &str) -> Result<Self, String> {
         let shown = path.display().to_string();
         let cannot = |error: std::io::Error| format!("the journal {shown} cannot be used: {error}");
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(cannot)?;
+        // Reading a pipe or a terminal would wait for ever.
+        if !file.metadata().map_err(cannot)?.is_file() {
+            return Err(not_a_journal(&shown));
+        }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(format!("another replay uses the journal {shown}")),
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(cannot)?;
-        // A last line without its end was being written when the process died; it had no consequence.
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        file.set_len(whole as u64).map_err(cannot)?;
-        file.seek(SeekFrom::End(0)).map_err(cannot)?;
+        let begin = Line::Replay { from: from.to_owned(), to: to.to_owned() };
+        let content = read(&mut file, &shown)?;
+        let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let is_new = whole == 0 && begin.text().as_bytes().starts_with(&content);
+        let lines = if is_new { Vec::new() } else { lines(&content[..whole], from, to, &shown)? };
+        // Only now is the file known to be ours. A last line without its end was being written when the
+        // process died; it had no consequence.
+        if whole < content.len() {
+            file.set_len(whole as u64).map_err(cannot)?;
+        }
         let mut journal = Self { file, path: shown, known: HashMap::new(), sent_as: HashSet::new() };
-        let mut lines = text[..whole].lines();
-        match lines.next().map(serde_json::from_str::<Line>) {
-            None => journal.write(&Line::Replay { from: from.to_owned(), to: to.to_owned() })?,
-            Some(Ok(Line::Replay { from: was_from, to: was_to })) if was_from == from && was_to == to => {}
-            Some(Ok(Line::Replay { from: was_from, to: was_to })) => {
-                return Err(format!(
-                    "the journal {} is of a replay from {was_from} to {was_to}; name another one with --journal",
-                    journal.path
-                ));
-            }
-            Some(_) => {
-                return Err(format!(
-                    "{} is not a replay's journal; name another one with --journal",
-                    journal.path
-                ));
-            }
+        if is_new {
+            journal.write(&begin)?;
         }
-        for (number, line) in lines.enumerate() {
-            let line = serde_json::from_str(line).map_err(|error| {
-                format!("line {} of the journal {} is damaged: {error}", number + 2, journal.path)
-            })?;
-            journal.note(line);
-        }
+        lines.into_iter().for_each(|line| journal.note(line));
         Ok(journal)
     }
 
@@ -132,8 +126,7 @@ impl Journal {
     }
 
     fn write(&mut self, line: &Line) -> Result<(), String> {
-        let mut text = serde_json::to_string(line).expect("a line has only text keys");
-        text.push('\n');
+        let text = line.text();
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|error| format!("the journal {} cannot be written: {error}", self.path))?;
         self.note(serde_json::from_str(&text).expect("it was written a moment ago"));
@@ -153,6 +146,61 @@ impl Journal {
             }
             Line::Deleted(ids) => self.known.extend(ids.into_iter().map(|id| (id, State::Done))),
         }
+    }
+}
+
+impl Line {
+    /// The line with its end.
+    fn text(&self) -> String {
+        let mut text = serde_json::to_string(self).expect("a line has only text keys");
+        text.push('\n');
+        text
+    }
+}
+
+/// What the file holds. Of a file that does not begin as a journal does, only the beginning is read:
+/// it may be of any size.
+fn read(file: &mut File, path: &str) -> Result<Vec<u8>, String> {
+    let cannot = |error: std::io::Error| format!("the journal {path} cannot be read: {error}");
+    let mut content = Vec::new();
+    file.take(BEGINNING.len() as u64).read_to_end(&mut content).map_err(cannot)?;
+    if !BEGINNING.as_bytes().starts_with(&content) {
+        return Err(not_a_journal(path));
+    }
+    file.read_to_end(&mut content).map_err(cannot)?;
+    Ok(content)
+}
+
+/// The lines of a journal after the first, which has to name these two places.
+fn lines(whole: &[u8], from: &str, to: &str, path: &str) -> Result<Vec<Line>, String> {
+    let mut lines =
+        whole.strip_suffix(b"\n").ok_or_else(|| not_a_journal(path))?.split(|byte| *byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    match serde_json::from_slice(first) {
+        Ok(Line::Replay { from: was_from, to: was_to }) if was_from == from && was_to == to => {}
+        Ok(Line::Replay { from: was_from, to: was_to }) => {
+            return Err(format!(
+                "the journal {path} is of a replay from {was_from} to {was_to}; name another one with --journal"
+            ));
+        }
+        _ => return Err(not_understood(1, first, path)),
+    }
+    let numbered = lines.enumerate().map(|(index, line)| (index + 2, line));
+    numbered
+        .map(|(number, line)| serde_json::from_slice(line).map_err(|_| not_understood(number, line, path)))
+        .collect()
+}
+
+fn not_a_journal(path: &str) -> String {
+    format!("{path} is not a replay's journal, and stays as it is; name another one with --journal")
+}
+
+fn not_understood(number: usize, line: &[u8], path: &str) -> String {
+    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line) {
+        Ok(_) => format!(
+            "line {number} of the journal {path} is of a kind that this version of misstep does not know; go on with the version that wrote it, or name another journal with --journal"
+        ),
+        Err(error) => format!("line {number} of the journal {path} is damaged: {error}"),
     }
 }
 
@@ -184,7 +232,51 @@ mod tests {
             assert!(journal.has_sent("b2") && !journal.has_sent("b"));
         }
         assert!(Journal::open(&path, "dead", "other").unwrap_err().contains("from dead to queue"));
-        std::fs::write(&path, "hello\n").unwrap();
-        assert!(Journal::open(&path, "dead", "queue").unwrap_err().contains("is not a replay's journal"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_a_journal_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let header = "{\"replay\":{\"from\":\"dead\",\"to\":\"queue\"}}\n";
+        let other = header.replace("dead", "elsewhere");
+        let line = |text: &str| format!("{header}{text}\n").into_bytes();
+        let not_ours = "is not a replay's journal";
+        let contents = [
+            (b"hello\n".to_vec(), not_ours),
+            (b"one line without its end".to_vec(), not_ours),
+            (br#"{"a":{"minified":"JSON"}}"#.to_vec(), not_ours),
+            (b"\x7fELF\x00\xff\n\x00\xfe".to_vec(), not_ours),
+            (b"{\"body\":\"a dropped message\"}\n{\"body\":\"another\"".to_vec(), not_ours),
+            (b"\n".to_vec(), not_ours),
+            (br#"{"replay":{"speed":2}}"#.to_vec(), not_ours),
+            (b"{\"replay\":{\"speed\":2}}\n{\"half\":".to_vec(), "does not know"),
+            (header.replace("}}", ",\"version\":2}}").into_bytes(), "does not know"),
+            (line(r#"{"skipped":["a"]}"#), "line 2 of the journal"),
+            (line("{\"sent\":{\"id\":\"a\",\"sent_as\":\"b\",\"at\":7}}\n{\"half\":"), "does not know"),
+            (line("no JSON\n{\"half\":"), "is damaged"),
+            (other.trim_end().into(), not_ours),
+            (other.into_bytes(), "from elsewhere to queue"),
+        ];
+        for (content, expected) in contents {
+            std::fs::write(&path, &content).unwrap();
+            let shown = String::from_utf8_lossy(&content);
+            let why = Journal::open(&path, "dead", "queue").expect_err(&shown);
+            assert!(why.contains(expected), "{shown}: {why}");
+            assert_eq!(std::fs::read(&path).unwrap(), content, "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_journal_begins_in_a_file_that_is_empty_or_holds_a_part_of_its_first_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let header = "{\"replay\":{\"from\":\"dead\",\"to\":\"queue\"}}\n";
+        for length in 0..=header.len() {
+            std::fs::write(&path, &header[..length]).unwrap();
+            Journal::open(&path, "dead", "queue").unwrap().sending(vec!["a".to_owned()]).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert_eq!(text, format!("{header}{{\"sending\":[\"a\"]}}\n"), "{length}");
+        }
     }
 }

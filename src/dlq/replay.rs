@@ -11,7 +11,7 @@ use super::Letter;
 use super::journal::{Journal, State};
 use super::scan::{Held, Scan};
 use crate::queue::sqs::SqsQueue;
-use crate::queue::{AttributeValue, DeadLetter, MOST_ENTRIES, Queue};
+use crate::queue::{AttributeValue, DeadLetter, LARGEST_MESSAGE_BEFORE, MOST_ENTRIES, Queue};
 use crate::telemetry::chain;
 
 /// How often a message was replayed, an attribute of its own.
@@ -23,9 +23,6 @@ const EVENTBRIDGE: [&str; 6] =
 
 /// A message may have ten attributes at most.
 const MOST_ATTRIBUTES: usize = 10;
-
-/// SQS's largest batch, bodies and attributes together, in bytes.
-const LARGEST_BATCH: usize = 1_048_576;
 
 /// How a replay goes about it.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +64,12 @@ pub async fn replay(
 ) -> Done {
     let mut done = Done::default();
     let chosen = scan.take(selected);
+    let (cut, chosen): (Vec<Held>, Vec<Held>) = chosen.into_iter().partition(|(letter, _)| letter.is_cut());
+    done.refused.extend(cut.iter().map(|(letter, _)| cut_body(letter)));
+    scan.put_back(cut);
     let queue = scan.queue().clone();
-    let mut batches = batches(chosen).into_iter();
+    let largest = largest_message(target).await;
+    let mut batches = batches(chosen, largest).into_iter();
     while let Some(batch) = batches.next() {
         let next = Instant::now() + Duration::from_secs_f64(batch.len() as f64 / pace.rate);
         if stop.is_cancelled() {
@@ -84,7 +85,7 @@ pub async fn replay(
             break;
         }
         let count = batch.len();
-        match one_batch(batch, &queue, target, journal, &mut done).await {
+        match one_batch(batch, &queue, target, largest, journal, &mut done).await {
             Ok(kept) => scan.put_back(kept),
             Err((kept, why)) => {
                 done.cut_short = Some(why);
@@ -117,6 +118,9 @@ pub async fn send_again(
         .into_iter()
         .partition(|letter| matches!(journal.state(&letter.message.id), Some(State::Sent | State::Done)));
     done.only_deleted = before.len();
+    let (cut, letters): (Vec<Letter>, Vec<Letter>) = letters.into_iter().partition(Letter::is_cut);
+    done.refused.extend(cut.iter().map(cut_body));
+    let largest = largest_message(target).await;
     let mut left = letters.into_iter().peekable();
     while left.peek().is_some() {
         if stop.is_cancelled() {
@@ -125,15 +129,15 @@ pub async fn send_again(
         }
         // One at a time where they are large: SQS bounds the batch.
         let mut batch: Vec<Letter> = Vec::new();
-        let mut room = LARGEST_BATCH;
+        let mut room = largest;
         while let Some(letter) = left.next_if(|letter| {
-            batch.is_empty() || (batch.len() < MOST_ENTRIES && size(&returned(letter)) <= room)
+            batch.is_empty() || (batch.len() < MOST_ENTRIES && returned(letter, largest).size() <= room)
         }) {
-            room = room.saturating_sub(size(&returned(&letter)));
+            room = room.saturating_sub(returned(&letter, largest).size());
             batch.push(letter);
         }
         let next = Instant::now() + Duration::from_secs_f64(batch.len() as f64 / pace.rate);
-        let (_, why) = send(&batch.iter().collect::<Vec<_>>(), target, journal, &mut done).await;
+        let (_, why) = send(&batch.iter().collect::<Vec<_>>(), target, largest, journal, &mut done).await;
         if why.is_some() {
             done.cut_short = why;
             break;
@@ -151,6 +155,7 @@ pub async fn send_again(
 async fn send(
     batch: &[&Letter],
     target: &SqsQueue,
+    largest: usize,
     journal: &mut Journal,
     done: &mut Done,
 ) -> (Vec<bool>, Option<String>) {
@@ -163,7 +168,7 @@ async fn send(
     if let Err(why) = journal.sending(ids.clone()) {
         return (nothing, Some(why));
     }
-    let copies: Vec<DeadLetter> = batch.iter().map(|letter| returned(letter)).collect();
+    let copies: Vec<DeadLetter> = batch.iter().map(|letter| returned(letter, largest)).collect();
     let results = match target.send(&copies).await {
         Ok(results) => results,
         Err(error) => {
@@ -200,6 +205,7 @@ async fn one_batch(
     batch: Vec<Held>,
     queue: &Arc<dyn Queue>,
     target: &SqsQueue,
+    largest: usize,
     journal: &mut Journal,
     done: &mut Done,
 ) -> Result<Vec<Held>, (Vec<Held>, String)> {
@@ -208,7 +214,7 @@ async fn one_batch(
     });
     done.only_deleted += sent_before.len();
     let letters: Vec<&Letter> = to_send.iter().map(|(letter, _)| letter).collect();
-    let (sent, mut cut_short) = send(&letters, target, journal, done).await;
+    let (sent, mut cut_short) = send(&letters, target, largest, journal, done).await;
     let (mut kept, mut to_delete) = (Vec::new(), sent_before);
     for (held, sent) in to_send.into_iter().zip(sent) {
         if sent { to_delete.push(held) } else { kept.push(held) }
@@ -262,20 +268,39 @@ pub async fn delete(queue: &Arc<dyn Queue>, held: Vec<Held>) -> Deleted {
     deleted
 }
 
-/// A copy for the queue: without what its dead-lettering added, with the number of its replays.
-pub fn returned(letter: &Letter) -> DeadLetter {
+/// The largest message that the queue takes, in bytes; the smaller of SQS's defaults where that cannot be
+/// read. SQS bounds a batch by no less.
+async fn largest_message(target: &SqsQueue) -> usize {
+    let attributes = target.attributes().await.inspect_err(|error| {
+        tracing::debug!(error = chain(error), "the largest message that the queue takes could not be read");
+    });
+    attributes.ok().and_then(|attributes| attributes.largest_message).unwrap_or(LARGEST_MESSAGE_BEFORE)
+}
+
+/// Why a message cannot be sent back whose body is no longer whole.
+fn cut_body(letter: &Letter) -> (String, String) {
+    let why = "its body was cut when it was dead-lettered, and is no event any more".to_owned();
+    (letter.message.id.clone(), why)
+}
+
+/// A copy for a queue that takes messages of `largest` bytes: without what its dead-lettering added, with
+/// the number of its replays where there is room for it.
+pub fn returned(letter: &Letter, largest: usize) -> DeadLetter {
     let added = |name: &str| {
         name.starts_with("misstep.") || (letter.was_not_delivered() && EVENTBRIDGE.contains(&name))
     };
     let own = letter.message.attributes.iter().filter(|(name, _)| !added(name)).cloned();
     let replays = (letter.replays() + 1).to_string();
     let replays = AttributeValue::Text { data_type: "Number".to_owned(), value: replays };
-    let mut attributes: Vec<_> = own.take(MOST_ATTRIBUTES).collect();
-    // A message that came with ten has no room for the count; the journal has it all the same.
-    if attributes.len() < MOST_ATTRIBUTES {
-        attributes.insert(0, (REPLAYS.to_owned(), replays));
+    let trace = letter.message.trace.as_ref().map(|trace| trace.text.clone());
+    let body = letter.message.body.clone();
+    let mut copy = DeadLetter { body, attributes: own.take(MOST_ATTRIBUTES).collect(), trace };
+    // Without the count the replay still works: the journal knows what was sent.
+    let room = largest.saturating_sub(copy.size());
+    if copy.attributes.len() < MOST_ATTRIBUTES && REPLAYS.len() + replays.size() <= room {
+        copy.attributes.insert(0, (REPLAYS.to_owned(), replays));
     }
-    DeadLetter { body: letter.message.body.clone(), attributes }
+    copy
 }
 
 /// Whether a message is one that this replay sent: SQS keeps its id when it moves it, misstep notes it.
@@ -285,27 +310,23 @@ fn came_back(letter: &Letter, journal: &Journal) -> bool {
 }
 
 /// In batches of ten at most that SQS takes.
-fn batches(held: Vec<Held>) -> Vec<Vec<Held>> {
+fn batches(held: Vec<Held>, largest: usize) -> Vec<Vec<Held>> {
     let mut batches: Vec<Vec<Held>> = Vec::new();
     let mut room = 0;
     for one in held {
-        let size = size(&returned(&one.0));
+        let size = returned(&one.0, largest).size();
         match batches.last_mut() {
             Some(last) if last.len() < MOST_ENTRIES && size <= room => {
                 room -= size;
                 last.push(one);
             }
             _ => {
-                room = LARGEST_BATCH.saturating_sub(size);
+                room = largest.saturating_sub(size);
                 batches.push(vec![one]);
             }
         }
     }
     batches
-}
-
-fn size(letter: &DeadLetter) -> usize {
-    letter.body.len() + letter.attributes.iter().map(|(name, value)| name.len() + value.size()).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -318,7 +339,11 @@ mod tests {
             AttributeValue::Text { value, .. } => value,
             AttributeValue::Bytes { .. } => unreachable!(),
         };
-        returned(letter).attributes.into_iter().map(|(name, text)| (name, value(text))).collect()
+        returned(letter, LARGEST_MESSAGE_BEFORE)
+            .attributes
+            .into_iter()
+            .map(|(name, text)| (name, value(text)))
+            .collect()
     }
 
     #[test]

@@ -76,8 +76,12 @@ impl Reading<'_, '_> {
 
     /// The most bytes of a notification.
     pub(crate) fn max_bytes(&mut self) -> usize {
-        let most = self.fields.number("max_bytes", 4_096..=1 << 30);
-        most.and_then(|most| usize::try_from(most).ok()).unwrap_or(self.defaults.max_bytes)
+        self.own_max_bytes(1 << 30).unwrap_or(self.defaults.max_bytes)
+    }
+
+    /// The most bytes of a notification, where the route says it; a channel takes no more than `most`.
+    pub(crate) fn own_max_bytes(&mut self, most: u64) -> Option<usize> {
+        self.fields.number("max_bytes", 4_096..=most).and_then(|bytes| usize::try_from(bytes).ok())
     }
 
     /// A template, here or in a file of its own.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, debug, warn};
 
-use super::{Desk, Receipt};
+use super::{Answered, Desk, Receipt};
 use crate::breaker::{Breaker, Probe};
 use crate::failpoint::{Point, reach};
 use crate::metrics::{Cause, Metrics, Retried, Told};
@@ -73,7 +73,7 @@ impl Desk {
                 Ok(()) => {
                     reach(Point::NotificationAnswered((&route.audience).into())).await;
                     breaker.passed();
-                    self.answered().put(notification.idempotency_key, ());
+                    self.answered().put(notification.idempotency_key, Answered::Taken);
                     return Ok(());
                 }
                 Err(error) => error,

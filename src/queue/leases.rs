@@ -6,8 +6,25 @@
 //! token is cancelled, and whoever works on that message stops. No lease outlives twelve hours
 //! from its receipt, SQS's own limit.
 //!
-//! Releasing a lease waits for a renewal of it that is on its way, so that nothing changes the
-//! visibility of a message after it was settled.
+//! # Who changes what, and when
+//!
+//! The table has a lock of its own, which is never held across an await. Each lease has a second
+//! lock, its *renewal*, held either by the renewal that is under way or by the release of the lease.
+//!
+//! 1. **Every lease in the table is in `due`, under the time that its entry says**, whenever the
+//!    table is unlocked. `Table::schedule` and `Table::remove` change both together. The only
+//!    exception lies within `Leases::take_due`, which puts each lease that it takes out of `due` back
+//!    before it unlocks the table, at the latest under the lease's end. So a lease is renewed in time, or
+//!    found at its end and declared lost, even if the renewal that was to schedule it panics or hangs.
+//! 2. **A lease that is due and locked is being released, or is being renewed until its end.** A
+//!    renewal that has its answer schedules its leases again, unlocks them, and unlocks the table last
+//!    (`Leases::renew`). So nobody finds a lease due that is still locked by a renewal which is over.
+//! 3. **A release waits for a renewal that is under way**, and takes the lease out of the table before
+//!    it unlocks the renewal. So no renewal is sent once a release has returned. A renewal that the client
+//!    gave up waiting for may still reach SQS later: it finds the message deleted, or keeps it invisible a
+//!    while longer.
+//! 4. Nobody waits for a renewal's lock while the table is locked (`Leases::take_due` only tries it),
+//!    so the two locks cannot deadlock.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +55,7 @@ pub struct Leases {
 #[derive(Default)]
 struct Table {
     next_key: u64,
+    /// When each lease has to be looked at next.
     due: BTreeSet<(Instant, u64)>,
     entries: HashMap<u64, Entry>,
 }
@@ -47,6 +65,7 @@ struct Entry {
     message_id: String,
     received_at: Instant,
     ends: Instant,
+    /// The time under which `due` holds it.
     due: Instant,
     lost: CancellationToken,
     renewal: Arc<AsyncMutex<()>>,
@@ -61,10 +80,11 @@ pub struct Lease {
 }
 
 /// What a renewal carries through its call: the locks keep its entries from being settled.
+#[derive(Default)]
 struct Renewal {
     keys: Vec<u64>,
     changes: Vec<(ReceiptHandle, Duration)>,
-    _under_way: Vec<OwnedMutexGuard<()>>,
+    under_way: Vec<OwnedMutexGuard<()>>,
 }
 
 impl Leases {
@@ -140,8 +160,8 @@ impl Leases {
         if table.due.first().is_none_or(|(due, _)| *due > now) {
             return None;
         }
-        let mut renewal = Renewal { keys: Vec::new(), changes: Vec::new(), _under_way: Vec::new() };
-        let mut ending = Vec::new();
+        let mut renewal = Renewal::default();
+        let mut taken = Vec::new();
         while let Some((due, key)) = table.due.first().copied() {
             if due > soon || renewal.keys.len() == MOST_ENTRIES {
                 break;
@@ -152,21 +172,22 @@ impl Leases {
                 self.lose(&mut table, key, "its visibility timeout ended");
                 continue;
             }
+            // Until its renewal says otherwise.
+            entry.due = entry.ends;
+            taken.push((entry.due, key));
             let left = (LONGEST_LEASE - MARGIN).saturating_sub(now - entry.received_at);
             let timeout = Duration::from_secs(self.length.min(left).as_secs());
-            // A lock that is taken means that the message is being settled.
-            let Ok(under_way) = entry.renewal.clone().try_lock_owned() else { continue };
             if timeout.is_zero() {
-                entry.due = entry.ends;
-                ending.push((entry.due, key));
                 continue;
             }
+            // Being released, or being renewed until its end.
+            let Ok(under_way) = entry.renewal.clone().try_lock_owned() else { continue };
             renewal.keys.push(key);
             renewal.changes.push((entry.receipt.clone(), timeout));
-            renewal._under_way.push(under_way);
+            renewal.under_way.push(under_way);
         }
         // Not before the loop has ended: their end may be soon as well.
-        table.due.extend(ending);
+        table.due.extend(taken);
         Some(renewal)
     }
 
@@ -207,12 +228,14 @@ impl Leases {
                 }
             }
         }
+        // In this order: these leases are due again, and whoever finds them so must find them unlocked.
+        drop(renewal);
         drop(table);
         self.changed.notify_one();
     }
 
     fn lose(&self, table: &mut Table, key: u64, why: &str) {
-        if let Some(entry) = table.entries.remove(&key) {
+        if let Some(entry) = table.remove(key) {
             warn!(
                 message.id = entry.message_id,
                 why, "lost the lease of a message: it will come back, work on it stops"
@@ -225,8 +248,7 @@ impl Leases {
 
     fn let_go(&self, key: u64) {
         let mut table = self.table();
-        if let Some(entry) = table.entries.remove(&key) {
-            table.due.remove(&(entry.due, key));
+        if table.remove(key).is_some() {
             self.metrics.in_hand(table.entries.len());
         }
     }
@@ -240,8 +262,7 @@ impl Table {
     fn renewed(&mut self, key: u64, asked_at: Instant, timeout: Duration) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.ends = asked_at + timeout;
-            entry.due = asked_at + timeout / 2;
-            self.due.insert((entry.due, key));
+            self.schedule(key, asked_at + timeout / 2);
         }
     }
 
@@ -249,9 +270,23 @@ impl Table {
     fn try_again(&mut self, key: u64, length: Duration) {
         if let Some(entry) = self.entries.get_mut(&key) {
             let pause = (length / 10).clamp(Duration::from_millis(100), Duration::from_secs(5));
-            entry.due = (Instant::now() + pause).min(entry.ends);
-            self.due.insert((entry.due, key));
+            let due = (Instant::now() + pause).min(entry.ends);
+            self.schedule(key, due);
         }
+    }
+
+    fn schedule(&mut self, key: u64, due: Instant) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            self.due.remove(&(entry.due, key));
+            entry.due = due;
+            self.due.insert((due, key));
+        }
+    }
+
+    fn remove(&mut self, key: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&key)?;
+        self.due.remove(&(entry.due, key));
+        Some(entry)
     }
 }
 
@@ -273,5 +308,130 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.leases.let_go(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Wake, Waker};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::queue::{DeadLetter, EntryError, EntryResults, QueueAttributes, QueueCounts, QueueError};
+
+    /// Renews every lease at the second attempt.
+    #[derive(Default)]
+    struct Reluctant(Mutex<HashMap<String, usize>>);
+
+    impl Reluctant {
+        fn attempts(&self, receipt: &str) -> usize {
+            self.0.lock().unwrap().get(receipt).copied().unwrap_or(0)
+        }
+    }
+
+    #[async_trait]
+    impl Queue for Reluctant {
+        async fn change_visibility(
+            &self,
+            changes: &[(ReceiptHandle, Duration)],
+        ) -> Result<EntryResults, QueueError> {
+            let mut attempts = self.0.lock().unwrap();
+            let answer = |(receipt, _): &(ReceiptHandle, Duration)| {
+                let attempts = attempts.entry(receipt.0.clone()).or_default();
+                *attempts += 1;
+                if *attempts % 2 == 0 {
+                    return Ok(());
+                }
+                let (code, message) = ("InternalError".to_owned(), "try again".to_owned());
+                Err(EntryError { code, message, lost: false })
+            };
+            Ok(changes.iter().map(answer).collect())
+        }
+
+        async fn attributes(&self) -> Result<QueueAttributes, QueueError> {
+            unreachable!("leases only change visibility")
+        }
+
+        async fn counts(&self) -> Result<QueueCounts, QueueError> {
+            unreachable!("leases only change visibility")
+        }
+
+        async fn receive(&self, _most: usize, _wait: Duration) -> Result<Vec<Message>, QueueError> {
+            unreachable!("leases only change visibility")
+        }
+
+        async fn delete(&self, _receipts: &[ReceiptHandle]) -> Result<EntryResults, QueueError> {
+            unreachable!("leases only change visibility")
+        }
+
+        async fn dead_letter(&self, _url: &str, _letter: &DeadLetter) -> Result<(), QueueError> {
+            unreachable!("leases only change visibility")
+        }
+    }
+
+    fn message(number: usize, received_at: Instant) -> Message {
+        Message {
+            id: format!("m-{number}"),
+            receipt: ReceiptHandle(format!("r-{number}")),
+            body: String::new(),
+            receives: 1,
+            sent_at_ms: None,
+            trace: None,
+            attributes: Vec::new(),
+            received_at,
+        }
+    }
+
+    /// Does something in the moment in which it is woken.
+    struct Woken(Box<dyn Fn() + Send + Sync>);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
+        }
+    }
+
+    /// Another thread looks for what is due in the moment in which a renewal says that it has changed the
+    /// table, and before it does anything else.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_lease_is_not_forgotten_by_whoever_looks_while_its_renewal_ends() {
+        const LENGTH: Duration = Duration::from_secs(1);
+        let queue = Arc::new(Reluctant::default());
+        let leases = Leases::new(queue.clone(), LENGTH, Metrics::new());
+        let due = Instant::now() - LENGTH / 2;
+        let lease = leases.hold(&message(0, due));
+        let ending = leases.take_due().expect("it is due");
+        // Due as well, so that whoever looks has something to do.
+        let _other = leases.hold(&message(1, due));
+        leases.changed.notified().await;
+
+        let (found, looked) = mpsc::channel();
+        let looking = leases.clone();
+        let look = Woken(Box::new(move || {
+            let (looking, found) = (looking.clone(), found.clone());
+            let looker = std::thread::spawn(move || found.send(looking.take_due()));
+            looker.join().unwrap().unwrap();
+        }));
+        let waker = Waker::from(Arc::new(look));
+        let mut changed = pin!(leases.changed.notified());
+        assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        leases.clone().renew(ending).await;
+        let seen = looked.try_recv().expect("the other thread has looked").expect("one is due");
+        leases.clone().renew(seen).await;
+
+        // From here on as a worker does it: its lease is renewed, or ends and is declared lost.
+        let stop = CancellationToken::new();
+        let keeping = tokio::spawn(leases.clone().keep(stop.clone()));
+        let settled = tokio::time::timeout(3 * LENGTH, async {
+            while !lease.lost().is_cancelled() && queue.attempts("r-0") < 2 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        assert!(settled.await.is_ok(), "it was neither renewed again nor declared lost");
+        stop.cancel();
+        keeping.await.unwrap();
     }
 }

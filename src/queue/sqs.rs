@@ -6,6 +6,7 @@
 
 mod moves;
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
     BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
-    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+    MessageAttributeValue, MessageSystemAttributeName, MessageSystemAttributeNameForSends,
+    MessageSystemAttributeValue, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -88,6 +90,7 @@ impl SqsQueue {
                 .id(index.to_string())
                 .message_body(&letter.body)
                 .set_message_attributes(Some(attributes.collect()))
+                .set_message_system_attributes(trace_attribute(letter))
                 .build()
                 .expect("id and body are set")
         });
@@ -192,7 +195,11 @@ fn whole_seconds(duration: Duration) -> i32 {
 #[async_trait]
 impl Queue for SqsQueue {
     async fn attributes(&self) -> Result<QueueAttributes, QueueError> {
-        let names = [QueueAttributeName::VisibilityTimeout, QueueAttributeName::RedrivePolicy];
+        let names = [
+            QueueAttributeName::VisibilityTimeout,
+            QueueAttributeName::RedrivePolicy,
+            QueueAttributeName::MaximumMessageSize,
+        ];
         let value = self.ask(&names).await?;
         let answer = |what: String| QueueError::Answer {
             operation: "GetQueueAttributes",
@@ -216,7 +223,9 @@ impl Queue for SqsQueue {
             .or_else(|| count.as_str()?.parse().ok())
             .and_then(|count| u32::try_from(count).ok());
         let dead_letter_url = policy["deadLetterTargetArn"].as_str().and_then(|arn| beside(&self.url, arn));
-        Ok(QueueAttributes { visibility_timeout, max_receive_count, dead_letter_url })
+        let largest_message =
+            value(QueueAttributeName::MaximumMessageSize).and_then(|size| size.parse().ok());
+        Ok(QueueAttributes { visibility_timeout, max_receive_count, dead_letter_url, largest_message })
     }
 
     async fn counts(&self) -> Result<QueueCounts, QueueError> {
@@ -299,7 +308,8 @@ impl Queue for SqsQueue {
             .send_message()
             .queue_url(url)
             .message_body(&letter.body)
-            .set_message_attributes(Some(attributes));
+            .set_message_attributes(Some(attributes))
+            .set_message_system_attributes(trace_attribute(letter));
         self.call("SendMessage", url, call.send()).await.map(drop)
     }
 }
@@ -335,6 +345,17 @@ fn message(raw: aws_sdk_sqs::types::Message, received_at: Instant) -> Option<Mes
             .collect(),
         received_at,
     })
+}
+
+/// The trace that a message goes on with, as SQS takes it; it does not count towards the message's size
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>).
+fn trace_attribute(
+    letter: &DeadLetter,
+) -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+    let header =
+        MessageSystemAttributeValue::builder().data_type("String").string_value(letter.trace.as_ref()?);
+    let header = header.build().expect("the data type is set");
+    Some(HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, header)]))
 }
 
 fn from_sdk(value: MessageAttributeValue) -> AttributeValue {

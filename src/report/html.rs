@@ -296,8 +296,8 @@ fn told(sentence: &Sentence) -> Markup {
 /// An ARN, as a link where it is an execution's.
 fn linked(arn: &str) -> Markup {
     html! {
-        @if let Ok(execution) = ExecutionArn::parse(arn) {
-            a href=(address(&execution.console_url())) rel="noreferrer noopener" { bdi { (arn) } }
+        @if let Some(page) = ExecutionArn::parse(arn).ok().and_then(|execution| execution.console_url()) {
+            a href=(address(&page)) rel="noreferrer noopener" { bdi { (arn) } }
         } @else {
             bdi { (arn) }
         }

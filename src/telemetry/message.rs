@@ -9,6 +9,8 @@ use tracing::{Instrument as _, Span, error_span};
 use super::traces::Process;
 use crate::arn::ExecutionArn;
 use crate::queue::Message;
+#[cfg(not(feature = "otel"))]
+use crate::telemetry::trace::TraceHeader;
 
 /// A message's span; the spans of the stages lie in it.
 #[derive(Debug)]
@@ -37,9 +39,9 @@ impl MessageSpan {
         #[cfg(feature = "otel")]
         let process = Process::of(message, queue);
         #[cfg(feature = "otel")]
-        let trace_id = process.trace_id().or_else(|| Some(message.trace?.trace_id()));
+        let trace_id = process.trace_id().or_else(|| Some(message.trace.as_ref()?.trace_id()));
         #[cfg(not(feature = "otel"))]
-        let trace_id = message.trace.map(|trace| trace.trace_id());
+        let trace_id = message.trace.as_ref().map(TraceHeader::trace_id);
         if let Some(trace_id) = trace_id {
             lines.record("trace.id", trace_id);
         }

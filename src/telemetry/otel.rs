@@ -115,7 +115,7 @@ impl Process {
             messaging.message.id = message.id,
             execution.arn = Empty,
         );
-        if let Some(sender) = message.trace.and_then(sender) {
+        if let Some(sender) = message.trace.as_ref().and_then(sender) {
             // It fails where nothing is exported.
             let _no_parent = span.set_parent(Context::new().with_remote_span_context(sender));
         }
@@ -149,7 +149,7 @@ impl Process {
 }
 
 /// The span that sent the message.
-fn sender(header: TraceHeader) -> Option<SpanContext> {
+fn sender(header: &TraceHeader) -> Option<SpanContext> {
     let flags = if header.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
     let (trace, span) = (TraceId::from(header.trace), SpanId::from(header.parent?));
     Some(SpanContext::new(trace, span, flags, true, TraceState::default()))

@@ -2,8 +2,10 @@
 //! (<https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>).
 
 /// A message's trace header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceHeader {
+    /// The header as it came, to be passed on.
+    pub text: String,
     /// The trace's id, as W3C and OpenTelemetry count it.
     pub trace: u128,
     /// The span that sent the message, where it is named.
@@ -32,6 +34,7 @@ impl TraceHeader {
         }
         let parent = part("Parent").and_then(|parent| hex(parent, 16));
         Some(Self {
+            text: text.to_owned(),
             trace: hex(&format!("{time}{unique}"), 32).filter(|_| time.len() == 8)?,
             parent: parent.and_then(|parent| u64::try_from(parent).ok()),
             sampled: part("Sampled") == Some("1"),

@@ -3,11 +3,13 @@
 pub mod house;
 mod scrape;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use misstep::metrics::Metrics;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -366,4 +368,63 @@ async fn the_log_says_in_one_line_what_happened_to_a_message() {
     let dead = of(&second);
     assert_eq!(dead["outcome"], "dead-lettered");
     assert_eq!(dead["span"].get("trace.id"), None);
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_nothing_up_and_what_is_dropped_is_counted() {
+    const FAILURES: usize = 40;
+    let house = House::start(Duration::from_secs(2)).await;
+    // Also what the libraries log, which soon is more than a pipe and the worker's own room hold.
+    let mut command = house.command(&[("MISSTEP_LOG", "debug")]);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = loop {
+        let line: Value = serde_json::from_str(&log.next_line().await.unwrap().unwrap()).unwrap();
+        if let Some(address) = line["admin.address"].as_str() {
+            break address.to_owned();
+        }
+    };
+    let get = async |path: &str| {
+        let answer = tokio::time::timeout(LONG, reqwest::get(format!("http://{address}{path}"))).await;
+        let answer = answer.expect("it is answered in time").unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let dropped = async || {
+        let (_, text) = get("/metrics").await;
+        let series = text.lines().find_map(|line| line.strip_prefix("misstep_log_lines_dropped_total "));
+        series.unwrap().parse::<f64>().unwrap()
+    };
+    let (mut sent, until) = (0, Instant::now() + 3 * LONG);
+    while dropped().await < 1.0 {
+        assert!(Instant::now() < until, "{sent} failures, and nothing was dropped");
+        for _ in 0..FAILURES {
+            house.sqs.send("failures", &house.failure(sent));
+            sent += 1;
+        }
+        let settled = tokio::time::timeout(2 * LONG, async {
+            while !house.sqs.messages("failures").is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        assert!(settled.await.is_ok(), "{sent} failures are not settled");
+    }
+    assert_eq!(get("/livez").await.0, 200);
+    // Somebody reads again: the log says how many lines it lacks, and every line is whole.
+    let lacks = Arc::new(AtomicU64::new(0));
+    let seen = lacks.clone();
+    let reading = tokio::spawn(async move {
+        while let Some(line) = log.next_line().await.unwrap() {
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            seen.fetch_add(line["log.dropped_lines"].as_u64().unwrap_or(0), Ordering::SeqCst);
+        }
+    });
+    while lacks.load(Ordering::SeqCst) == 0 || (lacks.load(Ordering::SeqCst) as f64) < dropped().await {
+        assert!(Instant::now() < until, "{lacks:?} lines are said to be dropped, {} are", dropped().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let pid = child.id().unwrap().to_string();
+    assert!(tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    let status = tokio::time::timeout(LONG, child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(0));
+    reading.await.unwrap();
 }

@@ -92,6 +92,14 @@ async fn where_everything_works_it_says_so_and_touches_nothing() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_queue_that_takes_less_than_the_queue_is_warned_of() {
+    let around = Surroundings::new(120).await;
+    around.sqs.set_largest("failures-dlq", 262_144);
+    let (findings, code) = around.findings().await;
+    assert_eq!((verdict(&findings, "message size"), code), ("warn", Some(0)), "{findings:#?}");
+}
+
+#[tokio::test]
 async fn every_line_that_fails_says_what_to_do() {
     let around = Surroundings::new(120).await;
     around.sfn.refuse("GetExecutionHistory", denied());

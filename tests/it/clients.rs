@@ -11,6 +11,7 @@ use misstep::queue::sqs::SqsQueue;
 use misstep::queue::{Queue, ReceiptHandle};
 use tokio::time::Instant;
 
+use crate::configured;
 use crate::stub::sfn::StepFunctions;
 use crate::stub::sqs::Sqs;
 use crate::stub::{Fault, Refusal};
@@ -75,4 +76,21 @@ async fn a_long_poll_is_not_cut_short() {
     let began = Instant::now();
     assert!(queue.receive(1, Duration::from_secs(12)).await.unwrap().is_empty());
     assert!(began.elapsed() >= Duration::from_secs(12), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_topic_is_sent_no_more_than_it_takes() {
+    let limit = |max_bytes: &str, all: &str| {
+        let text = format!(
+            "{all}\n[[routes]]\nname = \"topic\"\naudience = \"ops\"\nchannel = \"sns\"\ntopic_arn = \"arn:aws:sns:eu-west-1:123456789012:failures\"\n{max_bytes}\n"
+        );
+        configured::settings_of(&text, &[]).map(|_| configured::route(&text, &[]).notifier.limit())
+    };
+    assert_eq!(limit("", ""), Ok(262_144));
+    // What all channels may send does not say what this topic takes; the route's own setting does.
+    assert_eq!(limit("", "max_notification_bytes = 1048576"), Ok(262_144));
+    assert_eq!(limit("max_bytes = 1048576", ""), Ok(1_048_576));
+    assert_eq!(limit("max_bytes = 8192", "max_notification_bytes = 1048576"), Ok(8_192));
+    let faults = limit("max_bytes = 1048577", "").unwrap_err();
+    assert!(faults.len() == 1 && faults[0].contains("max_bytes"), "{faults:?}");
 }

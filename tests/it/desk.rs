@@ -83,11 +83,16 @@ fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
             ("executionArn", json!("arn:aws:states:eu-west-1:123456789012:execution:orders/Each:1a2b")),
             ("stateMachineArn", json!(format!("{ORDERS}/Each"))),
         ];
+        // Which of the two ARNs has the Map's label is not documented.
+        let by_execution = with(&child[..1]);
+        let by_state_machine = with(&child[1..]);
         for (body, kind) in [
             (with(&[("status", json!("RUNNING"))]), Ignored::Running),
             (with(&[("status", json!("SUCCEEDED"))]), Ignored::Succeeded),
             (with(&[("stateMachineArn", other)]), Ignored::Unlisted),
             (with(&child), Ignored::FoldedChild),
+            (by_execution, Ignored::FoldedChild),
+            (by_state_machine, Ignored::FoldedChild),
         ] {
             assert_eq!(office.handle(&body).await, Outcome::Ignore(kind));
         }

@@ -91,16 +91,25 @@ impl Errand {
 
     /// Starts a worker.
     pub(crate) fn worker(&self, routes: &str) -> Worker {
-        self.worker_with(routes, &[])
+        self.worker_with(routes, self.stdout(), &[])
     }
 
-    /// Starts a worker with further variables.
-    pub(crate) fn worker_with(&self, routes: &str, variables: &[(&str, &str)]) -> Worker {
-        let (log, stdout) = (self.place("log"), self.place("stdout"));
+    /// The file that is read as what a worker printed.
+    pub(crate) fn stdout(&self) -> std::fs::File {
+        std::fs::File::create(self.place("stdout")).unwrap()
+    }
+
+    /// Starts a worker that has this for its standard output, and variables of its own.
+    pub(crate) fn worker_with(
+        &self,
+        routes: &str,
+        stdout: impl Into<Stdio>,
+        variables: &[(&str, &str)],
+    ) -> Worker {
+        let (log, printed) = (self.place("log"), self.place("stdout"));
         let mut command = self.command(&["work"], routes, variables);
-        command.stdout(std::fs::File::create(&stdout).unwrap());
-        command.stderr(std::fs::File::create(&log).unwrap());
-        Worker { child: command.spawn().unwrap(), log, stdout }
+        command.stdout(stdout).stderr(std::fs::File::create(&log).unwrap());
+        Worker { child: command.spawn().unwrap(), log, stdout: printed }
     }
 
     /// Runs a command to its end.
@@ -146,6 +155,12 @@ impl Worker {
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         status.unwrap_or_else(|_| panic!("it does not end:\n{}", self.log())).unwrap().code()
+    }
+
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        let tasks = format!("/proc/{}/task", self.child.id().unwrap());
+        std::fs::read_dir(tasks).unwrap().count()
     }
 
     pub(crate) fn log(&self) -> String {

@@ -154,6 +154,7 @@ fn work(
         grace: plan.grace,
         until_empty: false,
         dead_letter_url: Some("model-dlq".to_owned()),
+        largest_dead_letter: None,
         max_receive_count: Some(plan.max_receive_count),
     };
     let queue_of_worker = (plan.wrap_queue)(queue.clone());
@@ -189,6 +190,7 @@ pub fn on_paused_time<T>(test: impl Future<Output = T>) -> T {
 }
 
 mod bodies;
+mod burials;
 mod faults;
 mod mutants;
 mod promises;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`admin`] | health, metrics and log lines of the real binary |
 //! | [`astray`] | a route that fails: what the others get, what becomes of the message, what is logged |
-//! | [`browser`] | the page in a real browser, where there is one |
+//! | [`browser`] | the page in a real browser; ignored unless asked for |
 //! | [`channel`] | the notification API over real sockets |
 //! | [`check`] | what works and what does not, told before anything is processed |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
@@ -12,6 +12,7 @@
 //! | [`configuration`] | the documented settings are those of the code |
 //! | [`configured`] | routes read from the text of a configuration file |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
+//! | [`dead_lettering`] | the dead-letter queue's limit, and the trace through it and back |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`desk`] | each row of what happens to a message, by its name |
 //! | [`documented`] | the examples and tables of docs/notifications.md |
@@ -65,6 +66,7 @@ mod clients;
 mod configuration;
 mod configured;
 mod crash;
+mod dead_lettering;
 mod descent;
 mod desk;
 mod documented;

@@ -45,6 +45,42 @@ async fn stdout_and_a_file_get_a_line_of_json_a_failure_and_nothing_else() {
     }
 }
 
+/// Outputs that take nothing: each would hold whoever writes to it for ever.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn optional_routes_into_pipes_that_nobody_reads_hold_one_thread_each() {
+    const FAILURES: usize = 150;
+    let (receiver, errand) = (Receiver::start().await, Errand::with(FAILURES).await);
+    // A name is looked up on one of the threads that may block, and here for each notification.
+    receiver.answer_by(|_| Some(Answer::status(204).header("connection", "close")));
+    let fifo = errand.place("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let routes = format!(
+        "{STDOUT}required = false\n[[routes]]\nname = \"archive\"\naudience = \"archive\"\nchannel = \"file\"\npath = \"{}\"\nrequired = false\n[[routes]]\nname = \"api\"\naudience = \"developers\"\nchannel = \"http\"\nurl = \"{}\"\n",
+        fifo.display(),
+        receiver.url.replace("127.0.0.1", "localhost"),
+    );
+    let variables = [
+        ("MISSTEP_CONCURRENCY", "4"),
+        ("MISSTEP_NOTIFY_TIMEOUT_SECS", "1"),
+        ("MISSTEP_SHUTDOWN_GRACE_SECS", "1"),
+    ];
+    let (unread, stdout) = std::io::pipe().unwrap();
+    let worker = errand.worker_with(&routes, stdout, &variables);
+    let most = std::cell::Cell::new(0);
+    let told = || {
+        most.set(most.get().max(worker.threads()));
+        receiver.received().len() >= FAILURES && errand.left() == 0
+    };
+    worker.until("every required notification", told).await;
+    println!("{} threads at most", most.get());
+    // One a core, those that look up names (at most one a message), one a route, and the rest.
+    let cores = std::thread::available_parallelism().unwrap().get();
+    assert!(most.get() <= cores + 4 + 2 + 6, "{} threads", most.get());
+    assert_eq!(worker.stop().await, Some(0));
+    drop(unread);
+}
+
 #[tokio::test]
 async fn a_proxy_is_taken_from_the_usual_variables() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();

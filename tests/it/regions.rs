@@ -90,7 +90,7 @@ async fn a_region_that_refuses_the_credentials_or_never_answers_costs_the_others
             errand.add(number);
         }
         let front = before(errand.sfn.url(), answer).await;
-        let worker = errand.worker_with(STDOUT, &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
+        let worker = errand.worker_with(STDOUT, errand.stdout(), &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
         errand.sqs.send("failures", &failure(9).replace("eu-west-1", "af-south-1"));
         for number in 0..5 {
             sleep(Duration::from_millis(300)).await;
@@ -109,7 +109,7 @@ async fn failures_of_a_region_that_never_worked_are_reported_from_the_event_alon
     let errand = Errand::with(0).await;
     let refuses = |_: &str, _: &str| Answer::Error("UnrecognizedClientException");
     let front = before(errand.sfn.url(), refuses).await;
-    let worker = errand.worker_with(STDOUT, &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
+    let worker = errand.worker_with(STDOUT, errand.stdout(), &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
     errand.sqs.send("failures", &failure(9).replace("eu-west-1", "af-south-1"));
     let (_, degraded) = until_notified(&worker, "run-9").await;
     let degraded = degraded.as_str().unwrap();
@@ -149,7 +149,7 @@ async fn an_answer_that_no_client_can_parse_is_read_leniently_or_told_from_the_e
     let errand = Errand::with(0).await;
     errand.add(9);
     let front = before(errand.sfn.url(), odd).await;
-    let worker = errand.worker_with(STDOUT, &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
+    let worker = errand.worker_with(STDOUT, errand.stdout(), &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
     for number in 0..8 {
         errand.sqs.send("failures", &failure(number));
     }

@@ -96,14 +96,17 @@ fn aside(name: &str, channel: &Kept) -> Route {
 }
 
 fn desk(routes: Vec<Route>) -> Desk {
+    desk_reading(&ModelReader::new(Faults::default(), Chance::new(0)), routes)
+}
+
+fn desk_reading(reader: &ModelReader, routes: Vec<Route>) -> Desk {
     let scope = Scope {
         state_machines: Vec::new(),
         map_run_children: MapRunChildren::Fold,
         env: "test".to_owned(),
         application: None,
     };
-    let reader = ModelReader::new(Faults::default(), Chance::new(0));
-    Desk::new(Arc::new(reader), None, routes, scope, None)
+    Desk::new(Arc::new(reader.clone()), None, routes, scope, None)
 }
 
 async fn handled(desk: &Desk, body: &str) -> Outcome {
@@ -134,6 +137,26 @@ fn a_failure_takes_the_routes_whose_filter_takes_it() {
         other["detail"]["stateMachineArn"] =
             json!("arn:aws:states:eu-west-1:123456789012:stateMachine:refunds");
         assert_eq!(handled(&desk, &other.to_string()).await, Outcome::Ignore(Ignored::Unrouted));
+    });
+}
+
+#[test]
+fn a_history_is_not_read_again_for_a_route_whose_filter_refused_the_failure() {
+    on_paused_time(async {
+        let reader = ModelReader::new(Faults::default(), Chance::new(0));
+        let for_none = Filter { errors: vec![Pattern::parse("Other").unwrap()], ..Filter::default() };
+        let filtered = |name| Route { filter: for_none.clone(), ..to(name, &Kept::willing()) };
+        for (routes, outcome) in [
+            (vec![to("all", &Kept::willing()), filtered("none")], Outcome::Done),
+            (vec![filtered("none")], Outcome::Ignore(Ignored::Unrouted)),
+        ] {
+            let desk = desk_reading(&reader, routes);
+            let before = reader.calls();
+            assert_eq!(handled(&desk, &failure(0)).await, outcome);
+            let once = reader.calls();
+            assert!(once > before);
+            assert_eq!((handled(&desk, &failure(0)).await, reader.calls()), (outcome, once));
+        }
     });
 }
 

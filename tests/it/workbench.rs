@@ -2,6 +2,7 @@
 //! sends back, and that it leaves everything else as it was.
 
 mod changes;
+mod terminal;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;

@@ -97,8 +97,8 @@ pub(super) async fn run_replay(
         selected(scan(queue, stop, enough(matches, filter)).await.map_err(looked_in_vain)?).await?;
     let meant = meant(&scanned, matches, filter);
     let question = format!("Send {} back to {}", count(meant.len(), "message"), settings.queue_url);
-    let told = print(&overview(scanned.letters().filter(|letter| meant.contains(&letter.message.id))));
-    let done = match told.and_then(|()| agreed(matches, meant.len(), &question)) {
+    let overview = overview(scanned.letters().filter(|letter| meant.contains(&letter.message.id)));
+    let done = match agreed(matches, meant.len(), &overview, &question, stop).await {
         Ok(true) => {
             let journal = Journal::open(&journal_path(matches, &dlq_url), &dlq_url, &settings.queue_url);
             match journal {
@@ -134,10 +134,10 @@ async fn replay_file(
     let mut letters = dropped::read(file)?;
     letters.retain(|letter| filter.takes(letter));
     letters.truncate(limit(matches));
-    print(&overview(letters.iter()))?;
+    let overview = overview(letters.iter());
     let ids: Vec<String> = letters.iter().map(|letter| letter.message.id.clone()).collect();
     let question = format!("Send {} to {}", count(ids.len(), "message"), settings.queue_url);
-    if !agreed(matches, ids.len(), &question)? {
+    if !agreed(matches, ids.len(), &overview, &question, stop).await? {
         return Ok(());
     }
     let from = file.display().to_string();
@@ -173,8 +173,8 @@ pub(super) async fn run_drop(
         count(meant.len(), "message"),
         path.display()
     );
-    let kept = print(&overview(letters())).and_then(|()| {
-        let agreed = agreed(matches, meant.len(), &question)?;
+    let agreed = agreed(matches, meant.len(), &overview(letters()), &question, stop).await;
+    let kept = agreed.and_then(|agreed| {
         if agreed {
             dropped::write(&path, letters())?;
         }
@@ -256,8 +256,15 @@ fn overview<'a>(letters: impl Iterator<Item = &'a Letter>) -> String {
     text
 }
 
-/// Whether it is to be done: `--yes` says so, or somebody at the terminal.
-pub(super) fn agreed(matches: &ArgMatches, meant: usize, question: &str) -> Result<bool, String> {
+/// Prints what is meant, and says whether it is to be done: `--yes` says so, or somebody at the terminal.
+pub(super) async fn agreed(
+    matches: &ArgMatches,
+    meant: usize,
+    overview: &str,
+    question: &str,
+    stop: &CancellationToken,
+) -> Result<bool, String> {
+    print(overview)?;
     if meant == 0 {
         return Ok(false);
     }
@@ -270,11 +277,18 @@ pub(super) fn agreed(matches: &ArgMatches, meant: usize, question: &str) -> Resu
     }
     print(&format!("{question}? [y/N] "))?;
     std::io::stdout().flush().map_err(|error| error.to_string())?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| format!("no answer could be read: {error}"))?;
+    // Somebody may think about it for as long as they like: leases are renewed meanwhile, and an interrupt
+    // is heard. The thread that waits for the answer is left behind then; the process ends without it.
+    let asking = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).map(|_bytes| answer)
+    });
+    let answer = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Err("interrupted: nothing was changed".to_owned()),
+        asked = asking => asked.unwrap_or_else(|ended| Err(std::io::Error::other(ended))),
+    };
+    let answer = answer.map_err(|error| format!("no answer could be read: {error}"))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

@@ -33,9 +33,10 @@ pub(super) async fn run(
     };
     let held = queue.counts().await.map_err(told)?;
     let messages = usize::try_from(held.visible).unwrap_or(usize::MAX);
-    print(&format!("about {}, {} more held by somebody\n", count(messages, "message"), held.in_flight))?;
+    let overview =
+        format!("about {}, {} more held by somebody\n", count(messages, "message"), held.in_flight);
     let question = format!("Move all of {url} to {}", settings.queue_url);
-    if !agreed(matches, messages, &question)? {
+    if !agreed(matches, messages, &overview, &question, stop).await? {
         return Ok(());
     }
     let rate = matches.get_one::<f64>("rate").expect("it has a default").clamp(1.0, FASTEST);

@@ -3,15 +3,16 @@
 //! The file is opened anew for each, so that it can be rotated away, and is on the disk before the
 //! notification counts as taken.
 
-use std::io::{ErrorKind, Write as _};
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 
-use super::line::in_time;
+use super::line::Lines;
 use super::{Channel, Connect, line};
 use crate::notify::settings::Reading;
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -30,8 +31,7 @@ struct Settings {
 #[derive(Debug)]
 struct File {
     settings: Settings,
-    /// Held while a line is written; true when the last one was not written to its end.
-    torn: Arc<Mutex<bool>>,
+    lines: Lines,
 }
 
 fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
@@ -46,7 +46,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
 
 impl Connect for Settings {
     fn connect(&self, _aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
-        Ok(Arc::new(File { settings: self.clone(), torn: Arc::default() }))
+        Ok(Arc::new(File { settings: self.clone(), lines: Lines::new(self.timeout) }))
     }
 }
 
@@ -61,52 +61,41 @@ impl Notifier for File {
     }
 
     async fn check(&self) -> Result<Option<String>, NotifyError> {
-        let path = &self.settings.path;
-        // What is not there yet can be made where its folder is; nothing is made here.
-        let looked = match std::fs::OpenOptions::new().append(true).open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                std::fs::metadata(folder.unwrap_or(Path::new("."))).map(drop)
+        let path = self.settings.path.clone();
+        let shown = path.display().to_string();
+        match self.lines.check(move || can_be_appended(&path)).await {
+            Ok(()) => Ok(Some(format!("{shown} can be written"))),
+            Err(error) => {
+                Err(NotifyError::Misconfigured { what: format!("{shown} cannot be written: {error}") })
             }
-            opened => opened.map(drop),
-        };
-        match looked {
-            Ok(()) => Ok(Some(format!("{} can be written", path.display()))),
-            Err(error) => Err(NotifyError::Misconfigured {
-                what: format!("{} cannot be written: {error}", path.display()),
-            }),
         }
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let (path, torn, body) = (self.settings.path.clone(), self.torn.clone(), notification.body.clone());
-        let written = tokio::task::spawn_blocking(move || {
-            let mut torn = torn.lock().unwrap_or_else(PoisonError::into_inner);
-            add(&path, &body, &mut torn)
-        });
-        let what = |error: &dyn std::fmt::Display| {
-            format!("{} cannot be written: {error}", self.settings.path.display())
-        };
-        match in_time(self.settings.timeout, written).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(match error.kind() {
+        let path = self.settings.path.clone();
+        let open = move || OpenOptions::new().create(true).append(true).open(path);
+        let written = self.lines.write(notification, open, |file| file.sync_data());
+        written.await.map_err(|error| {
+            let what = format!("{} cannot be written: {error}", self.settings.path.display());
+            match error.kind() {
                 ErrorKind::NotFound
                 | ErrorKind::PermissionDenied
                 | ErrorKind::IsADirectory
-                | ErrorKind::ReadOnlyFilesystem => NotifyError::Misconfigured { what: what(&error) },
-                _ => NotifyError::Transient { what: what(&error), retry_after: None },
-            }),
-            Err(ended) => Err(NotifyError::Transient { what: what(&ended), retry_after: None }),
-        }
+                | ErrorKind::ReadOnlyFilesystem => NotifyError::Misconfigured { what },
+                _ => NotifyError::Transient { what, retry_after: None },
+            }
+        })
     }
 }
 
-/// Adds a line in one write, after ending one that was torn.
-fn add(path: &Path, line: &[u8], torn: &mut bool) -> std::io::Result<()> {
-    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-    let whole = if *torn { [b"\n", line].concat() } else { line.to_vec() };
-    *torn = true;
-    file.write_all(&whole)?;
-    *torn = false;
-    file.sync_data()
+/// Whether lines can be added. A file that does not exist yet can be created where its folder exists;
+/// nothing is created here.
+fn can_be_appended(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().append(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            std::fs::metadata(folder.unwrap_or(Path::new("."))).map(drop)
+        }
+        opened => opened.map(drop),
+    }
 }

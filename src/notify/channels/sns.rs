@@ -22,8 +22,12 @@ use crate::report::brief;
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "sns", read };
 
-/// The most bytes of a message, its attributes included (Amazon SNS endpoints and quotas).
-const MOST_BYTES: usize = 262_144;
+/// The most bytes of a message, its attributes included, that every topic takes (Amazon SNS endpoints and
+/// quotas).
+const EVERY_TOPIC: usize = 262_144;
+
+/// The most bytes that a topic can be set to take (its `MaximumMessageSize`).
+const LARGEST_TOPIC: u64 = 1_048_576;
 
 /// A subject has fewer characters than this (SNS API, Publish).
 const SUBJECT: usize = 100;
@@ -53,7 +57,8 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     let topic = reading.fields.text("topic_arn", topic_arn);
     let topic = reading.fields.needed("topic_arn", topic);
     let timeout = reading.timeout();
-    let max_bytes = reading.max_bytes().min(MOST_BYTES);
+    let own = reading.own_max_bytes(LARGEST_TOPIC);
+    let max_bytes = own.unwrap_or(reading.defaults.max_bytes.min(EVERY_TOPIC));
     let subject = reading.template("subject", Escape::Line);
     let body = reading.template("body", Escape::Text);
     let (topic_arn, region) = topic?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 
-use super::line::in_time;
+use super::line::Lines;
 use super::{Channel, Connect, line};
 use crate::notify::settings::Reading;
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -16,19 +16,26 @@ use crate::notify::{Material, Notification, Notifier, NotifyError};
 pub const CHANNEL: Channel = Channel { name: "stdout", read };
 
 #[derive(Debug, Clone)]
-struct Stdout {
+struct Settings {
     max_bytes: usize,
     timeout: Duration,
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "what every channel's reader returns")]
-fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
-    Some(Arc::new(Stdout { max_bytes: reading.max_bytes(), timeout: reading.defaults.timeout }))
+/// Standard output, as one route writes to it.
+#[derive(Debug)]
+struct Stdout {
+    max_bytes: usize,
+    lines: Lines,
 }
 
-impl Connect for Stdout {
+#[expect(clippy::unnecessary_wraps, reason = "what every channel's reader returns")]
+fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
+    Some(Arc::new(Settings { max_bytes: reading.max_bytes(), timeout: reading.defaults.timeout }))
+}
+
+impl Connect for Settings {
     fn connect(&self, _aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
-        Ok(Arc::new(self.clone()))
+        Ok(Arc::new(Stdout { max_bytes: self.max_bytes, lines: Lines::new(self.timeout) }))
     }
 }
 
@@ -47,22 +54,11 @@ impl Notifier for Stdout {
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        let body = notification.body.clone();
-        // A pipe whose reader is slow holds whoever writes to it.
-        let written = tokio::task::spawn_blocking(move || {
-            let mut stdout = std::io::stdout().lock();
-            stdout.write_all(&body).and_then(|()| stdout.flush())
-        });
-        match in_time(self.timeout, written).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => {
-                let what = format!("standard output cannot be written: {error}");
-                Err(NotifyError::Transient { what, retry_after: None })
-            }
-            Err(ended) => {
-                let what = format!("standard output was not written: {ended}");
-                Err(NotifyError::Transient { what, retry_after: None })
-            }
-        }
+        let written =
+            self.lines.write(notification, || Ok(std::io::stdout().lock()), |mut stdout| stdout.flush());
+        written.await.map_err(|error| {
+            let what = format!("standard output cannot be written: {error}");
+            NotifyError::Transient { what, retry_after: None }
+        })
     }
 }

@@ -56,9 +56,15 @@ impl House {
     pub fn worker(&self, variables: &[(&str, &str)]) -> Worker {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
+        let mut command = self.command(variables);
+        command.stderr(std::fs::File::create(&log).unwrap());
+        Worker { child: command.spawn().unwrap(), log, _folder: folder }
+    }
+
+    /// The command that starts a worker; its log goes where the test says.
+    pub fn command(&self, variables: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.arg("work").env_clear().kill_on_drop(true);
-        command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+        command.arg("work").env_clear().kill_on_drop(true).stdout(Stdio::null());
         command.envs(stub::environment("AWS_ENDPOINT_URL_SQS", self.sqs.url()));
         command.envs([
             ("AWS_ENDPOINT_URL_SFN", self.sfn.url()),
@@ -70,7 +76,7 @@ impl House {
             ("MISSTEP_ADMIN_ADDR", "127.0.0.1:0"),
         ]);
         command.envs(variables.iter().copied());
-        Worker { child: command.spawn().unwrap(), log, _folder: folder }
+        command
     }
 }
 

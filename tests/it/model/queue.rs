@@ -64,6 +64,7 @@ impl ModelQueue {
                 visibility_timeout,
                 max_receive_count: Some(max_receive_count),
                 dead_letter_url: Some("model-dlq".to_owned()),
+                largest_message: None,
             },
             faults: Arc::new(Mutex::new(faults)),
             slowest_ms: Arc::new(AtomicU64::new(20)),

@@ -21,6 +21,9 @@ use queue::{Counts, Message, Queue};
 const NOT_THERE: &str = "AWS.SimpleQueueService.NonExistentQueue";
 const ACCOUNT: &str = "000000000000";
 
+/// The largest message that a queue takes by default, in bytes.
+const LARGEST: usize = 1_048_576;
+
 /// The stand-in.
 pub(crate) struct Sqs {
     service: Service,
@@ -76,7 +79,8 @@ impl Sqs {
     /// Makes a queue, and returns its address.
     pub(crate) fn queue(&self, name: &str, visibility: Duration) -> String {
         let mut known = self.world.known();
-        let queue = Queue { messages: Vec::new(), visibility, dead_letters: None, deleted: Vec::new() };
+        let (messages, deleted) = (Vec::new(), Vec::new());
+        let queue = Queue { messages, visibility, largest: LARGEST, dead_letters: None, deleted };
         known.queues.insert(name.to_owned(), queue);
         known.address(name)
     }
@@ -86,6 +90,11 @@ impl Sqs {
         let mut known = self.world.known();
         assert!(known.queues.contains_key(to), "{to} is not a queue");
         known.queue_mut(name).dead_letters = Some((to.to_owned(), max_receives));
+    }
+
+    /// A queue takes no message from now on that is larger than this, in bytes.
+    pub(crate) fn set_largest(&self, name: &str, largest: usize) {
+        self.world.known().queue_mut(name).largest = largest;
     }
 
     /// Puts a message into a queue, and returns its id.
@@ -226,8 +235,18 @@ impl Known {
             let what = "The request must contain the parameter MessageBody.";
             return Err(Refusal::new(400, "MissingParameter", what));
         }
+        let (attributes, largest) = (&arguments["MessageAttributes"], self.queue_mut(name).largest);
+        if body.len() + attributes_size(attributes) > largest {
+            let what = format!(
+                "One or more parameters are invalid. Reason: Message must be shorter than {largest} bytes."
+            );
+            return Err(Refusal::new(400, "InvalidParameterValue", what));
+        }
         let delay = Duration::from_secs(within(arguments, "DelaySeconds", 0, 0..=900)?);
-        let id = self.put(name, body, arguments["MessageAttributes"].clone(), delay);
+        let id = self.put(name, body, attributes.clone(), delay);
+        let trace = arguments["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"].as_str();
+        self.queue_mut(name).messages.last_mut().expect("it was just put there").trace =
+            trace.map(str::to_owned);
         Ok(json!({"MessageId": id, "MD5OfMessageBody": md5::hex(body.as_bytes())}))
     }
 
@@ -362,6 +381,7 @@ impl Known {
         say("ApproximateNumberOfMessagesNotVisible", counts.in_flight.to_string());
         say("ApproximateNumberOfMessagesDelayed", counts.delayed.to_string());
         say("VisibilityTimeout", queue.visibility.as_secs().to_string());
+        say("MaximumMessageSize", queue.largest.to_string());
         say("QueueArn", arn(name));
         if let Some((to, max)) = &queue.dead_letters {
             let policy = json!({"deadLetterTargetArn": arn(to), "maxReceiveCount": max});
@@ -371,6 +391,13 @@ impl Known {
         all.retain(|name, _| wanted.iter().any(|wanted| wanted == "All" || wanted == name.as_str()));
         json!({"Attributes": all})
     }
+}
+
+/// What a message's attributes count towards its size: names, types and values.
+fn attributes_size(attributes: &Value) -> usize {
+    let attributes = attributes.as_object().into_iter().flatten();
+    let text = |value: &Value| value.as_str().map_or(0, str::len);
+    attributes.map(|(name, value)| name.len() + text(&value["DataType"]) + text(&value["StringValue"])).sum()
 }
 
 fn arn(name: &str) -> String {

@@ -10,6 +10,8 @@ use crate::stub::md5;
 pub(super) struct Queue {
     pub(super) messages: Vec<Message>,
     pub(super) visibility: Duration,
+    /// The largest message that it takes, in bytes.
+    pub(super) largest: usize,
     /// Where messages go that were received so often.
     pub(super) dead_letters: Option<(String, u64)>,
     pub(super) deleted: Vec<String>,
@@ -23,7 +25,7 @@ pub(crate) struct Message {
     /// As SendMessage took them.
     pub(crate) attributes: Value,
     /// The trace of its sender.
-    pub(super) trace: Option<String>,
+    pub(crate) trace: Option<String>,
     /// How often it was received.
     pub(crate) receives: u64,
     pub(super) visible_at: Instant,
