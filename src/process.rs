@@ -267,7 +267,7 @@ impl Desk {
     fn told_before(&self, change: &StatusChange) -> Outcome {
         let answered = self.answered();
         let mut keys = self.routes(change).map(|untold| untold.key);
-        if keys.all(|key| answered.peek(&key) == Some(&Answered::Refused)) {
+        if keys.all(|key| answered.peek(&key) != Some(&Answered::Taken)) {
             return Outcome::Ignore(Ignored::Unrouted);
         }
         drop(answered);
