@@ -17,7 +17,7 @@ from .test_schema import unknown_arguments
 EXAMPLE = terraform.MODULE / "examples" / "fargate"
 # Where the worker's log gets the fields that metric filters look for.
 LOGGED = {
-    "breaker": ("src/breaker.rs", r"warn!\(breaker = "),
+    "breaker": ("src/breaker.rs", r"warn!\(breaker, "),
     "route": ("src/process/telling.rs", r"warn!\(route = "),
     "degraded": ("src/process.rs", r"warn!\(reason, degraded = "),
     "level": ("src/telemetry.rs", r"lines\.json\(\)\.flatten_event\(true\)"),

@@ -10,8 +10,9 @@ from .test_kubernetes import manifest
 
 FARGATE = tools.INFRA / "terraform" / "examples" / "fargate" / "main.tf"
 UNIT = tools.INFRA / "systemd" / "misstep.service"
+SETTINGS = tools.ROOT / "src" / "config" / "settings.rs"
 # In MiB: the default of MISSTEP_MEMORY_BUDGET_MIB, and the most that the worker needs beyond it.
-BUDGET = 256
+BUDGET = int(re.search(r'"memory_budget_mib",\s*"MIB",\s*Some\("(\d+)"\)', SETTINGS.read_text())[1])
 BEYOND = 150
 
 

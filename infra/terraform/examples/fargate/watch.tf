@@ -8,7 +8,7 @@ locals {
     breaker-open = {
       pattern = "{ ($.level = \"WARN\") && ($.breaker = \"*\") }"
       periods = 2
-      what    = "what every message needs keeps failing, so that nothing is taken in: docs/deploy.md#misstepbreakeropen"
+      what    = "a required route, or Step Functions, keeps failing, so that failures wait: docs/deploy.md#misstepbreakeropen"
     }
     route-fails = {
       pattern = "{ ($.level = \"WARN\") && ($.route = \"*\") }"
