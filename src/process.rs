@@ -361,7 +361,11 @@ impl Desk {
         };
         let degraded = |by: DegradedBy, reason: String| {
             self.metrics.report(Some(by));
-            warn!(reason, degraded = by.name(), "the history could not be read; telling from the event alone");
+            warn!(
+                reason,
+                degraded = by.name(),
+                "the history could not be read; telling from the event alone"
+            );
             Ok((Report::degraded(&subject, &reason), None))
         };
         if change.execution.workflow() == Workflow::Express {
