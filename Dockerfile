@@ -1,12 +1,12 @@
 # The worker as an image: no shell, no package manager, not root, nothing written to its file system.
 #
-#   docker build --tag misstep .
+#   docker buildx build --platform linux/amd64 --load --tag misstep .   # or linux/arm64: where it will run
 #   docker run --read-only --env-file misstep.env misstep
 #
 # For a release, pin both images by digest as well: `docker buildx imagetools inspect IMAGE` prints it,
 # and `FROM IMAGE@sha256:…` holds it. The two must have the same Debian, for the sake of its C library.
 
-FROM rust:1.95.0-slim-bookworm AS build
+FROM rust:1.95.0-slim-trixie AS build
 WORKDIR /misstep
 # Cargo features that are off by default, such as `ses`: --build-arg FEATURES=ses
 ARG FEATURES=
@@ -23,7 +23,7 @@ RUN touch src/lib.rs src/main.rs \
     && cargo build --locked --release --features "$FEATURES" --bin misstep
 
 # glibc, libgcc and the certificates of authorities: all that the program asks for.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM gcr.io/distroless/cc-debian13:nonroot
 COPY --from=build /misstep/target/release/misstep /usr/local/bin/misstep
 # By its number, so that Kubernetes can see that it is not root.
 USER 65532:65532

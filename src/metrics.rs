@@ -27,10 +27,11 @@ use tracing::{Instrument as _, Span};
 use crate::queue::QueueCounts;
 use crate::telemetry::millis;
 pub use exposition::Format;
-pub use label::{Answer, Cause, Retried, Service, Stage, Told};
+pub use label::{Answer, Cause, DegradedBy, Retried, Service, Stage, Told};
 use label::{
-    BREAKER, DEAD_LETTER_REASON, MESSAGE_STATE, NOTIFICATION_RESULT, OPERATION, OUTCOME, OUTCOMES, RESULT,
-    RETRIED, RETRY_REASON, ROUTE, SERVICE, STAGE, VERSION,
+    BREAKER, DEAD_LETTER_REASON, DEGRADED, FULL, MESSAGE_STATE, NO_REASON, NOTIFICATION_RESULT, OPERATION,
+    OUTCOME, OUTCOMES, REPORT_KIND, REPORT_REASON, RESULT, RETRIED, RETRY_REASON, ROUTE, SERVICE, STAGE,
+    VERSION,
 };
 use table::{Counters, Gauges, Histograms, Number, Reading, Row, Table};
 
@@ -58,6 +59,7 @@ struct Families {
     leases_lost: Counter,
     retries: Counters<2>,
     aws_calls: Counters<3>,
+    reports: Counters<2>,
     notifications: Counters<2>,
     breaker_open: Gauges<1>,
     regions_open: Number,
@@ -108,6 +110,7 @@ impl Metrics {
                 "Calls of AWS by their result; each attempt counts",
                 [SERVICE, OPERATION, RESULT],
             ),
+            reports: reports(&mut table),
             notifications: table.counters(
                 "misstep_notifications_total",
                 "Attempts at a notification by what the route made of them",
@@ -218,6 +221,13 @@ impl Metrics {
         self.0.aws_calls.with([service.name(), operation, answer.name()]).inc();
     }
 
+    /// A report on a failure was made. `degraded` says why it rests on the event alone; `None` where the
+    /// history was read.
+    pub fn report(&self, degraded: Option<DegradedBy>) {
+        let (kind, reason) = degraded.map_or((FULL, NO_REASON), |reason| (DEGRADED, reason.name()));
+        self.0.reports.with([kind, reason]).inc();
+    }
+
     /// An attempt at a notification. `route` is its name in the configuration.
     pub fn notification(&self, route: &str, result: Told) {
         self.0.notifications.with([route, result.name()]).inc();
@@ -281,6 +291,20 @@ impl Metrics {
     pub fn document() -> String {
         document::document(&Self::new().0.rows)
     }
+}
+
+/// The reports, each series at zero from the start: an alert on the first one needs the value before.
+fn reports(table: &mut Table) -> Counters<2> {
+    let reports = table.counters(
+        "misstep_reports_total",
+        "Reports on failures; a degraded one rests on the event alone, and the reason says why the history is not in it",
+        [REPORT_KIND, REPORT_REASON],
+    );
+    let _from_now_on = reports.with([FULL, NO_REASON]).get();
+    for reason in DegradedBy::NAMES {
+        let _from_now_on = reports.with([DEGRADED, reason]).get();
+    }
+    reports
 }
 
 impl Default for Metrics {

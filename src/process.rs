@@ -28,7 +28,7 @@ use crate::history::throttled::ThrottledReader;
 use crate::history::{ExecutionReader, Status};
 use crate::investigation::{Asked, InvestigationError, investigate};
 use crate::memory::{self, MemoryBudget, ReportShare};
-use crate::metrics::{Cause, Metrics, Retried, Stage};
+use crate::metrics::{Cause, DegradedBy, Metrics, Retried, Stage};
 use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, Urgency, of_answers};
 use crate::report::{Report, Subject};
@@ -359,12 +359,18 @@ impl Desk {
             cause: change.cause.clone(),
             input: change.input.clone(),
         };
-        let degraded = |reason: String| {
-            warn!(reason, "the history could not be read; telling from the event alone");
+        let degraded = |by: DegradedBy, reason: String| {
+            self.metrics.report(Some(by));
+            warn!(
+                reason,
+                degraded = by.name(),
+                "the history could not be read; telling from the event alone"
+            );
             Ok((Report::degraded(&subject, &reason), None))
         };
         if change.execution.workflow() == Workflow::Express {
-            return degraded("executions of Express workflows keep no history that can be read".to_owned());
+            let reason = "executions of Express workflows keep no history that can be read".to_owned();
+            return degraded(DegradedBy::Express, reason);
         }
         let asked = Asked {
             execution: change.execution.clone(),
@@ -379,11 +385,12 @@ impl Desk {
             match investigate(&self.reader, &asked, &memory).await {
                 Ok(finding) => {
                     reach(Point::Analysed).await;
+                    self.metrics.report(None);
                     return Ok((Report::new(&subject, &finding), Some(memory)));
                 }
                 Err(InvestigationError::Read(error)) => {
                     match Unread::from_error(&error, self.urgency(&place, receipt)) {
-                        Unread::Degrade(reason) => return degraded(reason),
+                        Unread::Degrade(reason) => return degraded(DegradedBy::of_read(error.class()), reason),
                         Unread::Later(outcome) => {
                             let breaker = self.step_functions.get(&place).filter(|breaker| breaker.is_open());
                             let Some(breaker) = breaker else { return Err(outcome) };
@@ -403,7 +410,7 @@ impl Desk {
                         debug!(pause_ms = millis(pause), "the history has not ended; reading it again");
                         tokio::time::sleep(pause).await;
                     }
-                    None => return degraded(not_ended.to_string()),
+                    None => return degraded(DegradedBy::NotEnded, not_ended.to_string()),
                 },
             }
         }

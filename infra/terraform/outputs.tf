@@ -2,7 +2,7 @@ output "worker_environment" {
   description = "Environment variables of the worker."
   value = merge(
     {
-      AWS_REGION                   = data.aws_region.here.id
+      AWS_REGION                   = data.aws_region.here.region
       MISSTEP_QUEUE_URL            = aws_sqs_queue.queue.id
       MISSTEP_DLQ_URL              = aws_sqs_queue.dead_letter.id
       MISSTEP_APPLICATION_NAME     = var.application_name
@@ -12,6 +12,7 @@ output "worker_environment" {
       MISSTEP_EXTERNAL_GROUP_EMAIL = var.external_group_email
     },
     length(var.step_function_arns) == 0 ? {} : { MISSTEP_STEP_FUNCTION_ARNS = join(",", var.step_function_arns) },
+    var.map_run_children == "fold" ? {} : { MISSTEP_MAP_RUN_CHILDREN = var.map_run_children },
   )
 }
 

@@ -7,16 +7,18 @@ data "aws_caller_identity" "here" {}
 
 locals {
   # A state machine's executions and Map runs have ARNs like its own, with another resource type and
-  # something after the name: …:execution:NAME:*, of a Map run's children …:execution:NAME/*, …:mapRun:NAME/*
+  # something after the name: …:execution:NAME:*, …:mapRun:NAME/*, and of a Map run's children
+  # …:execution:NAME/* (Standard) and …:express:NAME/* (Express).
   watched    = length(var.step_function_arns) == 0 ? ["${local.states}:stateMachine:*"] : var.step_function_arns
   readable   = concat(local.watched, var.child_state_machine_arns)
   executions = [for arn in local.readable : replace(arn, ":stateMachine:", ":execution:")]
+  expresses  = [for arn in local.readable : replace(arn, ":stateMachine:", ":express:")]
   map_runs   = [for arn in local.readable : replace(arn, ":stateMachine:", ":mapRun:")]
 
   # Made here and not taken from the resources, so that a plan shows the policies, and refuses one that
   # is too long before anything is made.
-  states = "arn:${data.aws_partition.here.partition}:states:${data.aws_region.here.id}:${data.aws_caller_identity.here.account_id}"
-  sqs    = "arn:${data.aws_partition.here.partition}:sqs:${data.aws_region.here.id}:${data.aws_caller_identity.here.account_id}"
+  states = "arn:${data.aws_partition.here.partition}:states:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}"
+  sqs    = "arn:${data.aws_partition.here.partition}:sqs:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}"
 
   queue_arn              = "${local.sqs}:${aws_sqs_queue.queue.name}"
   dead_letter_arn        = "${local.sqs}:${aws_sqs_queue.dead_letter.name}"
@@ -32,6 +34,13 @@ locals {
         [for arn in local.executions : "${arn}/*"],
       )
     },
+    # They have no history, and DescribeExecution tells their error.
+    {
+      Sid      = "DescribeExpressChildren"
+      Effect   = "Allow"
+      Action   = "states:DescribeExecution"
+      Resource = [for arn in local.expresses : "${arn}/*"]
+    },
     {
       Sid      = "ReadMapRuns"
       Effect   = "Allow"
@@ -46,6 +55,16 @@ locals {
       Effect   = "Allow"
       Action   = ["kms:Decrypt", "kms:GenerateDataKey"]
       Resource = var.kms_key_arn
+    },
+  ]
+
+  read_encrypted = length(var.state_machine_key_arns) == 0 ? [] : [
+    {
+      Sid       = "ReadEncryptedExecutions"
+      Effect    = "Allow"
+      Action    = "kms:Decrypt"
+      Resource  = var.state_machine_key_arns
+      Condition = { StringLike = { "kms:ViaService" = "states.*" } }
     },
   ]
 
@@ -94,7 +113,7 @@ locals {
           Resource = local.dead_letter_arn
         },
       ],
-      local.use_key, local.read_executions, local.publish, local.use_topic_keys, local.send_mail,
+      local.use_key, local.read_executions, local.read_encrypted, local.publish, local.use_topic_keys, local.send_mail,
     )
   })
 
@@ -121,13 +140,14 @@ locals {
           Resource = local.queue_arn
         },
       ],
-      local.use_key, local.read_executions,
+      local.use_key, local.read_executions, local.read_encrypted,
     )
   })
 }
 
 resource "aws_iam_policy" "worker" {
   name_prefix = "${var.event_rule_name}-worker-"
+  path        = var.iam_path
   description = "What the misstep worker may do"
   policy      = local.worker_policy
   tags        = local.tags
@@ -142,6 +162,7 @@ resource "aws_iam_policy" "worker" {
 
 resource "aws_iam_policy" "replay" {
   name_prefix = "${var.event_rule_name}-replay-"
+  path        = var.iam_path
   description = "What misstep dlq may do"
   policy      = local.replay_policy
   tags        = local.tags

@@ -4,8 +4,9 @@ variable "application_name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^\\S(.{0,254}\\S)?$", var.application_name))
-    error_message = "The application_name must have 1 to 256 characters, and no space at either end."
+    # What AWS takes as the value of a tag.
+    condition     = can(regex("^[\\p{L}\\p{N}_.:/=+@-]([\\p{L}\\p{Z}\\p{N}_.:/=+@-]{0,254}[\\p{L}\\p{N}_.:/=+@-])?$", var.application_name))
+    error_message = "The application_name must have 1 to 256 letters, digits, spaces or any of _.:/=+@-, and no space at either end: it is the value of a tag."
   }
 }
 
@@ -16,8 +17,9 @@ variable "env" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^\\S(.{0,254}\\S)?$", var.env))
-    error_message = "The env must have 1 to 256 characters, and no space at either end."
+    # What AWS takes as the value of a tag.
+    condition     = can(regex("^[\\p{L}\\p{N}_.:/=+@-]([\\p{L}\\p{Z}\\p{N}_.:/=+@-]{0,254}[\\p{L}\\p{N}_.:/=+@-])?$", var.env))
+    error_message = "The env must have 1 to 256 letters, digits, spaces or any of _.:/=+@-, and no space at either end: it is the value of a tag."
   }
 }
 
@@ -81,7 +83,7 @@ variable "step_function_arns" {
 }
 
 variable "child_state_machine_arns" {
-  description = "State machines that the watched ones start and wait for: their executions are read to find the root cause. Where all are watched, only those of other regions are needed."
+  description = "State machines that the watched ones start and wait for: their executions are read to find the root cause. Those of this account and region are readable anyway where all are watched; those of other accounts cannot be read."
   type        = list(string)
   default     = []
   nullable    = false
@@ -92,6 +94,32 @@ variable "child_state_machine_arns" {
       can(regex("^arn:[^:]+:states:[^:]+:[0-9]{12}:stateMachine:[^:/,]+$", arn))
     ])
     error_message = "Each of child_state_machine_arns must be the ARN of a state machine, without version or alias: arn:aws:states:REGION:ACCOUNT:stateMachine:NAME."
+  }
+}
+
+variable "map_run_children" {
+  description = "What the worker does with the children of a Distributed Map's Map run: fold leaves them out of the queue, since their parent's report covers them; notify has each handled like any other."
+  type        = string
+  default     = "fold"
+  nullable    = false
+
+  validation {
+    condition     = contains(["fold", "notify"], var.map_run_children)
+    error_message = "The map_run_children must be fold or notify."
+  }
+}
+
+variable "state_machine_key_arns" {
+  description = "Customer managed keys that state machines are encrypted with. Without them failures of these are reported from the event alone, which holds no input, error or cause then."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.state_machine_key_arns : can(regex("^arn:[^:]+:kms:[^:]+:[0-9]{12}:key/[^,]+$", arn))
+    ])
+    error_message = "Each of state_machine_key_arns must be a key's ARN, not an alias: arn:aws:kms:REGION:ACCOUNT:key/ID."
   }
 }
 
@@ -143,7 +171,7 @@ variable "kms_key_arn" {
 }
 
 variable "alarm_topic_arn" {
-  description = "The SNS topic that alarms go to; they are only shown in CloudWatch if null."
+  description = "The SNS topic that alarms go to, and that learns when they are over; they are only shown in CloudWatch if null. One that is encrypted with alias/aws/sns takes nothing from CloudWatch."
   type        = string
   default     = null
 
@@ -208,9 +236,31 @@ variable "notification_identity_arns" {
   }
 }
 
+variable "iam_path" {
+  description = "Path of the policies, for accounts that ask for one."
+  type        = string
+  default     = "/"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^/([!-~]+/)?$", var.iam_path)) && length(var.iam_path) <= 512
+    error_message = "The iam_path must begin and end with a slash: /, or /teams/payments/."
+  }
+}
+
 variable "tags" {
   description = "More tags of every resource. The tags application and env are always there."
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition = alltrue([
+      for key, value in var.tags :
+      can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{1,128}$", key)) &&
+      can(regex("^[\\p{L}\\p{Z}\\p{N}_.:/=+@-]{0,256}$", value)) &&
+      !startswith(lower(key), "aws:")
+    ])
+    error_message = "Keys and values of tags must be letters, digits, spaces or any of _.:/=+@-; keys have 1 to 128 of them and do not begin with aws:, values have at most 256."
+  }
 }

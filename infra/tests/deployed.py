@@ -13,14 +13,17 @@ from . import cloudformation
 # What an alarm is made of; the rest is its state.
 ALARM = [
     "AlarmDescription", "Namespace", "MetricName", "Dimensions", "Statistic", "Period", "EvaluationPeriods",
-    "ComparisonOperator", "Threshold", "TreatMissingData", "AlarmActions", "OKActions", "InsufficientDataActions",
+    "DatapointsToAlarm", "ComparisonOperator", "Threshold", "TreatMissingData", "Metrics", "AlarmActions", "OKActions", "InsufficientDataActions",
 ]  # fmt: skip
 QUEUE = [
     "VisibilityTimeout", "MessageRetentionPeriod", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "KmsMasterKeyId",
 ]  # fmt: skip
 JSON = ["RedrivePolicy", "Policy"]
 # What of the worker's environment follows from what is deployed.
-KNOWN_TO_BOTH = {"AWS_REGION", "MISSTEP_QUEUE_URL", "MISSTEP_DLQ_URL", "MISSTEP_STEP_FUNCTION_ARNS"}
+KNOWN_TO_BOTH = {
+    "AWS_REGION", "MISSTEP_QUEUE_URL", "MISSTEP_DLQ_URL", "MISSTEP_STEP_FUNCTION_ARNS", "MISSTEP_MAP_RUN_CHILDREN",
+}  # fmt: skip
+SUFFIXES = ("", "-dlq", "-target-dlq")
 
 
 class Deployed:
@@ -38,7 +41,7 @@ class Deployed:
         """Everything, with the deployment's own name replaced, as AWS tells it."""
         aws = scenarios.clients()
         found = {
-            "queues": {queue: self._queue(aws, queue) for queue in ("", "-dlq", "-target-dlq")},
+            "queues": {queue: self._queue(aws, queue) for queue in SUFFIXES},
             "rule": self._rule(aws),
             "targets": self._targets(aws),
             "alarms": self._alarms(aws),
@@ -67,6 +70,9 @@ class Deployed:
 
     def _alarms(self, aws: scenarios.Clients) -> dict:
         alarms = aws.cloudwatch.describe_alarms(AlarmNamePrefix=f"{self.name}-")["MetricAlarms"]
+        for alarm in alarms:
+            # In no order of their own.
+            alarm.get("Metrics", []).sort(key=lambda metric: metric["Id"])
         return {alarm["AlarmName"]: {name: alarm.get(name) for name in ALARM} for alarm in alarms}
 
     def _policy(self, aws: scenarios.Clients, arn: str) -> dict:
@@ -78,9 +84,10 @@ class Deployed:
 def by_cloudformation(
     name: str, template: str, deletable: bool = True, **parameters: str
 ) -> Iterator[Deployed]:
-    """The template as a stack; deleted at the end, whatever happens. LocalStack cannot delete one with a
-    condition on a list that is not empty; that one goes with this LocalStack."""
+    """The template as a stack; deleted at the end with its queues, whatever happens. LocalStack cannot delete
+    one with a condition on a list that is not empty; that one goes with this LocalStack."""
     aws = scenarios.clients()
+    queue = parameters.get("EventRuleName", name)
     try:
         aws.cloudformation.create_stack(
             StackName=name,
@@ -99,12 +106,20 @@ def by_cloudformation(
     finally:
         if deletable:
             delete(aws, name)
+            delete_queues(aws, queue)
 
 
 def delete(aws: scenarios.Clients, stack: str) -> None:
     aws.cloudformation.delete_stack(StackName=stack)
     gone = scenarios.wait_for(lambda: scenarios.settled(aws, stack), f"stack {stack} to be deleted")
     assert gone["StackStatus"] == "DELETE_COMPLETE", gone
+
+
+def delete_queues(aws: scenarios.Clients, name: str) -> None:
+    """Those of a deployment, which outlive it."""
+    for url in aws.sqs.list_queues(QueueNamePrefix=name).get("QueueUrls", []):
+        if url.rsplit("/", 1)[1].removeprefix(name) in SUFFIXES:
+            aws.sqs.delete_queue(QueueUrl=url)
 
 
 def by_terraform(name: str, outputs: dict) -> Deployed:

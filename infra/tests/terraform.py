@@ -1,8 +1,8 @@
 """A copy of the module that Terraform's AWS provider 3.39.0 understands, and Terraform run on it.
 
 That provider is the newest one to be had without Terraform's own registry, and older than the module
-asks for. So the copy asks for it, and leaves out the two files with what it does not know; what is in
-those, `test_schema.py` and `test_same.py` look at.
+asks for. So the copy asks for it, and leaves out what it does not know; `test_schema.py` holds what that is,
+and compares it with a newer provider's schema.
 """
 
 from __future__ import annotations
@@ -21,9 +21,17 @@ from . import tools
 
 MODULE = tools.INFRA / "terraform"
 PROVIDER = "3.39.0"
-UNKNOWN_TO_PROVIDER = ["encryption_override.tf", "redrive_allow.tf"]
-# What the module asks for is replaced in the copy.
-ASKED_FOR = re.compile(r'version = ">= 5\.0"')
+# What is replaced in the copy, for which this provider has another name or none.
+REPLACED = [
+    (r'version = ">= 6\.8"', f'version = "{PROVIDER}"'),
+    (r"^ +\w+ += local\.(?:max_message_size|sqs_managed_sse_enabled)\n", ""),
+    (r'^resource "aws_sqs_queue_redrive_allow_policy" .*?^}\n', ""),
+    (r"data\.aws_region\.here\.region", "data.aws_region.here.name"),
+    (r'(mock_data "aws_region" \{\n +defaults = \{) region =', r"\1 name ="),
+    (r"^ +runtime_platform \{.*?\}\n", ""),
+]
+# The example's file with metric math of scaling.
+LEFT_OUT = "examples/fargate/backlog.tf"
 
 
 class Terraform:
@@ -66,19 +74,28 @@ def applied(endpoint: str, **arguments: object) -> Iterator[Terraform]:
     """The module applied to LocalStack; destroyed at the end, whatever happens."""
     with scratch() as (command, folder, settings):
         copy_module(folder / "module")
-        root = {
-            "provider": {"aws": provider(endpoint)},
-            "module": {"misstep": {"source": "./module", **arguments}},
-            "output": {"misstep": {"value": "${module.misstep}"}},
-        }
-        (folder / "main.tf.json").write_text(json.dumps(root))
+        write_root(folder, endpoint, **arguments)
         terraform = Terraform(command, folder, settings)
         terraform.must("init", "-input=false", "-no-color")
         try:
-            terraform.must("apply", "-auto-approve", "-input=false", "-no-color")
+            apply(terraform)
             yield terraform
         finally:
             terraform.must("destroy", "-auto-approve", "-input=false", "-no-color")
+
+
+def write_root(folder: Path, endpoint: str, **arguments: object) -> None:
+    """What calls the copy of the module."""
+    root = {
+        "provider": {"aws": provider(endpoint)},
+        "module": {"misstep": {"source": "./module", **arguments}},
+        "output": {"misstep": {"value": "${module.misstep}"}},
+    }
+    (folder / "main.tf.json").write_text(json.dumps(root))
+
+
+def apply(terraform: Terraform) -> None:
+    terraform.must("apply", "-auto-approve", "-input=false", "-no-color")
 
 
 @contextlib.contextmanager
@@ -91,11 +108,19 @@ def scratch() -> Iterator[tuple[list[str], Path, Path]]:
 
 
 def copy_module(to: Path) -> None:
-    shutil.copytree(MODULE, to, ignore=shutil.ignore_patterns(".terraform*", *UNKNOWN_TO_PROVIDER))
-    text, replaced = ASKED_FOR.subn(f'version = "{PROVIDER}"', (to / "versions.tf").read_text())
-    assert replaced == 1, "versions.tf does not ask for the provider in the way that is replaced here"
-    (to / "versions.tf").write_text(text)
-    tools.say(f"with AWS provider {PROVIDER}, which does not know {' and '.join(UNKNOWN_TO_PROVIDER)}: left out")
+    """The module with its example."""
+    shutil.copytree(MODULE, to, ignore=shutil.ignore_patterns(".terraform*"))
+    (to / LEFT_OUT).unlink()
+    files = {file: file.read_text() for kind in ("*.tf", "*.hcl") for file in to.rglob(kind)}
+    for pattern, replacement in REPLACED:
+        found = 0
+        for file, text in files.items():
+            files[file], count = re.subn(pattern, replacement, text, flags=re.M | re.S)
+            found += count
+        assert found, f"nothing in the module is as it is replaced here: {pattern}"
+    for file, text in files.items():
+        file.write_text(text)
+    tools.say(f"with AWS provider {PROVIDER}, and without what it does not know")
 
 
 def provider(endpoint: str) -> dict:

@@ -20,10 +20,12 @@ from .cloudformation import as_list
 SERVICES = {"sqs": "sqs", "sfn": "stepfunctions", "sns": "sns", "ses": "ses"}
 WORKER, REPLAY = "WorkerPolicy", "ReplayPolicy"
 QUEUE, DLQ, TARGET_DLQ = "Queue", "DeadLetterQueue", "TargetDeadLetterQueue"
-EXECUTIONS, MAP_RUNS = ":execution:", ":mapRun:"
+EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS = ":execution:", ":express:", ":mapRun:"
+KINDS = (EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS)
 TOPICS, TOPIC_KEYS, IDENTITIES = "NotificationTopicArns", "NotificationKeyArns", "NotificationIdentityArns"
+STATE_MACHINE_KEYS = "StateMachineKeyArns"
 BOTH_DLQS = [(REPLAY, DLQ), (REPLAY, TARGET_DLQ)]
-BOTH = {resource: [(WORKER, resource), (REPLAY, resource)] for resource in (EXECUTIONS, MAP_RUNS)}
+BOTH = {resource: [(WORKER, resource), (REPLAY, resource)] for resource in KINDS}
 
 # Each call that the code makes: its IAM action, and who makes it of what.
 CALLS = {
@@ -37,7 +39,7 @@ CALLS = {
     "sqs.ListMessageMoveTasks": ("sqs:ListMessageMoveTasks", [(REPLAY, DLQ)]),
     "sqs.CancelMessageMoveTask": ("sqs:CancelMessageMoveTask", [(REPLAY, DLQ)]),
     "stepfunctions.GetExecutionHistory": ("states:GetExecutionHistory", BOTH[EXECUTIONS]),
-    "stepfunctions.DescribeExecution": ("states:DescribeExecution", BOTH[EXECUTIONS]),
+    "stepfunctions.DescribeExecution": ("states:DescribeExecution", [*BOTH[EXECUTIONS], *BOTH[EXPRESS_CHILDREN]]),
     "stepfunctions.DescribeMapRun": ("states:DescribeMapRun", BOTH[MAP_RUNS]),
     "stepfunctions.ListExecutions": ("states:ListExecutions", BOTH[MAP_RUNS]),
     "sns.Publish": ("sns:Publish", [(WORKER, TOPICS)]),
@@ -51,6 +53,10 @@ BEYOND_CALLS = {
         (who, action, "KmsKeyArn"): "SQS makes the call on behalf of whoever sends or receives"
         for who in (WORKER, REPLAY)
         for action in ("kms:Decrypt", "kms:GenerateDataKey")
+    },
+    **{
+        (who, "kms:Decrypt", STATE_MACHINE_KEYS): "Step Functions makes the call on behalf of whoever reads"
+        for who in (WORKER, REPLAY)
     },
     **{
         (WORKER, action, TOPIC_KEYS): "SNS makes the call on behalf of whoever publishes"
@@ -108,7 +114,7 @@ def resources(statement: dict) -> list[str]:
             found.append(resource["Ref"])
         else:
             text = json.dumps(resource)
-            found += [kind for kind in (EXECUTIONS, MAP_RUNS) if kind in text]
+            found += [kind for kind in KINDS if kind in text]
     if not found:
         raise AssertionError(f"what is this about? {statement}")
     return found
@@ -142,6 +148,7 @@ class CallsTest(unittest.TestCase):
             ", sqs:CancelMessageMoveTask": "",
             "Action: [sqs:SendMessage, sqs:GetQueueAttributes]\n            Resource: !GetAtt DeadLetterQueue.Arn": "Action: [sqs:SendMessage, sqs:GetQueueAttributes]\n            Resource: !GetAtt Queue.Arn",
             "states:DescribeMapRun, ": "",
+            "Action: states:DescribeExecution": "Action: states:GetExecutionHistory",
         }  # fmt: skip
         for right, wrong in wrongs.items():
             self.assertIn(right, text)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import unittest
 
@@ -34,6 +35,8 @@ EVERYTHING = [
     ("env", "Env", "prod"),
     ("step_function_arns", "StepFunctionArns", [f"{MACHINE}watched", f"{MACHINE}watched-too"]),
     ("child_state_machine_arns", "ChildStateMachineArns", [f"{MACHINE}child", f"{MACHINE}grandchild"]),
+    ("map_run_children", "MapRunChildren", "fold"),
+    ("state_machine_key_arns", "StateMachineKeyArns", ["arn:aws:kms:us-east-1:000000000000:key/9b1deb4d"]),
     ("visibility_timeout_seconds", "VisibilityTimeoutSeconds", 300),
     ("max_receive_count", "MaxReceiveCount", 7),
     ("message_retention_seconds", "MessageRetentionSeconds", 86400),
@@ -47,6 +50,7 @@ EVERYTHING = [
         "NotificationIdentityArns",
         ["arn:aws:ses:us-east-1:000000000000:identity/example.com"],
     ),
+    ("iam_path", "IamPath", "/teams/payments/"),
 ]
 # One fault in each thing that is compared, and where it has to be seen.
 PLANTED = {
@@ -59,6 +63,8 @@ PLANTED = {
     ("tls", "Effect: Deny", "Effect: Allow"): "/queues//Policy/Statement/1/Effect",
     ("worker", "sqs:ChangeMessageVisibility, ", ""): "/policies/worker/Statement/0/Action",
     ("replay", ", sqs:CancelMessageMoveTask", ""): "/policies/replay/Statement/1/Action",
+    ("children", '"*:stateMachine:*/*"', '"*/*"'): "/rule/EventPattern/detail/stateMachineArn",
+    ("gone", "FILL(received, 0)", "FILL(received, 1)"): "/alarms/NAME-no-worker/Metrics",
     ("alarm", "TreatMissingData: notBreaching", "TreatMissingData: missing"): "/alarms/NAME-dead-letters/TreatMissingData",
     ("region", "Description: AWS_REGION", "Description: REGION"): "/environment/AWS_REGION",
     ("age", "!Ref OldestMessageAlarmSeconds", "60"): "/alarms/NAME-oldest-message/Threshold",
@@ -88,6 +94,7 @@ class DeployedTest(unittest.TestCase):
             execution = fail(machine)
             self.assertEqual(arrive(ours.queue_url, execution), [execution])
             self.assertEqual(arrive(theirs.queue_url, execution), [execution])
+            self.assertEqual(matched(ours), {"execution"})
             self.assert_no_drift(module)
             self.assertEqual(outputs(module)["worker_environment"]["MISSTEP_QUEUE_URL"], ours.queue_url)
 
@@ -123,21 +130,38 @@ class DeployedTest(unittest.TestCase):
             for queue in (ours, theirs):
                 self.assertEqual(arrive(queue.queue_url, execution), [execution])
 
-    def test_where_all_are_watched_children_are_read_too(self) -> None:
-        child = "arn:aws:states:eu-west-1:000000000000:stateMachine:child"
-        given = [("child_state_machine_arns", "ChildStateMachineArns", [child])]
+    def test_children_of_all_kinds_do_the_same(self) -> None:
+        """Those that the watched ones start are readable, and those of Map runs come in where asked for."""
+        child = "arn:aws:states:us-east-1:111111111111:stateMachine:child"
+        given = [
+            ("child_state_machine_arns", "ChildStateMachineArns", [child]),
+            ("map_run_children", "MapRunChildren", "notify"),
+        ]
+        arguments = {ours: value for ours, _, value in given}
         name = f"children-{UNDELETABLE}"
         with contextlib.ExitStack() as stack:
             module = stack.enter_context(
-                terraform.applied(
-                    ENDPOINT, event_rule_name="child-terraform", child_state_machine_arns=[child], **REQUIRED
-                )
+                terraform.applied(ENDPOINT, event_rule_name="child-terraform", **arguments, **REQUIRED)
             )
             ours = by_terraform("child-terraform", outputs(module))
             theirs = stack.enter_context(
                 by_cloudformation(name, with_defaults(given), deletable=False, ApplicationName="web-shop")
             )
             self.assert_same(ours, theirs)
+            self.assertEqual(matched(ours), {"execution", "child of a Map run"})
+
+    def test_a_new_name_keeps_the_queue_and_what_waits_in_it(self) -> None:
+        sqs = scenarios.clients().sqs
+        with terraform.applied(ENDPOINT, event_rule_name="before", **REQUIRED) as module:
+            queue = outputs(module)["queue_url"]
+            sqs.send_message(QueueUrl=queue, MessageBody="waits")
+            terraform.write_root(module.folder, ENDPOINT, event_rule_name="after", **REQUIRED)
+            terraform.apply(module)
+            self.assertEqual(outputs(module)["queue_url"], queue)
+            [message] = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+            self.assertEqual(message["Body"], "waits")
+            self.assertTrue(outputs(module)["event_rule_arn"].endswith("/after"))
+            self.assert_no_drift(module)
 
     def test_every_parameter_of_either_is_set_in_the_comparison(self) -> None:
         template = set(cloudformation.load()["Parameters"])
@@ -148,7 +172,7 @@ class DeployedTest(unittest.TestCase):
         with by_cloudformation("of-cloudformation", self.template, **given) as theirs:
             self.assertTrue(theirs.queue_url.endswith("/chosen"), theirs.queue_url)
             theirs.name = "chosen"
-            self.assertEqual(len(theirs.read()["alarms"]), 5)
+            self.assertEqual(len(theirs.read()["alarms"]), 6)
 
     def test_planted_faults_are_seen_one_by_one(self) -> None:
         planted = self.template
@@ -163,17 +187,20 @@ class DeployedTest(unittest.TestCase):
 
     def test_what_is_left_out_for_the_old_provider_is_the_same_too(self) -> None:
         """Compared as text, since neither Terraform nor LocalStack sees both sides."""
-        text = (terraform.MODULE / "redrive_allow.tf").read_text()
+        text = (terraform.MODULE / "queues.tf").read_text()
         template = cloudformation.load()["Resources"]
         allow = template["DeadLetterQueue"]["Properties"]["RedriveAllowPolicy"]
         self.assertIn(f'redrivePermission = "{allow["redrivePermission"]}"', text)
         self.assertEqual(len(allow["sourceQueueArns"]), 1)
         self.assertIn("sourceQueueArns   = [aws_sqs_queue.queue.arn]", text)
-        override = (terraform.MODULE / "encryption_override.tf").read_text()
-        queues = [it for it in template.values() if it["Type"] == "AWS::SQS::Queue"]
+        queues = [it["Properties"] for it in template.values() if it["Type"] == "AWS::SQS::Queue"]
         encrypted = {"Fn::If": ["HasKey", {"Ref": "AWS::NoValue"}, True]}
-        self.assertEqual([it["Properties"]["SqsManagedSseEnabled"] for it in queues], [encrypted] * 3)
-        self.assertEqual(override.count("sqs_managed_sse_enabled = var.kms_key_arn == null ? true : null"), 3)
+        self.assertEqual([it["SqsManagedSseEnabled"] for it in queues], [encrypted] * 3)
+        self.assertIn("sqs_managed_sse_enabled = var.kms_key_arn == null ? true : null\n", text)
+        self.assertEqual([it["MaximumMessageSize"] for it in queues], [1024 * 1024] * 3)
+        self.assertIn("max_message_size = 1024 * 1024\n", text)
+        for argument in ("sqs_managed_sse_enabled", "max_message_size"):
+            self.assertEqual(len(re.findall(rf"^  {argument} += local\.{argument}$", text, re.M)), 3)
 
     def assert_same(self, ours: Deployed, theirs: Deployed) -> None:
         both = ours.read()
@@ -186,6 +213,26 @@ class DeployedTest(unittest.TestCase):
     def assert_no_drift(self, module: terraform.Terraform) -> None:
         again = module.run("plan", "-detailed-exitcode", "-input=false", "-no-color")
         self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+
+
+def matched(queue: Deployed) -> set[str]:
+    """Which of these failures the rule lets in."""
+    aws = scenarios.clients()
+    pattern = aws.events.describe_rule(Name=queue.name)["EventPattern"]
+    envelope = {"id": "1", "account": "000000000000", "time": "2026-11-26T00:00:00Z", "region": "us-east-1", "resources": []}
+    failed = {"source": "aws.states", "detail-type": "Step Functions Execution Status Change"}
+
+    def comes_in(state_machine: str, status: str) -> bool:
+        detail = {"status": status, "stateMachineArn": f"{MACHINE}{state_machine}"}
+        event = json.dumps({**envelope, **failed, "detail": detail})
+        return aws.events.test_event_pattern(EventPattern=pattern, Event=event)["Result"]
+
+    failures = {
+        "execution": ("orders", "FAILED"),
+        "child of a Map run": ("orders/PerOrder", "FAILED"),
+        "no failure": ("orders", "SUCCEEDED"),
+    }
+    return {what for what, failure in failures.items() if comes_in(*failure)}
 
 
 def outputs(module: terraform.Terraform) -> dict:

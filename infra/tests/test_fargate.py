@@ -11,11 +11,17 @@ from pathlib import Path
 from typing import Iterator
 
 from . import terraform, tools
+from .test_alerts import anchors
 from .test_schema import unknown_arguments
 
 EXAMPLE = terraform.MODULE / "examples" / "fargate"
-# Has metric math, which the provider that is planned with does not know; test_schema's way looks at it.
-UNKNOWN_TO_PROVIDER = "backlog.tf"
+# Where the worker's log gets the fields that metric filters look for.
+LOGGED = {
+    "breaker": ("src/breaker.rs", r"warn!\(breaker, "),
+    "route": ("src/process/telling.rs", r"warn!\(route = "),
+    "degraded": ("src/process.rs", r"degraded = by\.name\(\),"),
+    "level": ("src/telemetry.rs", r"lines\.json\(\)\.flatten_event\(true\)"),
+}
 
 
 @contextlib.contextmanager
@@ -24,13 +30,6 @@ def copied_example() -> Iterator[terraform.Terraform]:
     with terraform.scratch() as (command, folder, settings):
         terraform.copy_module(folder / "module")
         copy = folder / "module" / "examples" / "fargate"
-        (copy / UNKNOWN_TO_PROVIDER).unlink()
-        tools.say(f"the example on Fargate, without {UNKNOWN_TO_PROVIDER}")
-        text, replaced = terraform.ASKED_FOR.subn(
-            f'version = "{terraform.PROVIDER}"', (copy / "versions.tf").read_text()
-        )
-        assert replaced == 1
-        (copy / "versions.tf").write_text(text)
         example = terraform.Terraform(command, copy, settings)
         example.must("init", "-input=false", "-no-color")
         yield example
@@ -57,6 +56,7 @@ class FargateTest(unittest.TestCase):
             slips = {
                 "readonlyRootFilesystem = true": ("readonlyRootFilesystem = false", "must be read-only"),
                 "var.history_rate / var.max_tasks": ("var.history_rate", "ten calls a second"),
+                'local.scales ? "enabled"': ('true ? "enabled"', "nothing scales"),
             }
             for right, (wrong, reported) in slips.items():
                 self.assertIn(right, good)
@@ -67,8 +67,8 @@ class FargateTest(unittest.TestCase):
     def test_every_argument_exists_in_the_present_provider(self) -> None:
         self.assertEqual(unknown_arguments(EXAMPLE), [])
         with tempfile.TemporaryDirectory() as folder:
-            shutil.copy(EXAMPLE / UNKNOWN_TO_PROVIDER, folder)
-            file = Path(folder) / UNKNOWN_TO_PROVIDER
+            file = Path(folder) / "backlog.tf"
+            shutil.copy(EXAMPLE / file.name, folder)
             file.write_text(file.read_text().replace("scale_in_cooldown", "scale_in_cool_down"))
             self.assertEqual(
                 unknown_arguments(Path(folder)), ["aws_appautoscaling_policy.scale_in_cool_down"]
@@ -77,6 +77,19 @@ class FargateTest(unittest.TestCase):
     def test_nothing_may_come_in(self) -> None:
         text = "".join(file.read_text() for file in EXAMPLE.glob("*.tf"))
         self.assertNotIn("ingress", text)
+
+    def test_filters_look_for_fields_that_the_log_has(self) -> None:
+        """A filter on a field that was renamed would never match, and its alarm never go off."""
+        fields = set(re.findall(r"\$\.(\w+)", (EXAMPLE / "watch.tf").read_text()))
+        self.assertEqual(fields, set(LOGGED))
+        for field, (file, line) in LOGGED.items():
+            self.assertRegex((tools.ROOT / file).read_text(), line, field)
+
+    def test_every_alarm_names_a_page_that_is_there(self) -> None:
+        pages = re.findall(r"(docs/[\w-]+\.md)#([\w-]+)", (EXAMPLE / "watch.tf").read_text())
+        self.assertEqual(len(pages), 3)
+        for page, anchor in pages:
+            self.assertIn(anchor, anchors(tools.ROOT / page))
 
     def test_the_modules_inputs_are_passed_on(self) -> None:
         """All of them, by the same names and with the same defaults."""

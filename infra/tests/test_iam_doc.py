@@ -7,7 +7,8 @@ import unittest
 
 from . import cloudformation, tools
 from .test_calls import (
-    DLQ, EXECUTIONS, IDENTITIES, MAP_RUNS, QUEUE, REPLAY, TARGET_DLQ, TOPIC_KEYS, TOPICS, WORKER, granted,
+    DLQ, EXECUTIONS, EXPRESS_CHILDREN, IDENTITIES, MAP_RUNS, QUEUE, REPLAY, STATE_MACHINE_KEYS, TARGET_DLQ, TOPIC_KEYS,
+    TOPICS, WORKER, granted,
 )  # fmt: skip
 
 DOC = tools.ROOT / "docs" / "iam.md"
@@ -18,7 +19,9 @@ RESOURCES = {
     "target's dead-letter queue": TARGET_DLQ,
     "key": "KmsKeyArn",
     "executions": EXECUTIONS,
+    "Express children": EXPRESS_CHILDREN,
     "map runs": MAP_RUNS,
+    "state machines' keys": STATE_MACHINE_KEYS,
     "topics": TOPICS,
     "topics' keys": TOPIC_KEYS,
     "identities": IDENTITIES,

@@ -30,10 +30,10 @@ def faults(text: str) -> list[str]:
     needed = re.search(r'^rust-version = "([\d.]+)"', (tools.ROOT / "Cargo.toml").read_text(), re.M)[1]
     if not toolchain or tools.version(toolchain[1]) < tools.version(needed):
         found.append("the toolchain is not pinned, or older than Cargo.toml asks for")
-    if not re.fullmatch(r"gcr\.io/distroless/cc-debian12:nonroot", bases[-1]) or (
-        toolchain and toolchain[2] != "bookworm"
+    if not re.fullmatch(r"gcr\.io/distroless/cc-debian13:nonroot", bases[-1]) or (
+        toolchain and toolchain[2] != "trixie"
     ):
-        found.append("the two images do not share Debian 12 and its C library")
+        found.append("the two images do not share Debian 13 and its C library")
     if not re.fullmatch(r"[1-9]\d*:[1-9]\d*", last.get("USER", "")):
         found.append("the user is not a number other than root's")
     if last.get("STOPSIGNAL") != "SIGTERM":
@@ -72,7 +72,7 @@ class ImageTest(unittest.TestCase):
         good = DOCKERFILE.read_text()
         self.assertEqual(self.hadolint(good), "")
         # It sees what is wrong:
-        self.assertIn("DL3007", self.hadolint(good.replace("rust:1.95.0-slim-bookworm", "rust:latest")))
+        self.assertIn("DL3007", self.hadolint(good.replace("rust:1.95.0-slim-trixie", "rust:latest")))
         self.assertIn("DL3020", self.hadolint(good.replace("COPY src src", "ADD src src")))
 
     def test_it_keeps_its_promises(self) -> None:
@@ -80,7 +80,7 @@ class ImageTest(unittest.TestCase):
         self.assertEqual(faults(good), [])
         slips = {
             "rust:1.95.0": "rust:1.80.0",
-            "slim-bookworm": "slim-trixie",
+            "slim-trixie": "slim-bookworm",
             "USER 65532:65532": "USER root",
             "STOPSIGNAL SIGTERM": "STOPSIGNAL SIGKILL",
             'ENTRYPOINT ["/usr/local/bin/misstep"]': "ENTRYPOINT misstep",

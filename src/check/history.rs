@@ -42,26 +42,35 @@ async fn ask(reader: &dyn ExecutionReader, state_machine: &str, named: bool) -> 
     findings
 }
 
-/// Whether a Map run may be described and its children listed. Without that, reports lack why the
-/// children failed, and are told all the same.
+/// Whether a Map run may be described, its children listed, and those of them described that are Express
+/// executions. Without that, reports lack why the children failed.
 async fn ask_of_map_runs(reader: &dyn ExecutionReader, state_machine: &str) -> Option<Finding> {
     let map_runs = state_machine.replacen(":stateMachine:", ":mapRun:", 1);
     let map_run = MapRunArn::parse(&format!("{map_runs}/{NOBODY}:{NOBODY}")).ok()?;
-    let described = reader.describe_map_run(&map_run).await.map(drop);
-    let listed = reader.children(&map_run, Status::Failed, 1).await.map(drop);
-    let denied = [("states:DescribeMapRun", described), ("states:ListExecutions", listed)]
-        .into_iter()
-        .filter(|(_, answer)| answer.as_ref().is_err_and(|error| error.class() == ReadClass::Denied))
-        .map(|(action, _)| action);
-    let denied: Vec<&str> = denied.collect();
+    let express = state_machine.replacen(":stateMachine:", ":express:", 1);
+    let child = ExecutionArn::parse(&format!("{express}/{NOBODY}:{NOBODY}:{NOBODY}")).ok()?;
+    let answers = [
+        ("states:DescribeMapRun", &map_runs, reader.describe_map_run(&map_run).await.map(drop)),
+        ("states:ListExecutions", &map_runs, reader.children(&map_run, Status::Failed, 1).await.map(drop)),
+        ("states:DescribeExecution", &express, reader.describe_execution(&child).await.map(drop)),
+    ];
+    let is_denied = |answer: &Result<(), ReadError>| {
+        answer.as_ref().is_err_and(|error| error.class() == ReadClass::Denied)
+    };
+    let missing: Vec<String> = answers
+        .iter()
+        .filter(|(_, _, answer)| is_denied(answer))
+        .map(|(action, resource, _)| format!("{action} on {resource}/*"))
+        .collect();
     let found = |verb: &str| format!("the Map runs of {state_machine} {verb} be looked into");
-    Some(match &denied[..] {
-        [] => Finding::ok("map runs", found("may")),
-        actions => Finding::warn(
+    Some(if missing.is_empty() {
+        Finding::ok("map runs", found("may"))
+    } else {
+        Finding::warn(
             "map runs",
             format!("{}: reports on Distributed Maps lack why their children failed", found("may not")),
-            format!("allow {} on {map_runs}/*:*", actions.join(" and ")),
-        ),
+            format!("allow {}", missing.join(", ")),
+        )
     })
 }
 

@@ -72,8 +72,7 @@ impl SfnReader {
         let answer = asked.await.map_err(|error| failed(call, error));
         let result = match &answer {
             Ok(_) => Answer::Ok,
-            Err(Failed { error, .. }) if error.class() == ReadClass::Throttled => Answer::Throttled,
-            Err(_) => Answer::Error,
+            Err(Failed { error, .. }) => Answer::of_read(error.class()),
         };
         self.metrics.aws_call(Service::Sfn, operation, result);
         answer

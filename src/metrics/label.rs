@@ -64,7 +64,26 @@ pub(super) const DEAD_LETTER_REASON: Label = named(
     "the attribute `misstep.reason` of the message there, such as `not-understood` and `rejected`",
 );
 pub(super) const MESSAGE_STATE: Label = listed("state", &["visible", "in_flight", "delayed"]);
+pub(super) const REPORT_KIND: Label = listed("kind", &[FULL, DEGRADED]);
+pub(super) const REPORT_REASON: Label = listed("reason", REPORT_REASONS);
 pub(super) const VERSION: Label = named("version", "one");
+
+/// The kind of a report on a history that was read.
+pub(super) const FULL: &str = "full";
+/// The kind of a report on the event alone.
+pub(super) const DEGRADED: &str = "degraded";
+/// The reason of a full report, which needs none.
+pub(super) const NO_REASON: &str = "none";
+
+const REPORT_REASONS: &[&str] = &{
+    let mut reasons = [NO_REASON; 1 + DegradedBy::NAMES.len()];
+    let mut index = 0;
+    while index < DegradedBy::NAMES.len() {
+        reasons[index + 1] = DegradedBy::NAMES[index];
+        index += 1;
+    }
+    reasons
+};
 
 /// An enum whose variants are the values of a label.
 macro_rules! values {
@@ -156,8 +175,38 @@ values! {
         Ok = "ok",
         /// It was one too many.
         Throttled = "throttled",
+        /// The caller may not make it, or not use the key that it needs; told apart for Step Functions only.
+        Denied = "denied",
         /// Anything else.
         Error = "error",
+    }
+}
+
+values! {
+    /// Why a report rests on the event alone.
+    DegradedBy {
+        /// The execution does not exist, or no longer.
+        Gone = "gone",
+        /// The worker may not read it.
+        Denied = "denied",
+        /// The key that encrypts it refused.
+        Kms = "kms",
+        /// Step Functions rejects the question.
+        Unsupported = "unsupported",
+        /// It is an Express execution, which has no history to read.
+        Express = "express",
+        /// The history did not show the end of the execution in time.
+        NotEnded = "not-ended",
+        /// Step Functions throttled the calls up to the last receive of the message.
+        Throttled = "throttled",
+        /// Step Functions gave no usable answer up to the last receive of the message.
+        Unreachable = "unreachable",
+        /// AWS refused the credentials up to the last receive of the message.
+        Credentials = "credentials",
+        /// Step Functions answered with something that no client can parse.
+        Unparsable = "unparsable",
+        /// The answer is larger than the worker takes.
+        TooLarge = "too-large",
     }
 }
 
@@ -220,6 +269,39 @@ impl Cause {
                 Self::Refused
             }
             ReadClass::Unreachable | ReadClass::Unparsable | ReadClass::TooLarge => Self::Unavailable,
+        }
+    }
+}
+
+impl DegradedBy {
+    /// Why a report rests on the event alone, by how the reading of its execution failed.
+    pub fn of_read(class: ReadClass) -> Self {
+        match class {
+            ReadClass::Gone => Self::Gone,
+            ReadClass::Denied => Self::Denied,
+            ReadClass::Kms => Self::Kms,
+            ReadClass::Unsupported => Self::Unsupported,
+            ReadClass::Throttled => Self::Throttled,
+            ReadClass::Unreachable => Self::Unreachable,
+            ReadClass::Credentials => Self::Credentials,
+            ReadClass::Unparsable => Self::Unparsable,
+            ReadClass::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
+impl Answer {
+    /// What a failed call of Step Functions came to.
+    pub fn of_read(class: ReadClass) -> Self {
+        match class {
+            ReadClass::Throttled => Self::Throttled,
+            ReadClass::Denied | ReadClass::Kms => Self::Denied,
+            ReadClass::Gone
+            | ReadClass::Unsupported
+            | ReadClass::Unreachable
+            | ReadClass::Credentials
+            | ReadClass::Unparsable
+            | ReadClass::TooLarge => Self::Error,
         }
     }
 }

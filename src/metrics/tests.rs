@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::history::ReadClass;
 
 #[test]
 fn the_documentation_is_the_table() {
@@ -76,6 +77,30 @@ fn both_formats_name_a_counter_as_they_must() {
         Format::OpenMetrics
     );
     assert_eq!(Format::accepted("*/*"), Format::Prometheus);
+}
+
+#[test]
+fn every_kind_of_report_is_at_zero_until_one_is_made() {
+    let metrics = Metrics::new();
+    let series = || -> Vec<String> {
+        let text = metrics.text(Format::Prometheus);
+        text.lines().filter(|line| line.starts_with("misstep_reports_total{")).map(str::to_owned).collect()
+    };
+    let zeros = series();
+    assert_eq!(zeros.len(), 1 + DegradedBy::NAMES.len(), "{zeros:?}");
+    assert!(zeros.iter().all(|line| line.ends_with(" 0")), "{zeros:?}");
+    metrics.report(None);
+    metrics.report(Some(DegradedBy::of_read(ReadClass::Kms)));
+    metrics.report(Some(DegradedBy::of_read(ReadClass::Kms)));
+    let mut counted: Vec<String> = series().into_iter().filter(|line| !line.ends_with(" 0")).collect();
+    counted.sort();
+    assert_eq!(
+        counted,
+        [
+            "misstep_reports_total{kind=\"degraded\",reason=\"kms\"} 2",
+            "misstep_reports_total{kind=\"full\",reason=\"none\"} 1",
+        ]
+    );
 }
 
 #[test]

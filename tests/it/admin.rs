@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::receiver::{Answer, Receiver};
-use crate::stub::Fault;
+use crate::stub::{Fault, Refusal};
 use house::{House, event, execution};
 
 /// Longer than anything here takes.
@@ -141,6 +141,29 @@ async fn every_metric_that_is_declared_is_seen_with_a_sensible_value() {
     assert_eq!(worker.ended().await, Some(0));
     let stopped = worker.lines().into_iter().find(|line| line["message"] == "stopped").unwrap();
     assert_eq!(stopped["messages"], "dead-lettered 1, lease-lost 1, notified 3, running 1");
+}
+
+#[tokio::test]
+async fn a_report_without_the_history_is_counted_by_why_and_named_in_the_log() {
+    let house = House::start(LONG).await;
+    house.sqs.send("failures", &house.failure(0));
+    let worker = house.worker(&[]);
+    let full = "misstep_reports_total{kind=\"full\",reason=\"none\"}";
+    let denied = "misstep_reports_total{kind=\"degraded\",reason=\"denied\"}";
+    let scrape = worker.wait_for_series(full, 1.0).await;
+    assert_eq!(scrape.value(denied), 0.0, "an alert on the first one needs the value before it");
+
+    let refusal = Refusal::new(400, "AccessDeniedException", "no identity-based policy allows it");
+    house.sfn.refuse("GetExecutionHistory", refusal);
+    house.sqs.send("failures", &house.failure(1));
+    let scrape = worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 2.0).await;
+    assert_eq!((scrape.value(full), scrape.value(denied)), (1.0, 1.0));
+    let call = "misstep_aws_calls_total{service=\"sfn\",operation=\"GetExecutionHistory\",result=\"denied\"}";
+    assert_eq!(scrape.value(call), 1.0);
+    // At the top of the line, where a metric filter of CloudWatch Logs looks for it.
+    let reasons: Vec<Value> =
+        worker.lines().into_iter().map(|line| line["degraded"].clone()).filter(Value::is_string).collect();
+    assert_eq!(reasons, ["denied"]);
 }
 
 #[cfg(feature = "failpoints")]

@@ -150,6 +150,28 @@ async fn the_advice_fits_the_cause() {
 }
 
 #[tokio::test]
+async fn express_children_of_map_runs_are_asked_about_by_an_arn_of_their_own() {
+    let around = Surroundings::new(120).await;
+    let (findings, _) = around.findings().await;
+    assert_eq!(verdict(&findings, "map runs"), "ok", "{findings:#?}");
+    let described = around.sfn.calls_of("DescribeExecution");
+    let of_a_child = |asked: &Value| {
+        asked["executionArn"].as_str().unwrap().contains(":express:misstep-check/misstep-check:")
+    };
+    assert!(described.iter().any(of_a_child), "{described:?}");
+
+    // The first answer is about a Standard execution, the second about the child.
+    around.sfn.plan("DescribeExecution", [None, Some(Fault::Refusal(denied()))]);
+    let (findings, code) = around.findings().await;
+    assert_eq!((verdict(&findings, "description"), verdict(&findings, "map runs")), ("ok", "warn"));
+    let finding = findings.iter().find(|finding| finding["check"] == "map runs").unwrap();
+    let advice = finding["advice"].as_str().unwrap();
+    assert!(advice.starts_with("allow states:DescribeExecution on arn:aws:states:"), "{advice}");
+    assert!(advice.ends_with(":express:misstep-check/*"), "{advice}");
+    assert_eq!(code, Some(0));
+}
+
+#[tokio::test]
 async fn a_page_is_no_answer_of_step_functions() {
     let around = Surroundings::new(120).await;
     around.sfn.plan("GetExecutionHistory", [Some(Fault::Bare(404))]);

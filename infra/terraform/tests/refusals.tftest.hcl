@@ -13,7 +13,7 @@ variables {
 run "application_name" {
   command = plan
   variables {
-    application_name = ""
+    application_name = "Shop & Co (EU)"
   }
   expect_failures = [var.application_name]
 }
@@ -72,6 +72,54 @@ run "child_state_machine_arns" {
     child_state_machine_arns = ["orders"]
   }
   expect_failures = [var.child_state_machine_arns]
+}
+
+run "map_run_children" {
+  command = plan
+  variables {
+    map_run_children = "ignore"
+  }
+  expect_failures = [var.map_run_children]
+}
+
+run "state_machine_key_arns" {
+  command = plan
+  variables {
+    state_machine_key_arns = ["alias/executions"]
+  }
+  expect_failures = [var.state_machine_key_arns]
+}
+
+run "iam_path" {
+  command = plan
+  variables {
+    iam_path = "teams"
+  }
+  expect_failures = [var.iam_path]
+}
+
+run "tags" {
+  command = plan
+  variables {
+    tags = { team = "payments & billing" }
+  }
+  expect_failures = [var.tags]
+}
+
+run "an_empty_application_name" {
+  command = plan
+  variables {
+    application_name = ""
+  }
+  expect_failures = [var.application_name]
+}
+
+run "an_application_name_with_a_space_at_its_end" {
+  command = plan
+  variables {
+    application_name = "shop "
+  }
+  expect_failures = [var.application_name]
 }
 
 run "visibility_timeout_seconds" {

@@ -2,11 +2,13 @@
 # math here.
 
 resource "aws_appautoscaling_policy" "backlog" {
+  count = local.scales ? 1 : 0
+
   name               = "${var.event_rule_name}-backlog"
   policy_type        = "TargetTrackingScaling"
-  service_namespace  = aws_appautoscaling_target.worker.service_namespace
-  scalable_dimension = aws_appautoscaling_target.worker.scalable_dimension
-  resource_id        = aws_appautoscaling_target.worker.resource_id
+  service_namespace  = aws_appautoscaling_target.worker[0].service_namespace
+  scalable_dimension = aws_appautoscaling_target.worker[0].scalable_dimension
+  resource_id        = aws_appautoscaling_target.worker[0].resource_id
 
   target_tracking_scaling_policy_configuration {
     target_value       = var.backlog_per_task

@@ -12,6 +12,8 @@ module "misstep" {
   notification_api             = var.notification_api
   step_function_arns           = var.step_function_arns
   child_state_machine_arns     = var.child_state_machine_arns
+  map_run_children             = var.map_run_children
+  state_machine_key_arns       = var.state_machine_key_arns
   visibility_timeout_seconds   = var.visibility_timeout_seconds
   max_receive_count            = var.max_receive_count
   message_retention_seconds    = var.message_retention_seconds
@@ -21,6 +23,7 @@ module "misstep" {
   notification_topic_arns      = var.notification_topic_arns
   notification_key_arns        = var.notification_key_arns
   notification_identity_arns   = var.notification_identity_arns
+  iam_path                     = var.iam_path
   tags                         = var.tags
 }
 
@@ -30,6 +33,9 @@ data "aws_caller_identity" "here" {}
 
 locals {
   tags = merge(var.tags, { application = var.application_name, env = var.env })
+
+  # One task does all that the account's quota of histories allows: docs/scaling.md.
+  scales = var.max_tasks > var.min_tasks
 
   environment = merge(module.misstep.worker_environment, {
     # The limit holds for a process, AWS's quota for the account: docs/scaling.md.
@@ -65,8 +71,12 @@ locals {
       logDriver = "awslogs"
       options = {
         awslogs-group         = aws_cloudwatch_log_group.worker.name
-        awslogs-region        = data.aws_region.here.id
+        awslogs-region        = data.aws_region.here.region
         awslogs-stream-prefix = "worker"
+        # ECS's default by now, with a larger buffer: a worker that waited for its log would stop. Lines that
+        # the buffer has no room for are lost.
+        mode            = "non-blocking"
+        max-buffer-size = "25m"
       }
     }
   }
@@ -78,14 +88,15 @@ resource "aws_cloudwatch_log_group" "worker" {
   tags              = local.tags
 }
 
-# Container Insights counts the running tasks, which the scaling divides by.
+# Container Insights counts the running tasks, which the scaling divides by. It costs as much as a task, and is
+# of no use without the scaling.
 resource "aws_ecs_cluster" "cluster" {
   name = var.event_rule_name
   tags = local.tags
 
   setting {
     name  = "containerInsights"
-    value = "enabled"
+    value = local.scales ? "enabled" : "disabled"
   }
 }
 
@@ -94,11 +105,17 @@ resource "aws_ecs_task_definition" "worker" {
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = 256
-  memory                   = 512
-  task_role_arn            = aws_iam_role.worker.arn
-  execution_role_arn       = aws_iam_role.execution.arn
-  container_definitions    = jsonencode([local.container])
-  tags                     = local.tags
+  # No less than the worker's memory budget (256 MiB by default) and 150 MiB: docs/scaling.md.
+  memory                = 512
+  task_role_arn         = aws_iam_role.worker.arn
+  execution_role_arn    = aws_iam_role.execution.arn
+  container_definitions = jsonencode([local.container])
+  tags                  = local.tags
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = var.cpu_architecture
+  }
 }
 
 resource "aws_ecs_service" "worker" {
@@ -129,6 +146,11 @@ resource "aws_ecs_service" "worker" {
   lifecycle {
     # The scaling sets it from then on.
     ignore_changes = [desired_count]
+
+    precondition {
+      condition     = var.min_tasks <= var.max_tasks
+      error_message = "The max_tasks must be no less than min_tasks: there cannot be ${var.min_tasks} tasks at least and ${var.max_tasks} at most."
+    }
   }
 
   # A task that starts without its permissions, or cannot call out, would end at once, and the deployment

@@ -14,10 +14,12 @@ locals {
 }
 
 resource "aws_iam_role" "worker" {
-  name_prefix        = "misstep-worker-"
-  description        = "${var.event_rule_name}: the misstep worker"
-  assume_role_policy = local.assumed_by_tasks
-  tags               = local.tags
+  name_prefix          = "misstep-worker-"
+  path                 = var.iam_path
+  permissions_boundary = var.permissions_boundary_arn
+  description          = "${var.event_rule_name}: the misstep worker"
+  assume_role_policy   = local.assumed_by_tasks
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy_attachment" "worker" {
@@ -26,10 +28,12 @@ resource "aws_iam_role_policy_attachment" "worker" {
 }
 
 resource "aws_iam_role" "execution" {
-  name_prefix        = "misstep-execution-"
-  description        = "${var.event_rule_name}: pulls the image, reads the secrets, writes the log"
-  assume_role_policy = local.assumed_by_tasks
-  tags               = local.tags
+  name_prefix          = "misstep-execution-"
+  path                 = var.iam_path
+  permissions_boundary = var.permissions_boundary_arn
+  description          = "${var.event_rule_name}: pulls the image, reads the secrets, writes the log"
+  assume_role_policy   = local.assumed_by_tasks
+  tags                 = local.tags
 }
 
 resource "aws_iam_role_policy_attachment" "execution" {

@@ -48,6 +48,18 @@ variable "child_state_machine_arns" {
   default     = []
 }
 
+variable "map_run_children" {
+  description = "What the worker does with the children of a Distributed Map's Map run: fold or notify."
+  type        = string
+  default     = "fold"
+}
+
+variable "state_machine_key_arns" {
+  description = "Customer managed keys that state machines are encrypted with."
+  type        = list(string)
+  default     = []
+}
+
 variable "visibility_timeout_seconds" {
   description = "How long a message stays hidden from other workers once one has it."
   type        = number
@@ -102,6 +114,12 @@ variable "notification_identity_arns" {
   default     = []
 }
 
+variable "iam_path" {
+  description = "Path of the roles and policies, for accounts that ask for one."
+  type        = string
+  default     = "/"
+}
+
 variable "tags" {
   description = "More tags of every resource."
   type        = map(string)
@@ -118,6 +136,23 @@ variable "image" {
     condition     = !can(regex(":latest$", var.image))
     error_message = "The image must not be `latest`: name a version, or better a digest, to know what runs and to go back."
   }
+}
+
+variable "cpu_architecture" {
+  description = "What the image was built for: X86_64, or ARM64, which is cheaper."
+  type        = string
+  default     = "X86_64"
+
+  validation {
+    condition     = contains(["X86_64", "ARM64"], var.cpu_architecture)
+    error_message = "The cpu_architecture must be X86_64 or ARM64, as the image's is: docker build --platform."
+  }
+}
+
+variable "permissions_boundary_arn" {
+  description = "The permissions boundary of the roles, for accounts that ask for one."
+  type        = string
+  default     = null
 }
 
 variable "vpc_id" {
@@ -166,7 +201,7 @@ variable "log_retention_days" {
 }
 
 variable "min_tasks" {
-  description = "The least number of tasks. One is enough for the throughput; two outlive an availability zone without a pause."
+  description = "The least number of tasks. One is enough for the throughput; two outlive an availability zone without a pause (and max_tasks = 2, so that they share the rate)."
   type        = number
   default     = 1
 
@@ -177,9 +212,9 @@ variable "min_tasks" {
 }
 
 variable "max_tasks" {
-  description = "The greatest number of tasks, no less than min_tasks."
+  description = "The greatest number of tasks, no less than min_tasks. They share history_rate, so that more tasks make nothing faster but a slow notification API."
   type        = number
-  default     = 2
+  default     = 1
 
   validation {
     condition     = var.max_tasks >= 1
@@ -188,13 +223,21 @@ variable "max_tasks" {
 }
 
 variable "history_rate" {
-  description = "GetExecutionHistory calls a second for all tasks together. AWS refills 20 a second for the account and region."
+  description = "GetExecutionHistory calls a second for all tasks together. AWS refills 20 a second for the account and region, and raises that on request."
   type        = number
   default     = 10
 
   validation {
-    condition     = var.history_rate > 0 && var.history_rate <= 20
-    error_message = "The history_rate must be over 0 and at most 20, which is what AWS refills."
+    condition     = var.history_rate > 0
+    error_message = "The history_rate must be over 0."
+  }
+}
+
+# Not refused: the quota may have been raised.
+check "history_rate" {
+  assert {
+    condition     = var.history_rate <= 20
+    error_message = "The history_rate is over 20, which is what AWS refills unless it raised your quota of GetExecutionHistory."
   }
 }
 

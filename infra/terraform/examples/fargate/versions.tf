@@ -1,10 +1,11 @@
 terraform {
-  required_version = ">= 1.3"
+  required_version = ">= 1.5"
 
   required_providers {
     aws = {
-      source  = "hashicorp/aws"
-      version = ">= 5.0"
+      source = "hashicorp/aws"
+      # The first that takes queues for messages of 1 MiB.
+      version = ">= 6.8"
     }
   }
 }

@@ -5,7 +5,7 @@ mock_provider "aws" {
     defaults = { partition = "aws" }
   }
   mock_data "aws_region" {
-    defaults = { id = "eu-west-1" }
+    defaults = { region = "eu-west-1" }
   }
   mock_data "aws_caller_identity" {
     defaults = { account_id = "123456789012" }
@@ -79,6 +79,20 @@ run "nothing_may_come_in" {
   }
 }
 
+run "the_only_task_has_the_whole_history_rate" {
+  assert {
+    condition = one([
+      for setting in jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].environment :
+      setting.value if setting.name == "MISSTEP_HISTORY_RATE"
+    ]) == "10"
+    error_message = "ten calls a second, by one task"
+  }
+  assert {
+    condition     = length(aws_appautoscaling_target.worker) == 0 && one(aws_ecs_cluster.cluster.setting).value == "disabled"
+    error_message = "nothing scales, and nobody needs Container Insights"
+  }
+}
+
 run "all_tasks_together_keep_to_one_history_rate" {
   variables {
     max_tasks = 4
@@ -91,8 +105,69 @@ run "all_tasks_together_keep_to_one_history_rate" {
     error_message = "ten calls a second, by four tasks"
   }
   assert {
-    condition     = aws_appautoscaling_target.worker.min_capacity == 1 && aws_appautoscaling_target.worker.max_capacity == 4
+    condition     = aws_appautoscaling_target.worker[0].min_capacity == 1 && aws_appautoscaling_target.worker[0].max_capacity == 4
     error_message = "one to four tasks"
+  }
+  assert {
+    condition     = one(aws_ecs_cluster.cluster.setting).value == "enabled"
+    error_message = "the scaling divides by the tasks that Container Insights counts"
+  }
+}
+
+run "a_rate_that_needs_a_raised_quota_is_warned_of_and_taken" {
+  command = plan
+  variables {
+    history_rate = 50
+  }
+  expect_failures = [check.history_rate]
+}
+
+run "no_rate_at_all_is_refused" {
+  command = plan
+  variables {
+    history_rate = 0
+  }
+  expect_failures = [var.history_rate]
+}
+
+run "an_architecture_that_fargate_does_not_have_is_refused" {
+  command = plan
+  variables {
+    cpu_architecture = "riscv64"
+  }
+  expect_failures = [var.cpu_architecture]
+}
+
+run "what_the_log_shows_sets_off_alarms" {
+  variables {
+    alarm_topic_arn = "arn:aws:sns:eu-west-1:123456789012:alarms"
+  }
+  assert {
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.watched)) == toset(["breaker-open", "route-fails", "degraded-reports", "errors"])
+    error_message = "an open breaker, a route that fails, reports without a history, errors"
+  }
+  assert {
+    condition = alltrue([
+      for name, alarm in aws_cloudwatch_metric_alarm.watched :
+      alarm.alarm_actions == toset(["arn:aws:sns:eu-west-1:123456789012:alarms"]) &&
+      alarm.metric_name == one(aws_cloudwatch_log_metric_filter.watched[name].metric_transformation).name &&
+      aws_cloudwatch_log_metric_filter.watched[name].log_group_name == aws_cloudwatch_log_group.worker.name
+    ])
+    error_message = "each counts lines of the worker's log, and goes to the topic"
+  }
+}
+
+run "a_boundary_and_a_path_are_on_every_role" {
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::123456789012:policy/boundary"
+    iam_path                 = "/teams/payments/"
+  }
+  assert {
+    condition = alltrue([
+      for role in [aws_iam_role.worker, aws_iam_role.execution] :
+      role.permissions_boundary == "arn:aws:iam::123456789012:policy/boundary" && role.path == "/teams/payments/"
+    ])
+    error_message = "accounts that ask for them refuse roles without"
   }
 }
 
@@ -148,7 +223,7 @@ run "the_most_are_no_fewer_than_the_least" {
     min_tasks = 3
     max_tasks = 2
   }
-  expect_failures = [aws_appautoscaling_target.worker]
+  expect_failures = [aws_ecs_service.worker]
 }
 
 run "the_worker_is_told_where_its_queue_is" {
