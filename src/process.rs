@@ -390,7 +390,9 @@ impl Desk {
                 }
                 Err(InvestigationError::Read(error)) => {
                     match Unread::from_error(&error, self.urgency(&place, receipt)) {
-                        Unread::Degrade(reason) => return degraded(DegradedBy::of_read(error.class()), reason),
+                        Unread::Degrade(reason) => {
+                            return degraded(DegradedBy::of_read(error.class()), reason);
+                        }
                         Unread::Later(outcome) => {
                             let breaker = self.step_functions.get(&place).filter(|breaker| breaker.is_open());
                             let Some(breaker) = breaker else { return Err(outcome) };
