@@ -342,7 +342,7 @@ mod tests {
             let answer = |(receipt, _): &(ReceiptHandle, Duration)| {
                 let attempts = attempts.entry(receipt.0.clone()).or_default();
                 *attempts += 1;
-                if *attempts % 2 == 0 {
+                if attempts.is_multiple_of(2) {
                     return Ok(());
                 }
                 let (code, message) = ("InternalError".to_owned(), "try again".to_owned());

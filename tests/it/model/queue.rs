@@ -43,6 +43,7 @@ pub struct ModelQueue {
     attributes: QueueAttributes,
     faults: Arc<Mutex<Faults>>,
     slowest_ms: Arc<AtomicU64>,
+    dead_lettering_ms: Arc<AtomicU64>,
     deletes: Arc<AtomicUsize>,
     chance: Chance,
     record: Record,
@@ -68,6 +69,7 @@ impl ModelQueue {
             },
             faults: Arc::new(Mutex::new(faults)),
             slowest_ms: Arc::new(AtomicU64::new(20)),
+            dead_lettering_ms: Arc::default(),
             deletes: Arc::default(),
             chance,
             record,
@@ -111,6 +113,11 @@ impl ModelQueue {
     /// Changes how long a call takes at most, in milliseconds.
     pub fn set_slowest(&self, millis: u64) {
         self.slowest_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// Changes how long the dead-letter queue takes for a message, whole milliseconds.
+    pub fn set_dead_lettering(&self, takes: Duration) {
+        self.dead_lettering_ms.store(takes.as_millis().try_into().unwrap(), Ordering::Relaxed);
     }
 
     /// Changes the faults from now on.
@@ -355,6 +362,9 @@ impl Queue for ModelQueue {
 
     async fn dead_letter(&self, url: &str, letter: &DeadLetter) -> Result<(), QueueError> {
         assert_eq!(url, "model-dlq");
+        if let takes @ 1.. = self.dead_lettering_ms.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(takes)).await;
+        }
         self.before("SendMessage", 1).await?;
         // The largest bodies leave no room for the attribute.
         let id = letter.attributes.iter().find(|(name, _)| name == "misstep.message_id");
