@@ -19,6 +19,14 @@ const ANYWHERE: &[&str] = &[
     "sharedkey",
     "accountkey",
     "masterkey",
+    "appkey",
+    "applicationkey",
+    "authkey",
+    "consumerkey",
+    "functionskey",
+    "licensekey",
+    "subscriptionkey",
+    "sessid",
     "credential",
     "authorization",
     "connectionstring",
@@ -212,6 +220,12 @@ fn has_end(words: &[String]) -> bool {
 pub(super) fn is_header(key: &str) -> bool {
     let joined = words(key).concat();
     ["authorization", "cookie", "cookies"].iter().any(|header| joined.ends_with(header))
+}
+
+/// Whether a key names a password or the like, of which sentences say little but the value.
+pub(super) fn is_password(key: &str) -> bool {
+    let joined = words(key).concat();
+    ["passw", "passphrase", "pwd", "apikey", "accesskey"].iter().any(|name| joined.contains(name))
 }
 
 /// The words of a key, in lower case.

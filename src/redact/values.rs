@@ -47,7 +47,10 @@ impl Value {
             // `List<Token>` opens nothing.
             let is_type = text[..key.start - open.len()].ends_with(char::is_alphanumeric);
             let value = in_element(text, at, element, open);
-            return (!is_type || text[value.place.end..].starts_with("</")).then_some(value);
+            // `AUTH <password> called …` names a placeholder.
+            let is_named_only = text[at..].starts_with(' ');
+            let closes = text[value.place.end..].strip_prefix(open).is_some_and(|rest| rest.starts_with('/'));
+            return (closes || !(is_type || is_named_only)).then_some(value);
         }
         let at = skip_marks(text, skip_space(text, at));
         let bytes = text.as_bytes();
@@ -228,9 +231,12 @@ fn end_with_mark(bytes: &[u8], at: usize) -> Option<usize> {
 fn end_of_prefixed(bytes: &[u8], at: usize) -> Option<usize> {
     let letters = bytes[at..].iter().take_while(|byte| b"bBfFrRuUNELq@$&*".contains(byte)).take(2).count();
     let (_, start) = Quote::at(bytes, at + letters)?;
-    let begins =
-        bytes.get(start).is_some_and(|byte| !byte.is_ascii_whitespace() && !b",;:)]}>".contains(byte));
-    (letters > 0 && begins).then(|| end_with_mark(bytes, at + letters))?
+    (letters > 0 && begins_text(bytes, start)).then(|| end_with_mark(bytes, at + letters))?
+}
+
+/// Whether what stands after a quotation mark may be quoted by it.
+fn begins_text(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_some_and(|byte| !byte.is_ascii_whitespace() && !b",;:)]}>\\".contains(byte))
 }
 
 /// Where brackets in a value close, if they do so soon or what they hold is quoted.
@@ -314,7 +320,8 @@ fn end_of_line(text: &str, start: usize, is_item: bool) -> usize {
         let run = backslashes(bytes, at);
         let quote = Quote::at(bytes, at);
         let ends = match (&bytes[at..], quote) {
-            (_, Some(_)) if bytes[at - 1] != b'=' => true,
+            // The padding of base64 may stand before the mark that ends it all.
+            (_, Some((_, start))) if bytes[at - 1] != b'=' || !begins_text(bytes, start) => true,
             (_, Some(_)) => {
                 at = end_with_mark(bytes, at).unwrap_or(bytes.len());
                 continue;

@@ -1,0 +1,472 @@
+//! Sentences about secrets: `token: invalid signature` says what happened to a token, not which one.
+//!
+//! Asked about the text after `key: ` without quotation marks. Where it doubts, it is no sentence, so
+//! the value is removed.
+
+/// Bytes of a text that decide.
+const WINDOW: usize = 160;
+
+/// Words of a clause that are looked at.
+const WORDS: usize = 12;
+
+/// Whether the text begins with a sentence about the key before it. A `loose` key stands in a sentence
+/// and is no name of a setting: `registry auth: execution resource retrieval failed`.
+pub(super) fn begins(text: &str, loose: bool) -> bool {
+    let mut end = text.len().min(WINDOW);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    // What is quoted, or comes after an escape, decides nothing.
+    let line = text[..end].split(['\n', '\r', '"', '\\']).next().unwrap_or_default();
+    let is_cut = line.ends_with(' ') && line.len() < end;
+    let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
+    let Some(first) = words.next() else { return false };
+    let second = words.next();
+    if is_status(first) {
+        return second.is_some_and(|second| is_one_of(bare(second), VERDICTS));
+    }
+    let Some(name) = plain(first) else { return is_code(first) };
+    let ends_clause = first.len() > name.len();
+    if is_error(name) || is_one_of(name, VERDICTS) {
+        return true;
+    }
+    if ends_clause {
+        return false;
+    }
+    let is_followed = is_cut || second.is_some();
+    let is_word = |second: &str| plain(second).is_some() || second.starts_with(['/', '(']);
+    let is_followed_by_word = second.map_or(is_cut, is_word);
+    if (is_followed && is_one_of(name, GRAMMAR)) || (is_followed_by_word && is_one_of(name, NOUNS)) {
+        return true;
+    }
+    loose && tells(name, second, words)
+}
+
+/// Whether the text begins with a quoted sentence: `'Invalid token'`.
+pub(super) fn begins_quoted(text: &str) -> bool {
+    let quoted = text.trim_start_matches([' ', '\\']).strip_prefix(['\'', '"']);
+    quoted.and_then(|quoted| quoted.split_once(' ')).is_some_and(|(first, _)| is_one_of(first, VERDICTS))
+}
+
+/// Whether a clause of plain words has a verdict as its third word or later: one directly after the
+/// first word would speak about a value, as in `key: abc failed`.
+fn tells<'a>(first: &str, second: Option<&'a str>, rest: impl Iterator<Item = &'a str>) -> bool {
+    let is_small = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_second =
+        |word: &str| is_small(word) && ![VERDICTS, GRAMMAR].iter().any(|list| is_one_of(word, list));
+    if !is_small(first) || !second.is_some_and(is_second) {
+        return false;
+    }
+    for word in rest.take(WORDS) {
+        let Some(name) = plain(word) else { return false };
+        if is_one_of(name, VERDICTS) {
+            return true;
+        }
+        if name.len() < word.len() {
+            return false;
+        }
+    }
+    false
+}
+
+/// A word of letters, without the punctuation after it.
+fn plain(word: &str) -> Option<&str> {
+    let name = bare(word);
+    let is_letter = |char: char| char.is_alphabetic() || matches!(char, '\'' | '’' | '-');
+    (name.starts_with(char::is_alphabetic) && name.chars().all(is_letter)).then_some(name)
+}
+
+fn bare(word: &str) -> &str {
+    word.trim_end_matches(['.', ',', ':', ';', '!', '?', ')', ']', '}', '\''])
+}
+
+fn is_one_of(word: &str, list: &[&str]) -> bool {
+    list.iter().any(|listed| listed.eq_ignore_ascii_case(word))
+}
+
+/// `ResourceNotFoundException`, `java.io.IOError` up to its last dot.
+fn is_error(word: &str) -> bool {
+    ["Error", "Exception", "Fault"].iter().any(|end| word.ends_with(end))
+}
+
+/// `401 Unauthorized`: an HTTP status before its words.
+fn is_status(word: &str) -> bool {
+    matches!(bare(word).as_bytes(), [b'4' | b'5', b'0' | b'1' | b'2' | b'3', b'0'..=b'9'])
+}
+
+/// `invalid_grant`, `access_denied`, `x509:`, `java.io.IOException`, `AADSTS7000215:`: codes of errors.
+fn is_code(word: &str) -> bool {
+    let name = bare(word);
+    let mut parts = name.split(['_', '-', '.']);
+    let letters = name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_-.".contains(&byte));
+    let ends_in_error = name.rsplit('.').next().is_some_and(is_error);
+    (letters && (ends_in_error || (name.contains('_') && parts.any(|part| is_one_of(part, VERDICTS)))))
+        || name == "x509"
+        || (name.starts_with("AADSTS") && name.len() < 16)
+        || (name.starts_with("ORA-") && name.len() == 9)
+}
+
+/// Words that tell what is wrong, or right, or of which type something is.
+const VERDICTS: &[&str] = &[
+    "absent",
+    "aborted",
+    "accepted",
+    "already",
+    "authenticated",
+    "bad",
+    "blank",
+    "blocked",
+    "bool",
+    "bytes",
+    "can't",
+    "cannot",
+    "cancelled",
+    "closed",
+    "corrupt",
+    "could",
+    "couldn't",
+    "declined",
+    "denied",
+    "deprecated",
+    "did",
+    "didn't",
+    "disabled",
+    "does",
+    "doesn't",
+    "don't",
+    "duplicate",
+    "empty",
+    "enabled",
+    "EOF",
+    "error",
+    "exceeded",
+    "exhausted",
+    "exists",
+    "expected",
+    "expired",
+    "failed",
+    "failing",
+    "fails",
+    "failure",
+    "forbidden",
+    "found",
+    "gone",
+    "has",
+    "hasn't",
+    "identifier",
+    "illegal",
+    "inactive",
+    "incomplete",
+    "incorrect",
+    "int",
+    "integer",
+    "invalid",
+    "is",
+    "isn't",
+    "late",
+    "locked",
+    "malformed",
+    "may",
+    "mismatch",
+    "mismatched",
+    "missing",
+    "must",
+    "no",
+    "none",
+    "not",
+    "nothing",
+    "object",
+    "ok",
+    "out",
+    "outdated",
+    "permission",
+    "provided",
+    "refused",
+    "rejected",
+    "request",
+    "required",
+    "reset",
+    "revoked",
+    "should",
+    "skipped",
+    "stale",
+    "status",
+    "str",
+    "string",
+    "succeeded",
+    "success",
+    "suspended",
+    "throttled",
+    "timed",
+    "timeout",
+    "too",
+    "truncated",
+    "unable",
+    "unauthorized",
+    "unauthorised",
+    "unauthenticated",
+    "unavailable",
+    "undefined",
+    "unexpected",
+    "unknown",
+    "unreachable",
+    "unreadable",
+    "unrecognized",
+    "unset",
+    "unsupported",
+    "untrusted",
+    "unverified",
+    "valid",
+    "verified",
+    "was",
+    "wasn't",
+    "were",
+    "without",
+    "wrong",
+    "yes",
+];
+
+/// Words that hold sentences together.
+const GRAMMAR: &[&str] = &[
+    "a", "access", "after", "all", "an", "and", "any", "are", "as", "at", "be", "because", "been", "before",
+    "but", "by", "can", "check", "do", "either", "ensure", "every", "for", "from", "get", "getting", "had",
+    "have", "how", "however", "if", "in", "instead", "it", "its", "keep", "line", "make", "might", "need",
+    "needs", "neither", "never", "nor", "of", "on", "one", "only", "or", "perhaps", "please", "possibly",
+    "see", "set", "since", "so", "some", "that", "the", "their", "there", "these", "they", "this", "those",
+    "to", "try", "trying", "unless", "until", "use", "used", "using", "via", "we", "what", "when", "where",
+    "whether", "which", "while", "who", "why", "will", "with", "won't", "would", "you", "your",
+];
+
+/// Nouns and verbs with which programs begin to tell what happened. One alone may be a value.
+const NOUNS: &[&str] = &[
+    "account",
+    "action",
+    "algorithm",
+    "api",
+    "application",
+    "argument",
+    "assume",
+    "attempt",
+    "attribute",
+    "audience",
+    "authentication",
+    "authorization",
+    "backend",
+    "body",
+    "bucket",
+    "call",
+    "calling",
+    "certificate",
+    "character",
+    "characters",
+    "checking",
+    "claim",
+    "claims",
+    "client",
+    "code",
+    "command",
+    "config",
+    "configuration",
+    "connect",
+    "connecting",
+    "connection",
+    "container",
+    "context",
+    "contract",
+    "credential",
+    "credentials",
+    "creating",
+    "data",
+    "database",
+    "decode",
+    "decoding",
+    "decrypt",
+    "decrypting",
+    "decryption",
+    "delete",
+    "deleting",
+    "dial",
+    "directory",
+    "during",
+    "encoding",
+    "encryption",
+    "end",
+    "endpoint",
+    "environment",
+    "event",
+    "exception",
+    "exchange",
+    "exchanging",
+    "execution",
+    "expiry",
+    "expiration",
+    "fetch",
+    "fetching",
+    "field",
+    "file",
+    "format",
+    "function",
+    "handshake",
+    "header",
+    "hostname",
+    "http",
+    "https",
+    "identity",
+    "image",
+    "initialization",
+    "input",
+    "instance",
+    "internal",
+    "issue",
+    "issued",
+    "issuer",
+    "job",
+    "json",
+    "key",
+    "keys",
+    "keyword",
+    "lambda",
+    "length",
+    "load",
+    "loading",
+    "login",
+    "lookup",
+    "message",
+    "method",
+    "minimum",
+    "more",
+    "name",
+    "network",
+    "new",
+    "node",
+    "number",
+    "oauth",
+    "open",
+    "operation",
+    "operator",
+    "option",
+    "parameter",
+    "parse",
+    "parsing",
+    "passphrase",
+    "password",
+    "path",
+    "payload",
+    "pod",
+    "policy",
+    "post",
+    "process",
+    "proxy",
+    "pull",
+    "punc",
+    "put",
+    "query",
+    "rate",
+    "read",
+    "reading",
+    "receive",
+    "received",
+    "refresh",
+    "refreshing",
+    "region",
+    "registry",
+    "rejecting",
+    "remote",
+    "renewal",
+    "resource",
+    "response",
+    "retrieval",
+    "retrieving",
+    "retry",
+    "retries",
+    "retrying",
+    "role",
+    "rotation",
+    "rpc",
+    "runtime",
+    "scope",
+    "secret",
+    "secrets",
+    "security",
+    "send",
+    "sending",
+    "server",
+    "service",
+    "session",
+    "sign",
+    "signature",
+    "signed",
+    "signing",
+    "size",
+    "socket",
+    "ssl",
+    "state",
+    "stream",
+    "subject",
+    "syntax",
+    "system",
+    "table",
+    "task",
+    "temporary",
+    "tenant",
+    "tls",
+    "token",
+    "tokens",
+    "transport",
+    "two",
+    "type",
+    "upstream",
+    "url",
+    "user",
+    "username",
+    "validating",
+    "validation",
+    "value",
+    "values",
+    "variable",
+    "verification",
+    "verify",
+    "verifying",
+    "version",
+    "waiting",
+    "write",
+    "x-amz-security-token",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::begins;
+
+    #[test]
+    fn a_value_is_no_sentence() {
+        for value in [
+            "hunter2",
+            "hunter",
+            "abc failed",
+            "correct horse battery staple",
+            "Tr0ub4dor&3",
+            "server",
+            "connection",
+            "s3rver connection failed",
+            "aB3dE-xyz",
+            "123456",
+            "4521 then",
+            "password-of-mine",
+            "p4ss is wrong",
+            "hunter is wrong",
+            "orders.db",
+            "my_secret_value",
+            "request-id-7",
+            "",
+        ] {
+            assert!(!begins(value, true), "{value}");
+        }
+    }
+
+    #[test]
+    fn only_a_key_in_a_sentence_is_followed_by_words_of_which_a_later_one_tells() {
+        assert!(begins("registration handler failed: no route", true));
+        assert!(!begins("registration handler failed: no route", false));
+        assert!(!begins("hunter failed", true));
+    }
+}
