@@ -218,11 +218,16 @@ fn has_end(words: &[String]) -> bool {
 
 /// Whether it is a header that is a secret up to the end of its line.
 pub(super) fn is_header(key: &str) -> bool {
-    let joined = words(key).concat();
-    ["authorization", "cookie", "cookies"].iter().any(|header| joined.ends_with(header))
+    ["authorization", "cookie", "cookies"].iter().any(|header| {
+        let mut letters = key.chars().rev().filter(|char| char.is_alphanumeric());
+        header
+            .chars()
+            .rev()
+            .all(|char| letters.next().is_some_and(|letter| letter.eq_ignore_ascii_case(&char)))
+    })
 }
 
-/// Whether a key names a password or the like, of which sentences say little but the value.
+/// Whether a key names a password or the like: a text after it is the password rather than a sentence.
 pub(super) fn is_password(key: &str) -> bool {
     let joined = words(key).concat();
     ["passw", "passphrase", "pwd", "apikey", "accesskey"].iter().any(|name| joined.contains(name))

@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use super::json::{is_name, is_value};
 use super::keys::{self, Between, Key, Separator};
-use super::names::{self, Secret, is_header};
+use super::names::{Secret, is_header, is_password};
 use super::options::CommandOption;
 use super::patterns::{Kind, is_mark};
 use super::quotes::quoted_texts;
-use super::sentences;
+use super::sentences::{self, Opening};
 use super::sweep::Sweep;
 use super::values::{Shape, Value};
 
@@ -72,13 +72,18 @@ pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
 /// Whether a sentence follows the key and its colon, rather than a value: `password: required`.
 fn tells_about(text: &str, separator: &Separator, key: &Key<'_>) -> bool {
     let after = &text[separator.place.end..];
-    let is_loose = key.text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ')
-        && !names::is_password(&key.text)
-        && (key.text.contains(' ') || text[..key.start].trim_end().ends_with(char::is_alphanumeric));
-    separator.kind == Between::Colon
-        && key.quote.is_none()
-        && after.starts_with(' ')
-        && (sentences::begins(after, is_loose) || (is_loose && sentences::begins_quoted(after)))
+    if separator.kind != Between::Colon || key.quote.is_some() || !after.starts_with(' ') {
+        return false;
+    }
+    let is_words = || key.text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
+    let follows_word = || text[..key.start].trim_end().ends_with(char::is_alphanumeric);
+    let is_loose = || is_words() && (key.text.contains(' ') || follows_word()) && !is_password(&key.text);
+    match sentences::opening(after) {
+        Opening::Sentence => true,
+        Opening::Message => !is_password(&key.text),
+        Opening::Clause => is_loose(),
+        Opening::Value => is_loose() && sentences::begins_quoted(after),
+    }
 }
 
 /// A short name after a separator, quoted or not.

@@ -18,6 +18,9 @@ use super::patterns::{Found, Kind, is_mark, past_escape, starts_fresh};
 /// A value on a command line, for `{value}` in a regular expression: quoted, or one word.
 const VALUE: &str = r#"(?<s>\\*"[^"]*(?:"|$)|'[^']*(?:'|$)|[^\s"'\\]+)"#;
 
+/// What stands between two words of a command, for `{gap}`: `'mysql', '-uroot'` is a list of them.
+const GAP: &str = r#"(?:\\*["']\s*,\s*\\*["']|\s)"#;
+
 /// A rule as its file has it. The secret is the group `s` of the regular expression, or all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,7 +163,8 @@ impl Rule {
         self.compiled.get_or_init(|| {
             let Entry { prefix, then, regex, .. } = &self.entry;
             let pattern = if prefix.is_empty() { regex.clone() } else { format!("^(?:{then})") };
-            Regex::new(&pattern.replace("{value}", VALUE)).expect("a constant, met by the tests")
+            Regex::new(&pattern.replace("{value}", VALUE).replace("{gap}", GAP))
+                .expect("a constant, met by the tests")
         })
     }
 

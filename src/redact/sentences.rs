@@ -3,15 +3,30 @@
 //! Asked about the text after `key: ` without quotation marks. Where it doubts, it is no sentence, so
 //! the value is removed.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// Bytes of a text that decide.
-const WINDOW: usize = 160;
+const WINDOW: usize = 96;
 
 /// Words of a clause that are looked at.
 const WORDS: usize = 12;
 
-/// Whether the text begins with a sentence about the key before it. A `loose` key stands in a sentence
-/// and is no name of a setting: `registry auth: execution resource retrieval failed`.
-pub(super) fn begins(text: &str, loose: bool) -> bool {
+/// How a text begins that stands after a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// A sentence: `invalid signature`, `the token has expired`, `401 Unauthorized`.
+    Sentence,
+    /// Two words of which the first often begins a message: `connection pool`.
+    Message,
+    /// Plain words, and a later one says what happened: `execution resource retrieval failed`.
+    Clause,
+    /// Anything else.
+    Value,
+}
+
+/// How a text begins, spaces left out.
+pub(super) fn opening(text: &str) -> Opening {
     let mut end = text.len().min(WINDOW);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -20,46 +35,51 @@ pub(super) fn begins(text: &str, loose: bool) -> bool {
     let line = text[..end].split(['\n', '\r', '"', '\\']).next().unwrap_or_default();
     let is_cut = line.ends_with(' ') && line.len() < end;
     let mut words = line.split([' ', '\t']).filter(|word| !word.is_empty());
-    let Some(first) = words.next() else { return false };
+    let Some(first) = words.next() else { return Opening::Value };
     let second = words.next();
-    if is_status(first) {
-        return second.is_some_and(|second| is_one_of(bare(second), VERDICTS));
-    }
-    let Some(name) = plain(first) else { return is_code(first) };
+    let part_of_second = second.and_then(|second| part(bare(second)));
+    let Some(name) = plain(first) else {
+        let is_failure = is_code(first) || (is_status(first) && part_of_second == Some(Part::Verdict));
+        return if is_failure { Opening::Sentence } else { Opening::Value };
+    };
     let ends_clause = first.len() > name.len();
-    if is_error(name) || is_one_of(name, VERDICTS) {
-        return true;
+    let goes_on = !ends_clause && (is_cut || second.is_some());
+    match part(name) {
+        _ if is_error(name) => Opening::Sentence,
+        Some(Part::Verdict) => Opening::Sentence,
+        Some(Part::Grammar) if goes_on => Opening::Sentence,
+        Some(Part::Noun) if goes_on && matches!(part_of_second, Some(Part::Verdict | Part::Grammar)) => {
+            Opening::Sentence
+        }
+        Some(Part::Noun) if goes_on && second.is_none_or(|second| is_word(second)) => Opening::Message,
+        _ if !ends_clause && tells(name, second, words) => Opening::Clause,
+        _ => Opening::Value,
     }
-    if ends_clause {
-        return false;
-    }
-    let is_followed = is_cut || second.is_some();
-    let is_word = |second: &str| plain(second).is_some() || second.starts_with(['/', '(']);
-    let is_followed_by_word = second.map_or(is_cut, is_word);
-    if (is_followed && is_one_of(name, GRAMMAR)) || (is_followed_by_word && is_one_of(name, NOUNS)) {
-        return true;
-    }
-    loose && tells(name, second, words)
+}
+
+fn is_word(word: &str) -> bool {
+    plain(word).is_some() || word.starts_with(['/', '('])
 }
 
 /// Whether the text begins with a quoted sentence: `'Invalid token'`.
 pub(super) fn begins_quoted(text: &str) -> bool {
     let quoted = text.trim_start_matches([' ', '\\']).strip_prefix(['\'', '"']);
-    quoted.and_then(|quoted| quoted.split_once(' ')).is_some_and(|(first, _)| is_one_of(first, VERDICTS))
+    quoted
+        .and_then(|quoted| quoted.split_once(' '))
+        .is_some_and(|(first, _)| part(first) == Some(Part::Verdict))
 }
 
 /// Whether a clause of plain words has a verdict as its third word or later: one directly after the
 /// first word would speak about a value, as in `key: abc failed`.
 fn tells<'a>(first: &str, second: Option<&'a str>, rest: impl Iterator<Item = &'a str>) -> bool {
     let is_small = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
-    let is_second =
-        |word: &str| is_small(word) && ![VERDICTS, GRAMMAR].iter().any(|list| is_one_of(word, list));
+    let is_second = |word: &str| is_small(word) && !matches!(part(word), Some(Part::Verdict | Part::Grammar));
     if !is_small(first) || !second.is_some_and(is_second) {
         return false;
     }
     for word in rest.take(WORDS) {
         let Some(name) = plain(word) else { return false };
-        if is_one_of(name, VERDICTS) {
+        if part(name) == Some(Part::Verdict) {
             return true;
         }
         if name.len() < word.len() {
@@ -80,8 +100,20 @@ fn bare(word: &str) -> &str {
     word.trim_end_matches(['.', ',', ':', ';', '!', '?', ')', ']', '}', '\''])
 }
 
-fn is_one_of(word: &str, list: &[&str]) -> bool {
-    list.iter().any(|listed| listed.eq_ignore_ascii_case(word))
+/// What a word does in a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Verdict,
+    Grammar,
+    Noun,
+}
+
+fn part(word: &str) -> Option<Part> {
+    static PARTS: LazyLock<HashMap<&str, Part>> = LazyLock::new(|| {
+        let lists = [(NOUNS, Part::Noun), (GRAMMAR, Part::Grammar), (VERDICTS, Part::Verdict)];
+        lists.into_iter().flat_map(|(words, part)| words.iter().map(move |word| (*word, part))).collect()
+    });
+    PARTS.get(word.to_ascii_lowercase().as_str()).copied()
 }
 
 /// `ResourceNotFoundException`, `java.io.IOError` up to its last dot.
@@ -100,7 +132,9 @@ fn is_code(word: &str) -> bool {
     let mut parts = name.split(['_', '-', '.']);
     let letters = name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_-.".contains(&byte));
     let ends_in_error = name.rsplit('.').next().is_some_and(is_error);
-    (letters && (ends_in_error || (name.contains('_') && parts.any(|part| is_one_of(part, VERDICTS)))))
+    (letters
+        && (ends_in_error
+            || (name.contains('_') && parts.any(|part| self::part(part) == Some(Part::Verdict)))))
         || name == "x509"
         || (name.starts_with("AADSTS") && name.len() < 16)
         || (name.starts_with("ORA-") && name.len() == 9)
@@ -137,7 +171,7 @@ const VERDICTS: &[&str] = &[
     "duplicate",
     "empty",
     "enabled",
-    "EOF",
+    "eof",
     "error",
     "exceeded",
     "exhausted",
@@ -435,7 +469,7 @@ const NOUNS: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::begins;
+    use super::{Opening, opening};
 
     #[test]
     fn a_value_is_no_sentence() {
@@ -459,14 +493,15 @@ mod tests {
             "request-id-7",
             "",
         ] {
-            assert!(!begins(value, true), "{value}");
+            assert_eq!(opening(value), Opening::Value, "{value}");
         }
     }
 
     #[test]
-    fn only_a_key_in_a_sentence_is_followed_by_words_of_which_a_later_one_tells() {
-        assert!(begins("registration handler failed: no route", true));
-        assert!(!begins("registration handler failed: no route", false));
-        assert!(!begins("hunter failed", true));
+    fn how_sure_a_sentence_is_depends_on_its_first_words() {
+        assert_eq!(opening("invalid_grant"), Opening::Sentence);
+        assert_eq!(opening("connection refused"), Opening::Sentence);
+        assert_eq!(opening("connection pool"), Opening::Message);
+        assert_eq!(opening("registration handler failed: no route"), Opening::Clause);
     }
 }

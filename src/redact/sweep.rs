@@ -113,6 +113,11 @@ impl<'a> Sweep<'a> {
         }
     }
 
+    /// Whether secrets are looked for, rather than those found where they stand again.
+    pub(super) fn is_finding(&self) -> bool {
+        self.stage == Stage::Finding
+    }
+
     /// What a key says about its value.
     pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
         if self.stage == Stage::Repeats {

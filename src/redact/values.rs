@@ -162,14 +162,21 @@ fn in_element(text: &str, at: usize, name: &str, open: &str) -> Value {
     } else if closes || inside.is_empty() {
         next
     } else {
-        let mut window = inside.len().min(ELEMENT);
-        while !inside.is_char_boundary(window) {
-            window -= 1;
-        }
-        next + inside[..window].find(&format!("{open}/{name}")).unwrap_or(0)
+        next + own_end(inside, name, open).unwrap_or(0)
     };
     let shape = if end == next { Shape::Bare } else { Shape::Several };
     Value::new(at..at + end, shape)
+}
+
+/// Where an element with others in it ends, if it does so soon and before another of its name.
+fn own_end(inside: &str, name: &str, open: &str) -> Option<usize> {
+    let tags = inside.match_indices(open).take_while(|(at, _)| *at < ELEMENT);
+    let mut own = tags.filter_map(|(at, _)| {
+        let tag = &inside[at + open.len()..];
+        let closes = tag.starts_with('/');
+        tag[usize::from(closes)..].starts_with(name).then_some((at, closes))
+    });
+    own.next().and_then(|(at, closes)| closes.then_some(at))
 }
 
 /// A word, with what is written around the texts in it: `b'…'`, `Some("…")`.
