@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// Bytes of a text that decide.
-const WINDOW: usize = 96;
+const WINDOW: usize = 64;
 
 /// Words of a clause that are looked at.
 const WORDS: usize = 12;

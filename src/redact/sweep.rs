@@ -159,8 +159,8 @@ impl<'a> Sweep<'a> {
     fn removed_from(&mut self, text: &str, found: Vec<patterns::Found>) -> Option<String> {
         for one in &found {
             self.removed.count(one.kind, 1);
-            if matches!(one.kind, Kind::UrlPassword | Kind::Token) {
-                self.known.add(&text[one.place.clone()]);
+            if matches!(one.kind, Kind::Key | Kind::UrlPassword | Kind::Token) {
+                self.known.add(text[one.place.clone()].trim_matches(['"', '\'', '\\']));
             }
         }
         let edit = |one: patterns::Found| prose::Edit { place: one.place, new: one.kind.mark().to_owned() };
