@@ -227,10 +227,10 @@ pub(super) fn is_header(key: &str) -> bool {
     })
 }
 
-/// Whether a key names a password or the like: a text after it is the password rather than a sentence.
+/// Whether a key names a password: words after it may be the password rather than a sentence.
 pub(super) fn is_password(key: &str) -> bool {
     let joined = words(key).concat();
-    ["passw", "passphrase", "pwd", "apikey", "accesskey"].iter().any(|name| joined.contains(name))
+    ["passw", "passphrase", "pwd"].iter().any(|name| joined.contains(name))
 }
 
 /// The words of a key, in lower case.
