@@ -229,8 +229,10 @@ pub(super) fn is_header(key: &str) -> bool {
 
 /// Whether a key names a password: words after it may be the password rather than a sentence.
 pub(super) fn is_password(key: &str) -> bool {
-    let joined = words(key).concat();
-    ["passw", "passphrase", "pwd"].iter().any(|name| joined.contains(name))
+    let letters =
+        key.bytes().filter(u8::is_ascii_alphabetic).map(|byte| char::from(byte.to_ascii_lowercase()));
+    let letters: String = letters.collect();
+    ["passw", "passphrase", "pwd"].iter().any(|name| letters.contains(name))
 }
 
 /// The words of a key, in lower case.
