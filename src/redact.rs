@@ -12,10 +12,13 @@ mod cards;
 mod json;
 mod keys;
 mod names;
+mod options;
 mod patterns;
 mod prose;
 mod quotes;
 mod repeats;
+mod rules;
+mod sentences;
 mod sweep;
 mod values;
 

@@ -4,10 +4,16 @@
 //! for JSON in strings, which is bounded by its caller.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::names::Secret;
+use super::options;
 use super::sweep::Sweep;
 use crate::analysis::cause::unescape;
+
+/// Strings of a list that are read as a command and its arguments.
+const ARGUMENTS: usize = 64;
 
 /// An object or a list that the walk is in.
 #[derive(Clone, Copy, Default)]
@@ -21,11 +27,20 @@ pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option
     let mut edits = Edits { text, out: String::new(), copied: 0 };
     let bytes = text.as_bytes();
     let mut frames: Vec<Frame> = Vec::new();
+    // Where strings begin that hold the secret arguments of a command.
+    let mut arguments: BTreeMap<usize, Range<usize>> = BTreeMap::new();
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
             b'"' => {
                 let end = end_of_string(bytes, at);
+                if let Some(secret) = arguments.remove(&at) {
+                    let mut argument = content(&text[at..end]).into_owned();
+                    argument.replace_range(secret, super::patterns::Kind::Key.mark());
+                    edits.replace(at, end, &quoted(&argument));
+                    at = end;
+                    continue;
+                }
                 let after = skip_space(bytes, end);
                 if bytes.get(after) != Some(&b':') {
                     if let Some(new) = sweep.text(&content(&text[at..end]), depth + 1) {
@@ -54,6 +69,15 @@ pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option
                 }
             }
             b'{' | b'[' => {
+                if bytes[at] == b'[' && sweep.is_finding() {
+                    let (starts, strings): (Vec<usize>, Vec<_>) =
+                        strings_of_list(text, at).into_iter().unzip();
+                    if strings.len() > 1 {
+                        let secrets = options::of_list(&strings, sweep);
+                        arguments
+                            .extend(secrets.into_iter().map(|(number, secret)| (starts[number], secret)));
+                    }
+                }
                 frames.push(Frame::default());
                 at += 1;
             }
@@ -103,6 +127,20 @@ fn take(value: &str, secret: Secret, sweep: &mut Sweep<'_>) -> bool {
         }
         Some(_) => secret == Secret::Any && sweep.take(value),
     }
+}
+
+/// The strings with which a list begins, and where each does.
+fn strings_of_list(text: &str, list: usize) -> Vec<(usize, Cow<'_, str>)> {
+    let bytes = text.as_bytes();
+    let mut strings = Vec::new();
+    let mut at = skip_space(bytes, list + 1);
+    while bytes.get(at) == Some(&b'"') && strings.len() < ARGUMENTS {
+        let end = end_of_string(bytes, at);
+        strings.push((at, content(&text[at..end])));
+        let comma = skip_space(bytes, end);
+        at = if bytes.get(comma) == Some(&b',') { skip_space(bytes, comma + 1) } else { bytes.len() };
+    }
+    strings
 }
 
 /// The strings and numbers in a value, keys left out.

@@ -39,6 +39,11 @@ impl Between {
 }
 
 impl Separator {
+    /// Whether one may begin or end with this byte, or an option of a command.
+    pub(super) fn may_begin(byte: u8) -> bool {
+        matches!(byte, b':' | b'=' | b'>' | b';' | b'%' | b'-' | 0xef)
+    }
+
     /// The one that is here, or ends here.
     pub(super) fn at(text: &str, at: usize) -> Option<Self> {
         let (before, rest) = text.as_bytes().split_at(at);
@@ -108,7 +113,9 @@ impl<'a> Key<'a> {
             let inner = end - 1 - backslashes;
             let start = from + bytes.get(from..inner)?.iter().rposition(|byte| *byte == last)? + 1;
             let quote = Some(Quote { mark: last, backslashes });
-            return Some(Self { text: text.get(start..inner)?.into(), start, quote, element: None });
+            // `Get "https://host/token": …` quotes an address.
+            let key = text.get(start..inner).filter(|key| !key.contains("://"))?;
+            return Some(Self { text: key.into(), start, quote, element: None });
         }
         let word = |end: usize| start_of_word(text, from, end);
         let mut start = match last {

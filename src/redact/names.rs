@@ -19,6 +19,14 @@ const ANYWHERE: &[&str] = &[
     "sharedkey",
     "accountkey",
     "masterkey",
+    "appkey",
+    "applicationkey",
+    "authkey",
+    "consumerkey",
+    "functionskey",
+    "licensekey",
+    "subscriptionkey",
+    "sessid",
     "credential",
     "authorization",
     "connectionstring",
@@ -210,8 +218,21 @@ fn has_end(words: &[String]) -> bool {
 
 /// Whether it is a header that is a secret up to the end of its line.
 pub(super) fn is_header(key: &str) -> bool {
-    let joined = words(key).concat();
-    ["authorization", "cookie", "cookies"].iter().any(|header| joined.ends_with(header))
+    ["authorization", "cookie", "cookies"].iter().any(|header| {
+        let mut letters = key.chars().rev().filter(|char| char.is_alphanumeric());
+        header
+            .chars()
+            .rev()
+            .all(|char| letters.next().is_some_and(|letter| letter.eq_ignore_ascii_case(&char)))
+    })
+}
+
+/// Whether a key names a password: words after it may be the password rather than a sentence.
+pub(super) fn is_password(key: &str) -> bool {
+    let letters =
+        key.bytes().filter(u8::is_ascii_alphabetic).map(|byte| char::from(byte.to_ascii_lowercase()));
+    let letters: String = letters.collect();
+    ["passw", "passphrase", "pwd"].iter().any(|name| letters.contains(name))
 }
 
 /// The words of a key, in lower case.

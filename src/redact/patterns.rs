@@ -8,17 +8,25 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use serde::Deserialize;
+
 use super::aws::secret_keys;
 use super::cards::cards;
+use super::rules;
+
+/// Bytes of the shortest text that may hold a secret.
+const SHORTEST: usize = 8;
 
 /// What was removed, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// Its key says that it is secret.
     Key,
     /// An AWS access key id or secret access key.
     AwsKey,
     /// A bearer token, or another that its beginning gives away.
+    #[default]
     Token,
     /// A JSON web token.
     Jwt,
@@ -71,156 +79,25 @@ pub(super) struct Found {
     pub(super) kind: Kind,
 }
 
-struct Pattern {
-    kind: Kind,
-    /// One of these is in every match; looked for first, since it is cheap.
-    needs: &'static [&'static str],
-    /// The secret is the group `s`, or all.
-    regex: LazyLock<Regex>,
-    /// Whether a match stands on its own rather than inside of a word.
-    fresh: bool,
-    is: fn(&str) -> bool,
-}
-
-macro_rules! pattern {
-    ($kind:ident, $needs:expr, $fresh:expr, $is:expr, $regex:expr) => {
-        Pattern {
-            kind: Kind::$kind,
-            needs: &$needs,
-            regex: LazyLock::new(|| Regex::new($regex).expect("a constant, met by the tests")),
-            fresh: $fresh,
-            is: $is,
-        }
-    };
-}
-
-static PATTERNS: [Pattern; 11] = [
-    pattern!(
-        PrivateKey,
-        ["PRIVATE KEY"],
-        false,
-        any,
-        r#"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----[^"]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|"|$)"#
-    ),
-    pattern!(Jwt, ["eyJ"], true, any, r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,3}"),
-    pattern!(
-        AwsKey,
-        ["AKIA", "ASIA", "ABIA", "ACCA"],
-        false,
-        any,
-        r"(?:^|[^A-Z0-9]|%[0-9A-F]{2}|\\u[0-9A-F]{4})(?<s>(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16})"
-    ),
-    pattern!(
-        Token,
-        [" ", "+", "%20"],
-        true,
-        is_bearer,
-        r#"(?i:bearer)(?:\s|\+|%20|[\\"'])+(?<s>[A-Za-z0-9._~+/=-]{6,})"#
-    ),
-    pattern!(Token, [" "], true, is_basic, r"(?i:basic)\s+(?<s>[A-Za-z0-9+/]{8,}={0,2})"),
-    pattern!(UrlPassword, ["@"], false, any, r#":(?:\\*/){2}[^\s/"'<>\\:?#]*:(?<s>[^\s/"'<>\\]+)@"#),
-    // With what has to be escaped in it, and is not.
-    pattern!(UrlPassword, ["@"], false, is_no_port, r#":(?:\\*/){2}[^\s/"'<>\\:?#]*:(?<s>[^\s"<>\\]+)@"#),
-    // A token instead of a user.
-    pattern!(
-        UrlPassword,
-        ["@"],
-        false,
-        has_digit,
-        r"https?:(?:\\*/){2}(?<s>[A-Za-z0-9_~.-]{20,255})(?::[a-z-]*)?@"
-    ),
-    pattern!(
-        Token,
-        [
-            "ghp_",
-            "gho_",
-            "ghu_",
-            "ghs_",
-            "ghr_",
-            "github_pat_",
-            "glpat-",
-            "xox",
-            "k_live_",
-            "k_test_",
-            "AIza",
-            "npm_",
-            "sk-",
-            "SG."
-        ],
-        true,
-        any,
-        r"(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abeoprs]-[A-Za-z0-9-]{10,}|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}|AIza[A-Za-z0-9_-]{30,}|npm_[A-Za-z0-9]{30,}|sk-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,})"
-    ),
-    pattern!(
-        Token,
-        ["hooks.slack.com"],
-        false,
-        any,
-        r"hooks\.slack\.com(?:\\*/)services(?<s>[A-Za-z0-9/\\_-]+)"
-    ),
-    // A task token of Step Functions.
-    pattern!(Token, ["AAAAKgAAAA"], false, any, r"[A-Za-z0-9]{0,16}AAAAKgAAAA[A-Za-z0-9+/]{20,}={0,2}"),
-];
-
-static EMAIL: Pattern = pattern!(
-    Email,
-    ["@"],
-    false,
-    any,
-    r"[A-Za-z0-9][A-Za-z0-9._%+'-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.[A-Za-z]{2,}"
-);
-
-fn any(_: &str) -> bool {
-    true
-}
-
-fn has_digit(value: &str) -> bool {
-    value.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-/// `host:8080/a@b` and `host:443','a@b` have none.
-fn is_no_port(value: &str) -> bool {
-    let rest = value.trim_start_matches(|char: char| char.is_ascii_digit());
-    rest.len() == value.len() || rest.is_empty() || !rest.starts_with(['/', '\'', ',', '?', '#', ')'])
-}
-
-/// `Bearer authentication` and `Bearer error="…"` are none.
-fn is_bearer(value: &str) -> bool {
-    let value = value.strip_suffix('=').unwrap_or(value);
-    value.len() >= 20 || value.bytes().any(|byte| !byte.is_ascii_alphabetic())
-}
-
-/// `Basic authentication` is none.
-fn is_basic(value: &str) -> bool {
-    let has = |of: fn(&u8) -> bool| value.as_bytes().iter().skip(1).any(of);
-    has(|byte| !byte.is_ascii_alphabetic()) || (has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase))
-}
+/// An e-mail address.
+static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
+    let pattern =
+        r"[A-Za-z0-9][A-Za-z0-9._%+'-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*\.[A-Za-z]{2,}";
+    Regex::new(pattern).expect("a constant, met by the tests")
+});
 
 /// The secrets in a text, in their order and apart from each other.
 pub(super) fn find(text: &str, emails: bool) -> Vec<Found> {
-    if text.len() < 8 {
+    if text.len() < SHORTEST {
         return Vec::new();
     }
-    let mut found = Vec::new();
-    for pattern in PATTERNS.iter().chain(emails.then_some(&EMAIL)) {
-        if !pattern.needs.iter().any(|needed| text.contains(needed)) {
-            continue;
-        }
-        for captures in pattern.regex.captures_iter(text) {
-            let whole = captures.get(0).expect("group 0 is the match");
-            let secret = captures.name("s").unwrap_or(whole);
-            // An escape's letter belongs to the escape.
-            let escaped =
-                secret.as_str().starts_with(['n', 'r', 't']) && text[..secret.start()].ends_with('\\');
-            let place = secret.start() + usize::from(escaped)
-                ..secret.end() - usize::from(secret.as_str().ends_with('"'));
-            if pattern.fresh && !starts_fresh(text, whole.start()) {
-                continue;
-            }
-            if (pattern.is)(secret.as_str()) && !is_mark(&text[place.clone()]) {
-                found.push(Found { place, kind: pattern.kind });
-            }
-        }
+    let mut found = rules::find(text);
+    if emails && text.contains('@') {
+        found.extend(
+            EMAIL
+                .find_iter(text)
+                .map(|place| Found { place: past_escape(text, place.range()), kind: Kind::Email }),
+        );
     }
     found.extend(secret_keys(text).map(|place| Found { place, kind: Kind::AwsKey }));
     found.extend(cards(text).into_iter().map(|place| Found { place, kind: Kind::Card }));
@@ -229,13 +106,7 @@ pub(super) fn find(text: &str, emails: bool) -> Vec<Found> {
 
 /// The private keys in a text: they have several lines, and colons would tear them apart.
 pub(super) fn private_keys(text: &str) -> Vec<Found> {
-    let [pattern, ..] = &PATTERNS;
-    if !pattern.needs.iter().any(|needed| text.contains(needed)) {
-        return Vec::new();
-    }
-    let ends = |place: regex::Match<'_>| place.end() - usize::from(place.as_str().ends_with('"'));
-    let found = pattern.regex.find_iter(text);
-    found.map(|place| Found { place: place.start()..ends(place), kind: pattern.kind }).collect()
+    apart(rules::private_keys(text))
 }
 
 /// Whether a value has been removed already; cut or not.
@@ -261,6 +132,12 @@ fn apart(mut found: Vec<Found>) -> Vec<Found> {
         }
     }
     apart
+}
+
+/// A place without the letter of an escape that it begins with.
+pub(super) fn past_escape(text: &str, place: Range<usize>) -> Range<usize> {
+    let escaped = text[place.clone()].starts_with(['n', 'r', 't']) && text[..place.start].ends_with('\\');
+    place.start + usize::from(escaped)..place.end
 }
 
 /// Whether a word begins here: at a boundary, or after an escape like `\n`, `\u0022` or `%3D`.

@@ -7,9 +7,11 @@ use std::ops::Range;
 
 use super::json::{is_name, is_value};
 use super::keys::{self, Between, Key, Separator};
-use super::names::{Secret, is_header};
+use super::names::{Secret, is_header, is_password};
+use super::options::CommandOption;
 use super::patterns::{Kind, is_mark};
 use super::quotes::quoted_texts;
+use super::sentences::{self, Opening};
 use super::sweep::Sweep;
 use super::values::{Shape, Value};
 
@@ -27,8 +29,18 @@ pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
     let mut done = 0;
     let mut pair: Option<(usize, Secret)> = None;
-    for at in 0..text.len() {
-        if at < done {
+    for (at, byte) in text.bytes().enumerate() {
+        if at < done || !Separator::may_begin(byte) {
+            continue;
+        }
+        if byte == b'-'
+            && let Some(option) = CommandOption::at(text, at)
+            && sweep.secret(option.name).is_some()
+        {
+            done = option.value.end;
+            if sweep.take(&text[option.value.clone()]) {
+                edits.push(Edit { place: option.value, new: Kind::Key.mark().to_owned() });
+            }
             continue;
         }
         let Some(separator) = Separator::at(text, at) else { continue };
@@ -46,19 +58,32 @@ pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
             }
             continue;
         };
+        if tells_about(text, &separator, &key) {
+            continue;
+        }
         let Some(value) = Value::after(text, &separator, &key, is_header(&key.text)) else { continue };
         // Looked at once, whatever becomes of it: the time stays linear.
         done = value.place.end;
-        let is_sentence = separator.kind == Between::Colon
-            && key.quote.is_none()
-            && matches!(value.shape, Shape::Bare | Shape::Several)
-            && value.place.start > separator.place.end
-            && begins_sentence(&text[value.place.clone()]);
-        if !is_sentence {
-            edits.extend(replaced(text, &key, value, secret, sweep));
-        }
+        edits.extend(replaced(text, &key, value, secret, sweep));
     }
     edits
+}
+
+/// Whether a sentence follows the key and its colon, rather than a value: `password: required`.
+fn tells_about(text: &str, separator: &Separator, key: &Key<'_>) -> bool {
+    let after = &text[separator.place.end..];
+    if separator.kind != Between::Colon || key.quote.is_some() || !after.starts_with(' ') {
+        return false;
+    }
+    let is_words = || key.text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
+    let follows_word = || text[..key.start].trim_end().ends_with(char::is_alphanumeric);
+    let is_loose = || is_words() && (key.text.contains(' ') || follows_word()) && !is_password(&key.text);
+    match sentences::opening(after) {
+        Opening::Sentence => true,
+        Opening::Message => !is_password(&key.text),
+        Opening::Clause => is_loose(),
+        Opening::Value => is_loose() && sentences::begins_quoted(after),
+    }
 }
 
 /// A short name after a separator, quoted or not.
@@ -71,72 +96,6 @@ fn name_after(text: &str, at: usize) -> Option<&str> {
     let length = bytes[start..].iter().take(keys::LONGEST).take_while(of_name).count();
     text.get(start..start + length)
 }
-
-/// Whether a value is the beginning of a sentence about a secret: `password: required`, `secret:
-/// ResourceNotFoundException: …`.
-fn begins_sentence(value: &str) -> bool {
-    let word = value.split(|char: char| !char.is_alphanumeric()).next().unwrap_or(value);
-    let is_error = ["Error", "Exception", "Fault"].iter().any(|end| word.ends_with(end));
-    (SAID_ABOUT.contains(&word) || is_error)
-        && value
-            .trim_start_matches(word)
-            .trim_start_matches(['.', ',', ':', '!'])
-            .chars()
-            .next()
-            .is_none_or(char::is_whitespace)
-}
-
-/// What is said about secrets after a colon, the types of programs among it.
-const SAID_ABOUT: &[&str] = &[
-    "OK",
-    "String",
-    "at",
-    "bool",
-    "bytes",
-    "cannot",
-    "could",
-    "declined",
-    "denied",
-    "does",
-    "empty",
-    "error",
-    "expected",
-    "expired",
-    "failed",
-    "for",
-    "forbidden",
-    "has",
-    "identifier",
-    "in",
-    "incorrect",
-    "int",
-    "invalid",
-    "is",
-    "line",
-    "malformed",
-    "mismatch",
-    "missing",
-    "must",
-    "no",
-    "not",
-    "ok",
-    "out",
-    "rejected",
-    "required",
-    "revoked",
-    "should",
-    "status",
-    "str",
-    "string",
-    "the",
-    "too",
-    "unable",
-    "unauthorized",
-    "unexpected",
-    "unknown",
-    "was",
-    "wrong",
-];
 
 fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, sweep: &mut Sweep<'_>) -> Option<Edit> {
     let content = &text[value.place.clone()];

@@ -1,5 +1,7 @@
 //! One going over a report: first by keys and patterns, then for what was found and stands elsewhere.
 
+use std::collections::HashMap;
+
 use serde::de::IgnoredAny;
 
 use super::names::Secret;
@@ -10,6 +12,9 @@ use super::{Redactor, Removed, json, prose};
 /// How deeply JSON in strings is followed; further down it is read as text.
 const DEEPEST: usize = 16;
 
+/// Keys of one report that are remembered.
+const KEYS: usize = 1024;
+
 /// The state of going over a report.
 pub(super) struct Sweep<'a> {
     redactor: &'a Redactor,
@@ -17,6 +22,8 @@ pub(super) struct Sweep<'a> {
     known: Known,
     repeats: Option<Repeats>,
     stage: Stage,
+    /// What is known of keys: lists repeat the same ones.
+    keys: HashMap<Box<str>, Option<Secret>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +42,7 @@ impl<'a> Sweep<'a> {
             known: Known::default(),
             repeats: None,
             stage: Stage::Finding,
+            keys: HashMap::new(),
         }
     }
 
@@ -105,9 +113,24 @@ impl<'a> Sweep<'a> {
         }
     }
 
+    /// Whether secrets are looked for, rather than those found where they stand again.
+    pub(super) fn is_finding(&self) -> bool {
+        self.stage == Stage::Finding
+    }
+
     /// What a key says about its value.
-    pub(super) fn secret(&self, key: &str) -> Option<Secret> {
-        if self.stage == Stage::Finding { self.redactor.names.secret(key) } else { None }
+    pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
+        if self.stage == Stage::Repeats {
+            return None;
+        }
+        if let Some(secret) = self.keys.get(key) {
+            return *secret;
+        }
+        let secret = self.redactor.names.secret(key);
+        if self.keys.len() < KEYS {
+            self.keys.insert(key.into(), secret);
+        }
+        secret
     }
 
     /// Counts and remembers a secret value; `false` if there is nothing to remove.
@@ -136,8 +159,8 @@ impl<'a> Sweep<'a> {
     fn removed_from(&mut self, text: &str, found: Vec<patterns::Found>) -> Option<String> {
         for one in &found {
             self.removed.count(one.kind, 1);
-            if matches!(one.kind, Kind::UrlPassword | Kind::Token) {
-                self.known.add(&text[one.place.clone()]);
+            if matches!(one.kind, Kind::Key | Kind::UrlPassword | Kind::Token) {
+                self.known.add(text[one.place.clone()].trim_matches(['"', '\'', '\\']));
             }
         }
         let edit = |one: patterns::Found| prose::Edit { place: one.place, new: one.kind.mark().to_owned() };

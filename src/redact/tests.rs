@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+mod corpus;
 mod shapes;
 
 fn redacted(data: Value) -> (Value, Removed) {

@@ -47,7 +47,10 @@ impl Value {
             // `List<Token>` opens nothing.
             let is_type = text[..key.start - open.len()].ends_with(char::is_alphanumeric);
             let value = in_element(text, at, element, open);
-            return (!is_type || text[value.place.end..].starts_with("</")).then_some(value);
+            // `AUTH <password> called …` names a placeholder.
+            let is_named_only = text[at..].starts_with(' ');
+            let closes = text[value.place.end..].strip_prefix(open).is_some_and(|rest| rest.starts_with('/'));
+            return (closes || !(is_type || is_named_only)).then_some(value);
         }
         let at = skip_marks(text, skip_space(text, at));
         let bytes = text.as_bytes();
@@ -159,14 +162,21 @@ fn in_element(text: &str, at: usize, name: &str, open: &str) -> Value {
     } else if closes || inside.is_empty() {
         next
     } else {
-        let mut window = inside.len().min(ELEMENT);
-        while !inside.is_char_boundary(window) {
-            window -= 1;
-        }
-        next + inside[..window].find(&format!("{open}/{name}")).unwrap_or(0)
+        next + own_end(inside, name, open).unwrap_or(0)
     };
     let shape = if end == next { Shape::Bare } else { Shape::Several };
     Value::new(at..at + end, shape)
+}
+
+/// Where an element with others in it ends, if it does so soon and before another of its name.
+fn own_end(inside: &str, name: &str, open: &str) -> Option<usize> {
+    let tags = inside.match_indices(open).take_while(|(at, _)| *at < ELEMENT);
+    let mut own = tags.filter_map(|(at, _)| {
+        let tag = &inside[at + open.len()..];
+        let closes = tag.starts_with('/');
+        tag[usize::from(closes)..].starts_with(name).then_some((at, closes))
+    });
+    own.next().and_then(|(at, closes)| closes.then_some(at))
 }
 
 /// A word, with what is written around the texts in it: `b'…'`, `Some("…")`.
@@ -228,9 +238,12 @@ fn end_with_mark(bytes: &[u8], at: usize) -> Option<usize> {
 fn end_of_prefixed(bytes: &[u8], at: usize) -> Option<usize> {
     let letters = bytes[at..].iter().take_while(|byte| b"bBfFrRuUNELq@$&*".contains(byte)).take(2).count();
     let (_, start) = Quote::at(bytes, at + letters)?;
-    let begins =
-        bytes.get(start).is_some_and(|byte| !byte.is_ascii_whitespace() && !b",;:)]}>".contains(byte));
-    (letters > 0 && begins).then(|| end_with_mark(bytes, at + letters))?
+    (letters > 0 && begins_text(bytes, start)).then(|| end_with_mark(bytes, at + letters))?
+}
+
+/// Whether what stands after a quotation mark may be quoted by it.
+fn begins_text(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at).is_some_and(|byte| !byte.is_ascii_whitespace() && !b",;:)]}>\\".contains(byte))
 }
 
 /// Where brackets in a value close, if they do so soon or what they hold is quoted.
@@ -314,7 +327,8 @@ fn end_of_line(text: &str, start: usize, is_item: bool) -> usize {
         let run = backslashes(bytes, at);
         let quote = Quote::at(bytes, at);
         let ends = match (&bytes[at..], quote) {
-            (_, Some(_)) if bytes[at - 1] != b'=' => true,
+            // The padding of base64 may stand before the mark that ends it all.
+            (_, Some((_, start))) if bytes[at - 1] != b'=' || !begins_text(bytes, start) => true,
             (_, Some(_)) => {
                 at = end_with_mark(bytes, at).unwrap_or(bytes.len());
                 continue;
