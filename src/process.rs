@@ -29,7 +29,7 @@ use crate::investigation::{Asked, InvestigationError, investigate};
 use crate::metrics::{Cause, Metrics, Retried, Stage};
 use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, Unread, of_answers};
-use crate::report::{Report, Subject};
+use crate::report::{Redrive, Report, Subject};
 use crate::telemetry::message::MessageSpan;
 use crate::telemetry::millis;
 use telling::{Aside, Redacted, stays};
@@ -300,6 +300,10 @@ impl Desk {
             error: change.error.clone(),
             cause: change.cause.clone(),
             input: change.input.clone(),
+            started_at: change.started_at,
+            ended_at: change.stopped_at,
+            redriven: change.redrive_count,
+            redrive: Redrive::of(change.redrive_status.as_deref(), change.redrive_status_reason.as_deref()),
         };
         let degraded = |reason: String| {
             warn!(reason, "the history could not be read; telling from the event alone");

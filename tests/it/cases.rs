@@ -19,31 +19,9 @@ const PENDING: &[(&str, &str)] = &[
     ("b13-lambda-oom.json", "where a step ran is not in the report"),
     ("c22-ecs-secret.json", "words about secrets are taken for secrets"),
     ("events/e10-eusc.json", "console links know three partitions"),
-    ("f06-pages-concatenated.json", "several pages are not read"),
     ("f07-pages-slurped.json", "several pages are not read"),
     ("f08-jsonl.json", "JSON Lines are not read"),
     ("f17-cloudwatch-logs.jsonl", "logs are not read"),
-    ("a05-runtime-parameters-long.json", "read wrongly"),
-    ("a13-lambda-message-is-json-stripe.json", "read wrongly"),
-    ("a15-nested-lambda-timeout.json", "read wrongly"),
-    ("a21-glue-timeout-no-message.json", "read wrongly"),
-    ("a29-eks-job-annotation.json", "read wrongly"),
-    ("a32-batch-multi-container.json", "read wrongly"),
-    ("a34-batch-array.json", "read wrongly"),
-    ("a40-s3-head-404-null.json", "read wrongly"),
-    ("b01-catch-notify-fail.json", "read wrongly"),
-    ("c04-nested-twice.json", "read wrongly"),
-    ("c12-java-text.json", "read wrongly"),
-    ("c15-sdk-attempt-count-client.json", "read wrongly"),
-    ("c18-emr-containers.json", "read wrongly"),
-    ("c24-ecs-exec-user-stopped.json", "read wrongly"),
-    ("d03-message-of-two-lines.json", "read wrongly"),
-    ("d04-nested-parallel-caught-then-fails.json", "read wrongly"),
-    ("d05-activity-heartbeat.json", "read wrongly"),
-    ("f27-first-page-only.json", "read wrongly"),
-    ("i01-empty-error-and-cause.json", "read wrongly"),
-    ("j01-untyped-null.json", "read wrongly"),
-    ("events/e36-gone-timed-out.json", "read wrongly"),
 ];
 
 /// The forms for people.
@@ -173,7 +151,10 @@ fn noted(case: &str) -> Result<Vec<String>, String> {
             ("the job run", resource("id"), "jr_c14390561406a7"),
         ],
         "f07-pages-slurped.json" | "f08-jsonl.json" => {
-            vec![("the failed state", failed, "ProcessLandsat"), ("the status", &analysis["status"], "FAILED")]
+            vec![
+                ("the failed state", failed, "ProcessLandsat"),
+                ("the status", &analysis["status"], "FAILED"),
+            ]
         }
         "f17-cloudwatch-logs.jsonl" => vec![("the status", &analysis["status"], "FAILED")],
         "d04-nested-parallel-caught-then-fails.json" => return aborted_row(case),
