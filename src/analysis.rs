@@ -200,6 +200,19 @@ fn caught_below(builder: &Builder<'_>, failed: InstanceId) -> Vec<InstanceId> {
     down
 }
 
+/// From a caught state down to what a Fail state inside it reports, whatever handled that.
+fn deepest_caught(builder: &Builder<'_>, caught: InstanceId) -> InstanceId {
+    let mut at = caught;
+    // Each step leads to an earlier entry, so this ends.
+    while builder.timeline.instance(at).state_type == StateType::Fail
+        && let Some(below) = blame::caught_behind(builder, at)
+        && below.state < at
+    {
+        at = below.state;
+    }
+    at
+}
+
 /// The caught error behind a Fail state, with handlers between: what a Catch notified of, most often.
 fn probable_cause(builder: &Builder<'_>, fail: InstanceId, failure: &Failure) -> Option<ProbableCause> {
     let timeline = &builder.timeline;
@@ -207,7 +220,7 @@ fn probable_cause(builder: &Builder<'_>, fail: InstanceId, failure: &Failure) ->
         return None;
     }
     let blame::Caught { state, handlers } = blame::caught_behind(builder, fail)?;
-    let id = caught_below(builder, state).last().copied().unwrap_or(state);
+    let id = deepest_caught(builder, state);
     let instance = timeline.instance(id);
     let attempt = instance.last_failed()?;
     let Failure { error, cause } = attempt.failure(builder.events)?;

@@ -7,6 +7,8 @@
 //! innermost message, and only that is read as text. A cause that fits no known form stays text, and
 //! nothing is made up for what is missing. Any string will do, of any size and nesting.
 
+#[cfg(test)]
+mod answers;
 mod called;
 mod container;
 mod field;

@@ -73,7 +73,11 @@ pub(super) fn sentence(data: &Value) -> String {
     let failed = &analysis["failed_state"];
     let hung = analysis["in_flight"][0]["name"].as_str();
     let given = || deepest(analysis).map(|why| format!(" The reason given: {why}"));
-    let why = given().or_else(|| ran_out_of_time(analysis)).unwrap_or_default() + &probably(analysis);
+    let mut why = given().or_else(|| ran_out_of_time(analysis)).unwrap_or_default();
+    if let Some(probably) = probably(analysis) {
+        let stop = if why.is_empty() || why.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+        why.push_str(&format!("{stop}{probably}"));
+    }
     match analysis["status"].as_str() {
         None if analysis["reading"]["complete"] == false && analysis["degraded"].is_null() => {
             format!("{what}{request}: how it ended is not known, since only a part of its history was read.")
@@ -117,14 +121,14 @@ fn ran_out_of_time(analysis: &Value) -> Option<String> {
 }
 
 /// The caught error that the failure probably comes from.
-fn probably(analysis: &Value) -> String {
+fn probably(analysis: &Value) -> Option<String> {
     let probable = &analysis["probable_cause"];
-    let Some(step) = probable["state"].as_str() else { return String::new() };
+    let step = probable["state"].as_str()?;
     let how = if probable["confidence"] == "likely" { "probably" } else { "possibly" };
     let message = probable["parsed"]["message"].as_str().and_then(short);
     let why = message.or_else(|| probable["error"].as_str().and_then(short));
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    format!(" It {how} comes from an error at the step “{step}”{why}")
+    Some(format!(" It {how} comes from an error at the step “{step}”{why}"))
 }
 
 /// ` on 2026-03-01 at 12:00 UTC`.

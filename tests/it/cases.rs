@@ -6,10 +6,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use misstep::analysis::cause;
+use misstep::report::brief;
 use misstep::report::summary::summary;
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::documents;
 use crate::errand::Errand;
 
 /// Cases that do not hold yet, and why. A case that holds must leave the list.
@@ -244,6 +247,55 @@ async fn every_case_is_read_as_expected() {
     }
     println!("{held} of {} cases hold", expectations.len() + events.len());
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A Catch, a notification, a Fail state: what channels say of it in a few lines.
+#[test]
+fn a_caught_error_behind_a_notification_is_the_probable_cause_everywhere() {
+    let data = data("b01-catch-notify-fail.json").unwrap();
+    let probable = &data["analysis"]["probable_cause"];
+    assert_eq!(
+        (&probable["state"], &probable["error"]),
+        (&json!("ProcessManifest"), &json!("AttributeError"))
+    );
+    assert_eq!(probable["confidence"], "likely");
+    assert_eq!(
+        probable["evidence"],
+        "This state failed in event 5 and was caught; NotifyFailure (Task) ran between that and the Fail state."
+    );
+    let message = "'NoneType' object has no attribute 'get'";
+    assert_eq!(probable["parsed"]["message"], message);
+    // By the contract, the Fail state itself is the root cause where a task lies between.
+    assert_eq!(data["analysis"]["root_cause"]["state"], "PipelineFailed");
+    let facts = brief::facts(&data);
+    let fact = facts.iter().find(|fact| fact.label == "Probable cause").unwrap();
+    assert_eq!(fact.text, format!("ProcessManifest: AttributeError: {message}"));
+    assert!(brief::subject(&data).ends_with(": PipelineFailed (probably ProcessManifest: AttributeError)"));
+    let summary = summary(&data, &[])["analysis"]["summary"].as_str().unwrap().to_owned();
+    assert!(
+        summary.ends_with(&format!(
+            " The reason given: The manifest pipeline failed. It probably comes from an error at the step “ProcessManifest”: {message}"
+        )),
+        "{summary}"
+    );
+    for form in FORMS {
+        let shown = explained("b01-catch-notify-fail.json", &["--format", form]).unwrap();
+        let shown = if form == "html" { visible(&shown) } else { shown };
+        for text in ["Probable cause: ", "handler.py", "Likely: This state failed in event 5"] {
+            assert!(shown.contains(text), "{form} does not show {text:?}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn the_documentation_lists_what_is_read_of_each_service() {
+    let mut rows =
+        "| answer of | integrations | what is read, the first that is there |\n|---|---|---|\n".to_owned();
+    for row in cause::table() {
+        let called: Vec<String> = row.called.iter().map(|called| format!("`{called}`")).collect();
+        rows.push_str(&format!("| {} | {} | {} |\n", row.name, called.join(", "), row.reads));
+    }
+    documents::section("docs/explain.md", "what is read of a cause", &rows);
 }
 
 #[test]

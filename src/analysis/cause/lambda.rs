@@ -13,7 +13,7 @@ use super::readers::Own;
 use super::{CauseKind, ParsedCause, Reading, stack};
 
 /// What Step Functions writes when an answer has no `errorType`, with the answer behind it.
-const UNTYPED: &str = "because Lambda did not return an error type. Returned payload: ";
+const UNTYPED: &str = "because Lambda did not return an error type. Returned payload:";
 
 pub(super) static READER: Own = Own {
     name: "AWS Lambda",

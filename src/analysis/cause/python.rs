@@ -95,8 +95,6 @@ fn call(text: &str, open: usize) -> usize {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
-
     fn read(text: &str) -> Value {
         serde_json::from_str(&super::json(text).unwrap()).unwrap()
     }

@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use super::*;
 
 /// A cause with its error, and what must be read out: kind, message, type, the stack's last line.
-struct Sample {
+pub(super) struct Sample {
     error: &'static str,
-    cause: &'static str,
+    pub(super) cause: &'static str,
     expected: (CauseKind, Option<&'static str>, Option<&'static str>, Option<&'static str>),
 }
 
-const SAMPLES: &[Sample] = &[
+pub(super) const SAMPLES: &[Sample] = &[
     // Recorded: a Python function through the Lambda integration.
     Sample {
         error: "Exception",

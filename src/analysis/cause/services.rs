@@ -459,12 +459,13 @@ fn at<'a>(object: &'a Object, path: &str) -> Option<&'a str> {
     objects(object, path).into_iter().find_map(|place| text(place, name))
 }
 
-/// A text or a number.
+/// A code, which may be a number; a sentence is none.
 fn plain(object: &Object, name: &str) -> Option<String> {
     if name.is_empty() {
         return None;
     }
-    text(object, name).map(str::to_owned).or_else(|| number(object, name).map(|number| number.to_string()))
+    let code = text(object, name).filter(|code| !code.contains(char::is_whitespace));
+    code.map(str::to_owned).or_else(|| number(object, name).map(|number| number.to_string()))
 }
 
 impl Reader for Service {
