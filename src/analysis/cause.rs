@@ -15,6 +15,7 @@ mod field;
 mod json;
 mod kubernetes;
 mod lambda;
+mod markup;
 mod nested;
 mod partial;
 mod python;
@@ -157,8 +158,10 @@ impl Reading<'_> {
     fn opened(self, parsed: ParsedCause) -> ParsedCause {
         let Some(message) = parsed.message.as_deref() else { return parsed };
         let inner = self.inner(None, message);
-        if inner.message.is_none() && meaningful(message).is_some() && inner.stack.is_none() {
-            // It opens, and says nothing: then it stays as it is.
+        // It opens, and says nothing; or it only begins like a JSON string. Then it stays as it is.
+        let says_nothing = inner.message.is_none() && meaningful(message).is_some() && inner.stack.is_none();
+        let is_a_text = inner.kind == CauseKind::Text && message.trim_start().starts_with('"');
+        if says_nothing || is_a_text {
             return parsed;
         }
         ParsedCause {

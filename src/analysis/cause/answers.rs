@@ -256,6 +256,7 @@ fn a_message_that_is_structure_itself_is_opened() {
         ),
         (r#""{\"message\":\"{\\\"detail\\\":\\\"late\\\"}\"}""#, "late", "E"),
         (r#"{"a":1}"#, r#"{"a":1}"#, "E"),
+        ("\"{", "\"{", "E"),
         (
             "Rate exceeded (Service: AmazonSQS; Status Code: 400; Error Code: Throttled; Request ID: 1; Proxy: null)",
             "Rate exceeded",
@@ -312,6 +313,9 @@ fn the_type_is_that_beside_the_message() {
         (r#"{"code":"E1","inner":{"message":"late"}}"#, None),
         (r##"{"__type":"com.amazonaws.dynamodb#Throttled","message":"late"}"##, Some("Throttled")),
         (r#"{"statusCode":502,"message":"late"}"#, Some("502")),
+        (r#"{"type":"card_error","code":"card_declined","message":"late"}"#, Some("card_declined")),
+        (r#"{"type":"card_error","message":"late"}"#, Some("card_error")),
+        (r#"{"type":"order","message":"late"}"#, None),
     ] {
         let parsed = understand(None, None, cause);
         assert_eq!(
@@ -319,6 +323,57 @@ fn the_type_is_that_beside_the_message() {
             (Some("late"), error_type),
             "{cause}"
         );
+    }
+}
+
+#[test]
+fn without_a_message_the_code_is_said_and_a_body_is_opened() {
+    for (called, cause, message, error_type) in [
+        (
+            Some("events:putEvents"),
+            r#"{"Entries":[{"ErrorCode":"InternalFailure","ErrorMessage":null}],"FailedEntryCount":1}"#,
+            "InternalFailure",
+            Some("InternalFailure"),
+        ),
+        (None, r#"{"errorCode":"E42"}"#, "E42", None),
+        (None, r#"{"statusCode":500,"body":"{\"message\":\"late\",\"code\":\"E1\"}"}"#, "late", Some("E1")),
+        (
+            Some("ecs:runTask"),
+            r#"{"Containers":[],"StopCode":"TaskFailedToStart","TaskArn":"t"}"#,
+            "TaskFailedToStart",
+            Some("TaskFailedToStart"),
+        ),
+    ] {
+        let called = called.map(self::called);
+        let parsed = understand(called.as_ref(), None, cause);
+        assert_eq!(
+            (parsed.message.as_deref(), parsed.error_type.as_deref()),
+            (Some(message), error_type),
+            "{cause}"
+        );
+    }
+}
+
+#[test]
+fn attempts_that_ended_otherwise_are_not_mixed() {
+    let cause = r#"{"Attempts":[{"Container":{"ExitCode":1,"Reason":"first"}}],"Container":{"ExitCode":2},"JobQueue":"q","Status":"FAILED"}"#;
+    assert_eq!(understand(None, None, cause).message.as_deref(), Some("the container exited with code 2"));
+}
+
+#[test]
+fn a_panic_of_go_and_a_trace_of_ruby_are_stacks() {
+    for (text, message) in [
+        (
+            "panic: runtime error: index out of range\n\ngoroutine 1 [running]:\nmain.main()\n\t/app/main.go:10 +0x1d",
+            "runtime error: index out of range",
+        ),
+        (
+            "/app/f.rb:5:in `charge': no (RuntimeError)\n\tfrom /app/f.rb:9:in `handler'",
+            "/app/f.rb:5:in `charge': no (RuntimeError)",
+        ),
+    ] {
+        let parsed = understand(None, None, text);
+        assert_eq!((parsed.message.as_deref(), parsed.stack.as_deref()), (Some(message), Some(text)));
     }
 }
 

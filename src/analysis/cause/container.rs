@@ -110,8 +110,12 @@ fn merged(object: &Map<String, Value>, paths: &[&str]) -> Vec<Exit> {
         let exit = Exit::of(container);
         match exits.iter_mut().find(|known| known.name == exit.name) {
             Some(known) => {
-                known.code = known.code.or(exit.code);
-                known.reason = known.reason.take().or(exit.reason);
+                // Another attempt may have ended otherwise.
+                let is_empty = known.code.is_none() && known.reason.is_none();
+                if is_empty || known.code == exit.code {
+                    known.code = exit.code;
+                    known.reason = known.reason.take().or(exit.reason);
+                }
             }
             None => exits.push(exit),
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
-use super::field::{self, is_named, meaningful};
+use super::field::{self, is_named};
 use super::partial::Fields;
 use super::readers::Own;
 use super::{CauseKind, ParsedCause, Reading, services, stack};
@@ -55,20 +55,11 @@ const MESSAGES: [&str; 29] = [
 ];
 
 /// Names of fields that may hold a message, where nothing else does.
-const LESSER: [&str; 3] = ["Description", "Title", "Details"];
+const LESSER: [&str; 7] = ["Description", "Title", "Details", "Body", "ResponseBody", "Response", "Payload"];
 
 /// Names of fields that hold the code of an error.
-const CODES: [&str; 9] = [
-    "ErrorCode",
-    "ErrorType",
-    "ExceptionType",
-    "ExceptionClass",
-    "__type",
-    "Code",
-    "StatusCode",
-    "Error",
-    "Errno",
-];
+const CODES: [&str; 8] =
+    ["ErrorCode", "ErrorType", "ExceptionType", "ExceptionClass", "Code", "StatusCode", "Error", "Errno"];
 
 /// Names of fields that hold one only where it looks like it.
 const PERHAPS: [&str; 4] = ["Type", "Name", "Reason", "FailureReason"];
@@ -112,13 +103,14 @@ fn understand(reading: Reading<'_>, fields: &Fields) -> ParsedCause {
     ParsedCause { stack, ..ParsedCause::says(CauseKind::Json, message, error_type.flatten()) }
 }
 
-/// What is known where there is no message: how it ended, or what a web service answered.
+/// What is known where there is no message: a code, how it ended, or what a web service answered.
 fn known(reading: Reading<'_>, fields: &Fields) -> Option<String> {
     let state =
         |name: &&String| ["status", "state"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     let state = fields.values.keys().filter(state).find_map(|name| field::text(&fields.values, name));
-    let ended = state.and_then(|state| services::ended("it", state, None));
-    ended.or_else(|| answered(reading.error?))
+    let code = ["ErrorCode", "ErrorType", "Code"].iter().find_map(|name| field::text(&fields.values, name));
+    let ended = || state.and_then(|state| services::ended("it", state, None));
+    code.map(str::to_owned).or_else(ended).or_else(|| answered(reading.error?))
 }
 
 /// `States.Http.StatusCode.404`, `ApiGateway.404`: what the other side answered.
@@ -187,7 +179,11 @@ fn below(object: &Map<String, Value>) -> impl Iterator<Item = &Value> + Clone {
 
 fn in_object(object: &Map<String, Value>, names: &[&str]) -> Option<(String, Option<String>)> {
     let (name, message) = names.iter().find_map(|name| Some((*name, field::text(object, name)?)))?;
-    let code = CODES.iter().filter(|code| **code != name).find_map(|code| code_of(object, code));
+    // What AWS's own protocols name it.
+    let type_of = object.get("__type").and_then(Value::as_str).and_then(|text| text.rsplit('#').next());
+    let code = type_of.map(str::to_owned);
+    let code =
+        code.or_else(|| CODES.iter().filter(|code| **code != name).find_map(|code| code_of(object, code)));
     let perhaps = || {
         let others = PERHAPS.iter().filter(|other| **other != name);
         others.filter_map(|other| field::text(object, other)).find(|text| looks_like_a_type(text))
@@ -196,14 +192,10 @@ fn in_object(object: &Map<String, Value>, names: &[&str]) -> Option<(String, Opt
     Some((message.to_owned(), code))
 }
 
-/// A code, also a number; of `com.amazonaws.dynamodb#ResourceNotFoundException` what is behind `#`.
-fn code_of(object: &Map<String, Value>, name: &str) -> Option<String> {
-    if let Some(text) = field::text(object, name) {
-        // A sentence is no code.
-        let code = text.rsplit('#').next().and_then(meaningful)?;
-        return (!code.contains(char::is_whitespace)).then(|| code.to_owned());
-    }
-    field::number(object, name).map(|number| number.to_string())
+/// A code, which may be a number; a sentence is none.
+pub(super) fn code_of(object: &Map<String, Value>, name: &str) -> Option<String> {
+    let code = field::text(object, name).filter(|code| !code.contains(char::is_whitespace));
+    code.map(str::to_owned).or_else(|| field::number(object, name).map(|number| number.to_string()))
 }
 
 /// `TypeError`, `card_error`, `BackoffLimitExceeded`, `USER_ERROR`; not a name that somebody gave to a

@@ -8,7 +8,7 @@ use regex::Regex;
 use super::field::meaningful;
 use super::partial::end_of_value;
 use super::service::without_ornament;
-use super::{CauseKind, ParsedCause, Reading, lambda, partial, service, stack};
+use super::{CauseKind, ParsedCause, Reading, lambda, markup, partial, service, stack};
 
 /// Characters of a quoted text that are shown. What is quoted is data; the reason stands behind it.
 const QUOTED: usize = 60;
@@ -26,6 +26,9 @@ pub(super) fn understand(reading: Reading<'_>, text: &str) -> ParsedCause {
     let text = lambda::without_labels(text);
     if let Some(parsed) = service::understand(reading, text) {
         return ParsedCause { message: parsed.message.map(|message| reason_first(&message)), ..parsed };
+    }
+    if let Some((message, error_type)) = markup::understand(text) {
+        return ParsedCause::says(CauseKind::Text, message, error_type);
     }
     let (message, error_type, stack) = match stack::in_text(text) {
         Some((message, error_type, stack)) => (message, error_type, Some(stack)),

@@ -408,7 +408,17 @@ impl Service {
     fn reason(&self, objects_of: &[&Object]) -> Option<(String, Option<String>)> {
         self.reasons.iter().find_map(|Reason(path, message, kind)| {
             let places = objects_of.iter().flat_map(|object| objects(object, path));
-            places.into_iter().find_map(|place| Some((text(place, message)?.to_owned(), plain(place, kind))))
+            places
+                .into_iter()
+                .find_map(|place| Some((text(place, message)?.to_owned(), json::code_of(place, kind))))
+        })
+    }
+
+    /// The code of an error without a message.
+    fn code(&self, objects_of: &[&Object]) -> Option<String> {
+        self.reasons.iter().filter(|reason| !reason.2.is_empty()).find_map(|Reason(path, _, kind)| {
+            let mut places = objects_of.iter().flat_map(|object| objects(object, path));
+            places.find_map(|place| json::code_of(place, kind))
         })
     }
 
@@ -459,15 +469,6 @@ fn at<'a>(object: &'a Object, path: &str) -> Option<&'a str> {
     objects(object, path).into_iter().find_map(|place| text(place, name))
 }
 
-/// A code, which may be a number; a sentence is none.
-fn plain(object: &Object, name: &str) -> Option<String> {
-    if name.is_empty() {
-        return None;
-    }
-    let code = text(object, name).filter(|code| !code.contains(char::is_whitespace));
-    code.map(str::to_owned).or_else(|| number(object, name).map(|number| number.to_string()))
-}
-
 impl Reader for Service {
     fn called(&self) -> &'static [&'static str] {
         self.called
@@ -495,15 +496,16 @@ impl Reader for Service {
             );
             if error_type.is_none() && !parts.is_empty() {
                 let Reason(_, _, kind) = &self.reasons[0];
-                error_type = objects.iter().find_map(|object| plain(object, kind));
+                error_type = objects.iter().find_map(|object| json::code_of(object, kind));
             }
         }
         if let [first, _, ..] = parts.as_mut_slice() {
             *first = without_stop(first).to_owned();
         }
         if parts.is_empty() {
-            let known = || json::strong(fields).or_else(|| Some((self.ended(&objects)?, None)));
-            let (message, kind) = known().unzip();
+            let code = || self.code(&objects).map(|code| (code.clone(), Some(code)));
+            let ended = || self.ended(&objects).map(|ended| (ended, None));
+            let (message, kind) = json::strong(fields).or_else(code).or_else(ended).unzip();
             return ParsedCause::says(self.kind, message, kind.flatten());
         }
         ParsedCause::says(self.kind, meaningful(&parts.join("; ")).map(str::to_owned), error_type)

@@ -56,11 +56,14 @@ pub(super) fn in_text(text: &str) -> Option<(String, Option<String>, String)> {
 /// What Python prints above a trace.
 const TRACEBACK: &str = "Traceback (most recent call last):";
 
-/// A line that is a frame as Java, Node, .NET or Python prints it.
+/// A line that is a frame as Java, Node, .NET, Python or Ruby prints it, or that Go prints above its frames.
 fn is_printed_frame(line: &str) -> bool {
     let line = line.trim_start();
     let place = line.strip_prefix("at ").is_some_and(|place| place.contains('(') || is_node_place(place));
-    place || (line.starts_with("File \"") && line.contains(", line "))
+    let is_python = line.starts_with("File \"") && line.contains(", line ");
+    let is_ruby = line.strip_prefix("from ").is_some_and(|place| place.contains(".rb:"));
+    let is_go = line.starts_with("goroutine ") && line.ends_with("]:");
+    place || is_python || is_ruby || is_go
 }
 
 /// A text on one line whose line breaks are escapes, in lines of its own.
