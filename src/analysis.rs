@@ -13,8 +13,8 @@ pub mod timeline;
 use crate::arn::{ExecutionArn, MapRunArn};
 use crate::history::{EventType, History, HistoryEvent, StateType, Status};
 use answer::{
-    AlsoFailed, Busy, Confidence, FailedAttempt, FailedState, Failure, Hop, HopKind, InFlight, RootCause,
-    Step,
+    AlsoFailed, Busy, Confidence, FailedAttempt, FailedState, Failure, Hop, HopKind, InFlight, Likelihood,
+    ProbableCause, RootCause, Step, TimeLimit,
 };
 use blame::Verdict;
 use timeline::{Builder, InstanceId, Moment, Timeline};
@@ -38,12 +38,21 @@ pub struct Analysis {
     pub status: Status,
     /// The error and cause of its last event.
     pub failure: Failure,
+    /// Whether the execution may have gone on behind the last event that is there: then it is not
+    /// known how it stands.
+    pub open_ended: bool,
+    /// How often it was redriven before this end; `None` where the history does not say.
+    pub redriven: Option<u32>,
     /// Its input, as JSON text.
     pub payload: Option<String>,
     /// The state whose failure ended it.
     pub failed_state: Option<FailedState>,
     /// The deepest cause inside this history, without the execution's ARN.
     pub root_cause: Option<RootCause>,
+    /// For a Fail state behind handlers of a caught error: that error.
+    pub probable_cause: Option<ProbableCause>,
+    /// The limit of time that the root cause's state ran into.
+    pub time_limit: Option<TimeLimit>,
     /// Where the cause lies deeper: what the root cause's state ran.
     pub lead: Option<Lead>,
     /// For a timeout or an abort: the one state in flight that ran something, and what.
@@ -115,14 +124,16 @@ pub fn analyse_to(history: &History, end: Option<usize>) -> Analysis {
         builder.timeline.failed = Some(verdict.instance);
     }
     let caught = verdict.as_ref().map(|verdict| caught_below(&builder, verdict.instance)).unwrap_or_default();
+    let root = caught.last().copied().or(builder.timeline.failed);
+    let time_limit = root.and_then(|root| blame::time_limit(&builder, root));
+    let failure = end.map(|end| failure_of(&events[end])).unwrap_or_default();
+    let probable_cause = root.and_then(|root| probable_cause(&builder, root, &failure));
     let mut timeline = builder.timeline;
     let last = end.or_else(|| events.len().checked_sub(1));
     timeline.ended = last.map(|last| Moment::of(events, last));
     let open = matches!(status, Status::TimedOut | Status::Aborted | Status::Running);
     outcome::settle(&mut timeline, open);
 
-    let failure = end.map(|end| failure_of(&events[end])).unwrap_or_default();
-    let root = caught.last().copied().or(timeline.failed);
     let mut notes = history.notes().to_vec();
     if status == Status::Failed && verdict.is_none() && !ran_out {
         let left = match in_flight.len() {
@@ -137,9 +148,13 @@ pub fn analyse_to(history: &History, end: Option<usize>) -> Analysis {
     let cut_down = if status == Status::Failed { outcome::cut_down(&timeline) } else { Vec::new() };
     Analysis {
         status,
+        open_ended: end.is_none() && history.is_open_ended(),
+        redriven: redriven(history, end),
         payload: payload(events),
         failed_state: verdict.map(|verdict| failed_state(&timeline, history, verdict)),
         root_cause: root.map(|root| root_cause(&timeline, events, root, &caught)),
+        probable_cause,
+        time_limit,
         lead: root.and_then(|root| lead(&timeline, events, root)),
         waited_for: if open && end.is_some() { waited_for(&timeline, events, &in_flight) } else { None },
         in_flight: if open { outcome::describe(&timeline, history, &in_flight) } else { Vec::new() },
@@ -175,18 +190,89 @@ fn caught_below(builder: &Builder<'_>, failed: InstanceId) -> Vec<InstanceId> {
     let mut at = failed;
     // Each step leads to an earlier entry, so this ends.
     while builder.timeline.instance(at).state_type == StateType::Fail
-        && let Some(caught) = blame::caught_behind(builder, at).filter(|caught| *caught < at)
+        && let Some(caught) = blame::caught_behind(builder, at)
+        && caught.handlers.is_empty()
+        && caught.state < at
     {
-        down.push(caught);
-        at = caught;
+        down.push(caught.state);
+        at = caught.state;
     }
     down
+}
+
+/// From a caught state down to what a Fail state inside it reports, whatever handled that.
+fn deepest_caught(builder: &Builder<'_>, caught: InstanceId) -> InstanceId {
+    let mut at = caught;
+    // Each step leads to an earlier entry, so this ends.
+    while builder.timeline.instance(at).state_type == StateType::Fail
+        && let Some(below) = blame::caught_behind(builder, at)
+        && below.state < at
+    {
+        at = below.state;
+    }
+    at
+}
+
+/// The caught error behind a Fail state, with handlers between: what a Catch notified of, most often.
+fn probable_cause(builder: &Builder<'_>, fail: InstanceId, failure: &Failure) -> Option<ProbableCause> {
+    let timeline = &builder.timeline;
+    if timeline.instance(fail).state_type != StateType::Fail {
+        return None;
+    }
+    let blame::Caught { state, handlers } = blame::caught_behind(builder, fail)?;
+    let id = deepest_caught(builder, state);
+    let instance = timeline.instance(id);
+    let attempt = instance.last_failed()?;
+    let Failure { error, cause } = attempt.failure(builder.events)?;
+    let parsed = cause
+        .as_deref()
+        .map(|cause| cause::understand(attempt.called(builder.events).as_ref(), error.as_deref(), cause));
+    let repeated = |text: &str| {
+        text.len() > 3
+            && [&failure.error, &failure.cause].into_iter().flatten().any(|said| said.contains(text))
+    };
+    let message = parsed.as_ref().and_then(|parsed| parsed.message.as_deref());
+    let is_repeated = error.as_deref().is_some_and(repeated) || message.is_some_and(repeated);
+    let is_near = handlers.len() <= blame::FEW_HANDLERS
+        && !handlers.iter().any(|handler| timeline.instance(*handler).is_container());
+    let between: Vec<String> = handlers
+        .iter()
+        .rev()
+        .map(|id| timeline.instance(*id))
+        .map(|handler| format!("{} ({})", handler.name, handler.state_type))
+        .collect();
+    let ended = attempt.ended.map(|ended| format!(" in event {}", ended.event_id)).unwrap_or_default();
+    let repeats = if is_repeated { " The Fail state repeats the error." } else { "" };
+    Some(ProbableCause {
+        state: instance.name.to_string(),
+        path: timeline.path(id),
+        error,
+        cause,
+        parsed,
+        confidence: if is_near || is_repeated { Likelihood::Likely } else { Likelihood::Possible },
+        evidence: format!(
+            "This state failed{ended} and was caught; {} ran between that and the Fail state.{repeats}",
+            between.join(", ")
+        ),
+    })
+}
+
+/// How often the execution had been redriven at its end. Each redrive says its number.
+fn redriven(history: &History, end: Option<usize>) -> Option<u32> {
+    let events = &history.events()[..end.unwrap_or(history.events().len())];
+    let redrives = || events.iter().filter(|event| event.event_type == EventType::ExecutionRedriven);
+    let numbered = redrives().next_back().and_then(|redrive| redrive.details.redrive_count);
+    let counted = || history.is_complete().then(|| redrives().count());
+    numbered
+        .and_then(|number| u32::try_from(number).ok())
+        .or_else(|| counted().and_then(|count| u32::try_from(count).ok()))
 }
 
 fn failed_state(timeline: &Timeline, history: &History, verdict: Verdict) -> FailedState {
     let id = verdict.instance;
     let instance = timeline.instance(id);
     let Failure { error, cause } = failure_of(&history.events()[verdict.said_by]);
+    let called = instance.last_failed().and_then(|attempt| attempt.called(history.events()));
     let attempts = instance
         .attempts
         .iter()
@@ -218,6 +304,7 @@ fn failed_state(timeline: &Timeline, history: &History, verdict: Verdict) -> Fai
         attempts,
         confidence,
         evidence,
+        called,
     }
 }
 
@@ -228,8 +315,9 @@ fn root_cause(
     caught: &[InstanceId],
 ) -> RootCause {
     let name = |id: InstanceId| Some(timeline.instance(id).name.to_string());
-    let Failure { error, cause } =
-        timeline.instance(root).last_failed().and_then(|attempt| attempt.failure(events)).unwrap_or_default();
+    let attempt = timeline.instance(root).last_failed();
+    let Failure { error, cause } = attempt.and_then(|attempt| attempt.failure(events)).unwrap_or_default();
+    let called = attempt.and_then(|attempt| attempt.called(events));
     let reports = timeline.failed.iter().chain(caught.iter().take(caught.len().saturating_sub(1)));
     let via = if caught.is_empty() {
         Vec::new()
@@ -238,7 +326,7 @@ fn root_cause(
             .map(|id| Hop { how: HopKind::Caught, state: name(*id), execution_arn: None, into: None })
             .collect()
     };
-    RootCause { execution_arn: None, state: name(root), error, cause, via }
+    RootCause { execution_arn: None, state: name(root), error, cause, via, called }
 }
 
 /// What the root cause's state ran: a nested execution, by the failure's own words or by what the

@@ -58,8 +58,14 @@ pub struct StatusChange {
     pub cause: Option<String>,
     /// The execution's input as JSON text; EventBridge leaves out what is larger than 248 KB.
     pub input: Option<String>,
+    /// When the execution began.
+    pub started_at: Option<Timestamp>,
     /// When the execution ended.
     pub stopped_at: Option<Timestamp>,
+    /// Whether the execution can be redriven: `REDRIVABLE`, `NOT_REDRIVABLE`.
+    pub redrive_status: Option<String>,
+    /// Why it cannot be redriven.
+    pub redrive_status_reason: Option<String>,
 }
 
 impl StatusChange {
@@ -89,7 +95,10 @@ impl StatusChange {
             error: text(&detail["error"]),
             cause: text(&detail["cause"]),
             input: text(&detail["input"]),
+            started_at: time(&detail["startDate"]),
             stopped_at: time(&detail["stopDate"]),
+            redrive_status: text(&detail["redriveStatus"]),
+            redrive_status_reason: text(&detail["redriveStatusReason"]),
             execution,
         })
     }

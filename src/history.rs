@@ -145,6 +145,8 @@ fn fingerprint(text: &str) -> u64 {
 pub struct History {
     events: Vec<HistoryEvent>,
     complete: bool,
+    /// More may follow the last event.
+    open_ended: bool,
     notes: Vec<String>,
 }
 
@@ -162,6 +164,7 @@ impl History {
         let (gaps, first) = gaps(&history.events);
         if let Some((from, to)) = first {
             history.complete = false;
+            history.open_ended = true;
             let more =
                 if gaps > 1 { format!(", and there are {} more gaps", gaps - 1) } else { String::new() };
             history.notes.push(format!("Events {from} to {to} are missing{more}."));
@@ -171,13 +174,14 @@ impl History {
 
     /// Takes the newest events of a history whose older ones were not read.
     pub fn newest(events: Vec<HistoryEvent>) -> Self {
-        Self { events: in_order(events), complete: false, notes: Vec::new() }
+        Self { events: in_order(events), complete: false, open_ended: false, notes: Vec::new() }
     }
 
     /// Marks the history as not all of what there is, and says why.
     #[must_use]
     pub fn incomplete(mut self, note: impl Into<String>) -> Self {
         self.complete = false;
+        self.open_ended = true;
         self.notes.push(note.into());
         self
     }
@@ -197,6 +201,11 @@ impl History {
     /// Whether this is the whole history up to its last event.
     pub fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// Whether more events may follow the last one that is there, as in a part of a history.
+    pub fn is_open_ended(&self) -> bool {
+        self.open_ended
     }
 
     /// What its reader should know: why it is not complete, what was repaired.

@@ -4,6 +4,7 @@
 //! grace ended) may have told an audience already; the idempotency key lets the other side know a
 //! second notification of the same failure.
 
+mod diagnosis;
 mod telling;
 
 use std::collections::HashMap;
@@ -16,9 +17,9 @@ use lru::LruCache;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::info;
 
-use crate::arn::{AccountRegion, Workflow, base_state_machine, is_map_run_child};
+use crate::arn::{AccountRegion, base_state_machine, is_map_run_child};
 use crate::breaker::regional::RegionalBreakers;
 use crate::breaker::{Breaker, Breakers};
 use crate::config::MapRunChildren;
@@ -26,28 +27,12 @@ use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::throttled::ThrottledReader;
 use crate::history::{ExecutionReader, Status};
-use crate::investigation::{Asked, InvestigationError, investigate};
-use crate::memory::{self, MemoryBudget, ReportShare};
-use crate::metrics::{Cause, DegradedBy, Metrics, Retried, Stage};
+use crate::memory::{self, MemoryBudget};
+use crate::metrics::{Metrics, Stage};
 use crate::notify::{Route, idempotency_key};
-use crate::outcome::{Ignored, Outcome, Unread, Urgency, of_answers};
-use crate::report::{Report, Subject};
+use crate::outcome::{Ignored, Outcome, of_answers};
 use crate::telemetry::message::MessageSpan;
-use crate::telemetry::millis;
-use telling::{Aside, Redacted, stays};
-
-/// The pauses before a history that has not ended is read again.
-const NOT_ENDED: [Duration; 5] = [
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-];
-
-/// How long a message is given back at least for, while Step Functions fails in its account and
-/// region only: no history is read there before that.
-const REGION_PAUSE: Duration = Duration::from_secs(60);
+use telling::{Aside, Redacted};
 
 /// How many answered notifications are remembered, so that a message which comes back (its delete
 /// failed, or another audience could not be told) does not tell the same people twice.
@@ -328,93 +313,5 @@ impl Desk {
 
     fn answered(&self) -> MutexGuard<'_, LruCache<String, Answered>> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether a history that cannot be read now may be read later.
-    fn urgency(&self, place: &AccountRegion, receipt: Receipt) -> Urgency {
-        let breakers = &self.step_functions;
-        if receipt.last {
-            Urgency::LastReceive
-        } else if breakers.is_open(place) && !breakers.is_proven(place) {
-            Urgency::NeverWorked
-        } else {
-            Urgency::MayWait
-        }
-    }
-
-    /// Reads and analyses the failed execution, or says why the message has to wait.
-    /// With the report comes the memory that it may take, where a history was read for it.
-    async fn report(
-        &self,
-        change: &StatusChange,
-        receipt: Receipt,
-    ) -> Result<(Report, Option<ReportShare>), Outcome> {
-        let subject = Subject {
-            execution: Some(change.execution.clone()),
-            state_machine_arn: Some(change.state_machine_arn.clone()),
-            env: self.scope.env.clone(),
-            application: self.scope.application.clone(),
-            status: Some(change.status),
-            error: change.error.clone(),
-            cause: change.cause.clone(),
-            input: change.input.clone(),
-        };
-        let degraded = |by: DegradedBy, reason: String| {
-            self.metrics.report(Some(by));
-            warn!(
-                reason,
-                degraded = by.name(),
-                "the history could not be read; telling from the event alone"
-            );
-            Ok((Report::degraded(&subject, &reason), None))
-        };
-        if change.execution.workflow() == Workflow::Express {
-            let reason = "executions of Express workflows keep no history that can be read".to_owned();
-            return degraded(DegradedBy::Express, reason);
-        }
-        let asked = Asked {
-            execution: change.execution.clone(),
-            status: Some(change.status),
-            redrive_count: change.redrive_count,
-        };
-        let place = change.execution.account_region();
-        let mut unfinished = NOT_ENDED.into_iter();
-        let mut probing = None;
-        loop {
-            let memory = self.memory.report().await;
-            match investigate(&self.reader, &asked, &memory).await {
-                Ok(finding) => {
-                    reach(Point::Analysed).await;
-                    self.metrics.report(None);
-                    return Ok((Report::new(&subject, &finding), Some(memory)));
-                }
-                Err(InvestigationError::Read(error)) => {
-                    match Unread::from_error(&error, self.urgency(&place, receipt)) {
-                        Unread::Degrade(reason) => {
-                            return degraded(DegradedBy::of_read(error.class()), reason);
-                        }
-                        Unread::Later(outcome) => {
-                            let breaker = self.step_functions.get(&place).filter(|breaker| breaker.is_open());
-                            let Some(breaker) = breaker else { return Err(outcome) };
-                            if !self.step_functions.rests() {
-                                // Messages of other regions go on, so this one need not stay to probe.
-                                return Err(outcome.at_least(REGION_PAUSE));
-                            }
-                            if !stays(&breaker, receipt, &mut probing, None).await {
-                                return Err(outcome);
-                            }
-                        }
-                    }
-                }
-                Err(not_ended @ InvestigationError::NotEnded { .. }) => match unfinished.next() {
-                    Some(pause) => {
-                        self.metrics.retry(Retried::History, Cause::NotEnded);
-                        debug!(pause_ms = millis(pause), "the history has not ended; reading it again");
-                        tokio::time::sleep(pause).await;
-                    }
-                    None => return degraded(DegradedBy::NotEnded, not_ended.to_string()),
-                },
-            }
-        }
     }
 }

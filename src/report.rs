@@ -12,12 +12,13 @@ pub mod text;
 pub(crate) mod value;
 mod wording;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::answer::{
-    AlsoFailed, Busy, Confidence, FailedState, Failure, InFlight, RootCause, Step,
+    AlsoFailed, Busy, Confidence, FailedState, Failure, InFlight, ProbableCause, RootCause, Step, TimeLimit,
 };
-use crate::analysis::cause::{self, ParsedCause};
+use crate::analysis::cause::{self, Called, ParsedCause};
 use crate::analysis::named_state;
 use crate::analysis::timeline::{Moment, Timeline};
 use crate::arn::ExecutionArn;
@@ -47,6 +48,36 @@ pub struct Subject {
     pub cause: Option<String>,
     /// Its input, as JSON text.
     pub input: Option<String>,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How often it had been redriven.
+    pub redriven: Option<u32>,
+    /// Whether it can be redriven.
+    pub redrive: Option<Redrive>,
+}
+
+/// Whether an execution can be redriven, as Step Functions said when it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redrive {
+    /// Whether it can be.
+    pub possible: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+impl Redrive {
+    /// Reads the `redriveStatus` and the `redriveStatusReason` of an event. `None` for a status that is
+    /// not known, or not given.
+    pub fn of(status: Option<&str>, reason: Option<&str>) -> Option<Self> {
+        let possible = match status? {
+            "REDRIVABLE" => true,
+            "NOT_REDRIVABLE" => false,
+            _ => return None,
+        };
+        Some(Self { possible, reason: reason.map(str::to_owned) })
+    }
 }
 
 /// A report.
@@ -90,8 +121,12 @@ pub struct Explanation {
     pub schema: &'static str,
     /// The application, from the settings.
     pub application: Option<String>,
-    /// How the execution ended.
+    /// How the execution ended; null where only a part of its history is there, without the end.
     pub status: Option<Status>,
+    /// How often it was redriven before this end; null where that is not known.
+    pub redriven: Option<u32>,
+    /// Whether it can be redriven; null where that is not known.
+    pub redrive: Option<Redrive>,
     /// When it began, as far as its history was read.
     pub started_at: Option<String>,
     /// When it ended.
@@ -104,6 +139,10 @@ pub struct Explanation {
     pub failed_state: Option<FailedState>,
     /// The deepest cause known.
     pub root_cause: Option<RootCause>,
+    /// For a Fail state behind handlers of a caught error: that error.
+    pub probable_cause: Option<ProbableCause>,
+    /// The limit of time that the root cause's state ran into.
+    pub time_limit: Option<TimeLimit>,
     /// The innermost states in flight at a timeout or an abort.
     pub in_flight: Vec<InFlight>,
     /// Other state instances with errors that did not end the execution.
@@ -146,6 +185,12 @@ impl Explanation {
     pub fn deepest_cause(&self) -> Option<&ParsedCause> {
         self.parsed_root_cause.as_ref().or(self.parsed_cause.as_ref())
     }
+
+    /// The stack of the deepest cause, or of the probable one.
+    pub fn stack(&self) -> Option<&str> {
+        let probable = || self.probable_cause.as_ref()?.parsed.as_ref()?.stack.as_deref();
+        self.deepest_cause().and_then(|parsed| parsed.stack.as_deref()).or_else(probable)
+    }
 }
 
 impl Report {
@@ -155,24 +200,34 @@ impl Report {
         let deeper = finding
             .root_cause
             .as_ref()
-            .map(|root| Failure { error: root.error.clone(), cause: root.cause.clone() })
-            .filter(|root| *root != analysis.failure);
+            .map(|root| {
+                (root.called.as_ref(), Failure { error: root.error.clone(), cause: root.cause.clone() })
+            })
+            .filter(|(_, root)| *root != analysis.failure);
+        let own = analysis.failed_state.as_ref().filter(|failed| {
+            failed.error == analysis.failure.error && failed.cause == analysis.failure.cause
+        });
         let mut report = Self::about(subject);
         report.event_details.payload = analysis.payload.clone().or_else(|| subject.input.clone());
         report.event_details.steps.clone_from(&analysis.steps);
         report.timeline = Some(analysis.timeline.clone());
         report.analysis = Explanation {
-            status: Some(analysis.status),
-            started_at: time(analysis.timeline.began),
-            ended_at: time(analysis.timeline.ended).filter(|_| analysis.status != Status::Running),
+            status: (!analysis.open_ended).then_some(analysis.status),
+            redriven: analysis.redriven.or(subject.redriven),
+            started_at: time(analysis.timeline.began).or(report.analysis.started_at),
+            ended_at: time(analysis.timeline.ended)
+                .or(report.analysis.ended_at)
+                .filter(|_| analysis.status != Status::Running),
             error: analysis.failure.error.clone(),
             cause: analysis.failure.cause.clone(),
             failed_state: analysis.failed_state.clone(),
             root_cause: finding.root_cause.clone(),
+            probable_cause: analysis.probable_cause.clone(),
+            time_limit: analysis.time_limit,
             in_flight: analysis.in_flight.clone(),
             also_failed: analysis.also_failed.clone(),
-            parsed_cause: understood(&analysis.failure),
-            parsed_root_cause: deeper.as_ref().and_then(understood),
+            parsed_cause: understood(own.and_then(|own| own.called.as_ref()), &analysis.failure),
+            parsed_root_cause: deeper.as_ref().and_then(|(called, failure)| understood(*called, failure)),
             reading: finding.reading,
             busiest_states: analysis.busiest.clone(),
             since: analysis.since.clone(),
@@ -205,6 +260,7 @@ impl Report {
             error: failure.error.clone(),
             cause: failure.cause.clone(),
             via: Vec::new(),
+            called: None,
         });
         report.analysis.failed_state = Some(FailedState {
             name: name.to_owned(),
@@ -217,6 +273,7 @@ impl Report {
             attempts: Vec::new(),
             confidence: Confidence::Inferred,
             evidence: "The cause in the event names this state; the history was not read.".to_owned(),
+            called: None,
         });
         report
     }
@@ -239,14 +296,18 @@ impl Report {
                 schema: SCHEMA,
                 application: subject.application.clone(),
                 status: subject.status,
-                started_at: None,
-                ended_at: None,
-                parsed_cause: understood(&failure),
+                redriven: subject.redriven,
+                redrive: subject.redrive.clone(),
+                started_at: subject.started_at.map(|at| at.to_string()),
+                ended_at: subject.ended_at.map(|at| at.to_string()),
+                parsed_cause: understood(None, &failure),
                 parsed_root_cause: None,
                 error: failure.error,
                 cause: failure.cause,
                 failed_state: None,
                 root_cause: None,
+                probable_cause: None,
+                time_limit: None,
                 in_flight: Vec::new(),
                 also_failed: Vec::new(),
                 reading: Reading::default(),
@@ -265,8 +326,8 @@ impl Report {
     }
 }
 
-fn understood(failure: &Failure) -> Option<ParsedCause> {
-    Some(cause::understand(failure.error.as_deref(), failure.cause.as_deref()?))
+fn understood(called: Option<&Called>, failure: &Failure) -> Option<ParsedCause> {
+    Some(cause::understand(called, failure.error.as_deref(), failure.cause.as_deref()?))
 }
 
 fn time(moment: Option<Moment>) -> Option<String> {

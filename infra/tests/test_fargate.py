@@ -19,7 +19,7 @@ EXAMPLE = terraform.MODULE / "examples" / "fargate"
 LOGGED = {
     "breaker": ("src/breaker.rs", r"warn!\(breaker, "),
     "route": ("src/process/telling.rs", r"warn!\(route = "),
-    "degraded": ("src/process.rs", r"degraded = by\.name\(\),"),
+    "degraded": ("src/process/diagnosis.rs", r"degraded = by\.name\(\),"),
     "level": ("src/telemetry.rs", r"lines\.json\(\)\.flatten_event\(true\)"),
 }
 

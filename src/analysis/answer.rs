@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::cause::{Called, ParsedCause};
 use crate::history::StateType;
 
 /// An error as Step Functions holds it. Both may be missing.
@@ -54,6 +55,9 @@ pub struct FailedState {
     pub confidence: Confidence,
     /// What the blame rests on, in one sentence.
     pub evidence: String,
+    /// The integration whose answer the cause is.
+    #[serde(skip)]
+    pub called: Option<Called>,
 }
 
 /// One failed attempt of a state.
@@ -84,6 +88,58 @@ pub struct RootCause {
     pub cause: Option<String>,
     /// The way down from the failed state, one entry a hop.
     pub via: Vec<Hop>,
+    /// The integration whose answer the cause is.
+    #[serde(skip)]
+    pub called: Option<Called>,
+}
+
+/// A caught error that a Fail state probably reports, with other states between: a Catch, a
+/// notification, then Fail. The history does not say that the one led to the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbableCause {
+    /// The state whose error was caught.
+    pub state: String,
+    /// The containers around it, from the outside in.
+    pub path: Vec<String>,
+    /// The error's name.
+    pub error: Option<String>,
+    /// The error's cause.
+    pub cause: Option<String>,
+    /// That cause, understood.
+    pub parsed: Option<ParsedCause>,
+    /// How sure it is.
+    pub confidence: Likelihood,
+    /// What it rests on, in one sentence.
+    pub evidence: String,
+}
+
+/// How sure a probable cause is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Likelihood {
+    /// Little ran between the Catch and the Fail state, or the Fail state repeats the error.
+    Likely,
+    /// So much ran between that the one may have nothing to do with the other.
+    Possible,
+}
+
+/// A limit of time that a task ran into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeLimit {
+    /// Which limit.
+    pub limit: Limit,
+    /// How many seconds it allows.
+    pub seconds: i64,
+}
+
+/// A limit of time of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// The time between two heartbeats.
+    Heartbeat,
+    /// The time for the whole task.
+    Timeout,
 }
 
 /// A step down towards the root cause.

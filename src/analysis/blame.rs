@@ -5,7 +5,7 @@
 //! it, the event that failed. Where neither leads to a state, only one that is left in flight can
 //! be meant.
 
-use super::answer::Confidence;
+use super::answer::{Confidence, Limit, TimeLimit};
 use super::timeline::{Builder, InstanceId};
 use crate::history::{EventType, HistoryEvent, StateType, Work};
 
@@ -148,7 +148,7 @@ pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
     };
     let mut evidence =
         format!("The last event, {}, {over} event {}, {}, {how}", events[end].id, event.id, event.event_type);
-    evidence.push_str(&why_timed_out(builder, instance, index).unwrap_or_default());
+    evidence.push_str(&why_timed_out(builder, instance).unwrap_or_default());
     evidence.push('.');
     Some(Verdict {
         instance,
@@ -201,28 +201,38 @@ fn hanging(builder: &Builder<'_>, end: usize, index: usize) -> Option<Verdict> {
     })
 }
 
-/// A missing heartbeat is recorded as a timeout of the task. The schedule tells them apart: with a
-/// heartbeat set, and the task's own timeout not reached, it was the heartbeat.
-fn why_timed_out(builder: &Builder<'_>, instance: InstanceId, failed: usize) -> Option<String> {
-    let event = &builder.events[failed];
+/// What a task that timed out ran into, said behind the evidence.
+fn why_timed_out(builder: &Builder<'_>, instance: InstanceId) -> Option<String> {
+    let TimeLimit { limit, seconds } = time_limit(builder, instance)?;
+    let scheduled = builder.timeline.instance(instance).attempts.last()?.began?;
+    let timeout = builder.events[scheduled.index].details.timeout_seconds;
+    Some(match (limit, timeout) {
+        (Limit::Timeout, _) => format!("; it ran into its timeout of {seconds} s"),
+        (Limit::Heartbeat, None) => format!("; it sent no heartbeat for {seconds} s"),
+        (Limit::Heartbeat, Some(timeout)) => {
+            format!("; it sent no heartbeat for {seconds} s, and its timeout of {timeout} s had not passed")
+        }
+    })
+}
+
+/// The limit that a task ran into which timed out last. A missing heartbeat is recorded as a timeout
+/// of the task. The schedule tells them apart: with a heartbeat set, and the task's own timeout not
+/// reached, it was the heartbeat.
+pub(super) fn time_limit(builder: &Builder<'_>, instance: InstanceId) -> Option<TimeLimit> {
+    let attempt = builder.timeline.instance(instance).attempts.last()?;
+    let event = &builder.events[attempt.ended?.index];
     if event.event_type.work() != Some(Work::TimedOut) {
         return None;
     }
-    let scheduled = builder.timeline.instance(instance).attempts.last()?.began?;
+    let scheduled = attempt.began?;
     let schedule = &builder.events[scheduled.index].details;
     let waited = event.timestamp.zip(scheduled.at).map(|(end, start)| end.as_second() - start.as_second());
+    let timed_out = |timeout: i64| waited.is_some_and(|waited| waited >= timeout);
     match (schedule.heartbeat_seconds, schedule.timeout_seconds) {
-        (Some(heartbeat), None) => Some(format!("; it sent no heartbeat for {heartbeat} s")),
-        (Some(heartbeat), Some(timeout)) => {
-            if waited.is_some_and(|waited| waited >= timeout) {
-                return Some(format!("; it ran into its timeout of {timeout} s"));
-            }
-            Some(format!(
-                "; it sent no heartbeat for {heartbeat} s, and its timeout of {timeout} s had not passed"
-            ))
+        (Some(seconds), timeout) if !timeout.is_some_and(timed_out) => {
+            Some(TimeLimit { limit: Limit::Heartbeat, seconds })
         }
-        (None, Some(timeout)) => Some(format!("; it ran into its timeout of {timeout} s")),
-        (None, None) => None,
+        (_, timeout) => timeout.map(|seconds| TimeLimit { limit: Limit::Timeout, seconds }),
     }
 }
 
@@ -274,19 +284,37 @@ pub(super) fn by_what_is_left(
     })
 }
 
-/// For a Fail state that only reports what was caught, with nothing but Pass and Choice states
-/// between: the state that was caught, the innermost one where that was a Map or Parallel.
-pub(super) fn caught_behind(builder: &Builder<'_>, fail: InstanceId) -> Option<InstanceId> {
+/// How many states may lie between a Catch and a Fail state at most.
+pub(super) const MOST_HANDLERS: usize = 8;
+
+/// So many handle an error: a notification, an update of a record, a clean-up.
+pub(super) const FEW_HANDLERS: usize = 3;
+
+/// The error that a Fail state reports.
+pub(super) struct Caught {
+    /// The state that was caught, the innermost one where that was a Map or Parallel.
+    pub(super) state: InstanceId,
+    /// The states between, other than Pass and Choice, the last first. Without any, the Fail state
+    /// reports just this error.
+    pub(super) handlers: Vec<InstanceId>,
+}
+
+/// From a Fail state back to the state that was caught, over the states that handled it.
+pub(super) fn caught_behind(builder: &Builder<'_>, fail: InstanceId) -> Option<Caught> {
     let mut at = builder.timeline.instance(fail).entered?;
+    let mut handlers = Vec::new();
     loop {
         let before = builder.before(at.index)?;
         let exited = builder.places[before].exited?;
         let instance = builder.timeline.instance(exited);
         if instance.outcome == super::timeline::Outcome::Caught {
-            return Some(builder.timeline.innermost_broken(exited));
+            return Some(Caught { state: builder.timeline.innermost_broken(exited), handlers });
         }
         if !matches!(instance.state_type, StateType::Pass | StateType::Choice) {
-            return None;
+            if handlers.len() == MOST_HANDLERS {
+                return None;
+            }
+            handlers.push(exited);
         }
         at = instance.entered.filter(|entered| entered.index < before)?;
     }

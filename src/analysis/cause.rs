@@ -3,27 +3,41 @@
 //! The cause of an error is one string, and every integration puts something else into it: a Lambda
 //! function its exception as JSON, ECS a whole task, an SDK a sentence with a bracket, a nested
 //! execution its description, which may be cut off. [`understand`] takes out what a person wants to
-//! read. It only reads the text: a cause that fits no known form stays text, and nothing is made up
-//! for what is missing. Any string will do, of any size and nesting.
+//! read. Structure comes first: JSON, and what Python prints of a dictionary, is opened down to the
+//! innermost message, and only that is read as text. A cause that fits no known form stays text, and
+//! nothing is made up for what is missing. Any string will do, of any size and nesting.
 
+#[cfg(test)]
+mod answers;
+mod called;
 mod container;
+mod field;
 mod json;
+mod kubernetes;
 mod lambda;
+mod markup;
 mod nested;
 mod partial;
+mod python;
+mod readers;
 #[cfg(test)]
 mod samples;
+mod sentence;
 mod service;
+mod services;
 mod stack;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::arn::ExecutionArn;
+pub use called::Called;
+use field::meaningful;
 use partial::Fields;
 pub(crate) use partial::unescape;
+pub use readers::{Row, table};
 
-/// How many wrappings are taken off: JSON in a JSON string, a cause in a cause.
+/// How many wrappings are taken off: JSON in a JSON string, a cause in a cause, a message that is JSON.
 const MAX_WRAPPINGS: usize = 8;
 
 /// What a cause says.
@@ -33,7 +47,7 @@ pub struct ParsedCause {
     pub kind: CauseKind,
     /// The message for people, without ids and brackets.
     pub message: Option<String>,
-    /// The type of the error as the failing program names it, where the cause tells.
+    /// The type of the error that stands beside the message, as the failing program names it.
     pub error_type: Option<String>,
     /// The stack trace in lines, as the program's language prints them.
     pub stack: Option<String>,
@@ -57,9 +71,21 @@ pub enum CauseKind {
     Text,
 }
 
-/// Reads a cause. The error's name helps to tell some kinds apart.
-pub fn understand(error: Option<&str>, cause: &str) -> ParsedCause {
-    understand_within(MAX_WRAPPINGS, error, without_location(cause.trim()))
+impl ParsedCause {
+    /// Nothing but the kind.
+    fn empty(kind: CauseKind) -> Self {
+        Self { kind, message: None, error_type: None, stack: None }
+    }
+
+    fn says(kind: CauseKind, message: Option<String>, error_type: Option<String>) -> Self {
+        Self { kind, message, error_type, stack: None }
+    }
+}
+
+/// Reads a cause. The integration that was called says whose answer it is, where the history tells;
+/// the error's name helps to tell some kinds apart.
+pub fn understand(called: Option<&Called>, error: Option<&str>, cause: &str) -> ParsedCause {
+    Reading { wrappings: MAX_WRAPPINGS, called, error }.read(without_location(cause.trim()))
 }
 
 /// The child execution that a cause describes, if it does and the ARN is all there. ARNs inside the
@@ -72,7 +98,7 @@ pub fn child_execution(cause: &str) -> Option<ExecutionArn> {
             continue;
         }
         let fields = Fields::read(&text)?;
-        text = match rethrown(&fields) {
+        text = match nested::rethrown(&fields) {
             Some(inner) => inner.trim().to_owned(),
             None => return nested::arn(&fields),
         };
@@ -80,49 +106,71 @@ pub fn child_execution(cause: &str) -> Option<ExecutionArn> {
     None
 }
 
-fn understand_within(wrappings: usize, error: Option<&str>, cause: &str) -> ParsedCause {
-    let cause = cause.trim();
-    let Some(wrappings) = wrappings.checked_sub(1) else { return text(cause) };
-    if let Some(unquoted) = unquoted(cause) {
-        return understand_within(wrappings, error, &unquoted);
-    }
-    if let Some(payload) = lambda::untyped_payload(cause) {
-        let inner = understand_within(wrappings, error, payload);
-        return ParsedCause { kind: CauseKind::Lambda, ..inner };
-    }
-    if let Some(fields) = Fields::read(cause) {
-        return understand_fields(wrappings, error, &fields);
-    }
-    if let Ok(Value::Array(list)) = serde_json::from_str(cause) {
-        return json::understand_list(&list);
-    }
-    service::understand(error, cause).unwrap_or_else(|| text(cause))
+/// A text whose stack was passed on with escapes in place of line breaks, in lines.
+pub(crate) fn in_lines(text: &str) -> std::borrow::Cow<'_, str> {
+    stack::with_line_breaks(text)
 }
 
-fn understand_fields(wrappings: usize, error: Option<&str>, fields: &Fields) -> ParsedCause {
-    if nested::is_child(error, fields) {
-        let cause = fields.text("Cause").filter(|cause| !cause.trim().is_empty());
-        let inner = cause.map(|cause| understand_within(wrappings, fields.text("Error"), cause));
-        return nested::understand(fields, inner);
-    }
-    if lambda::is_error(fields) {
-        return lambda::understand(fields);
-    }
-    if container::is_task(fields) {
-        return container::understand(fields);
-    }
-    if let Some(cause) = rethrown(fields) {
-        let inner = understand_within(wrappings, fields.text("Error"), cause);
-        let error_type = inner.error_type.or_else(|| fields.text("Error").map(str::to_owned));
-        return ParsedCause { error_type, ..inner };
-    }
-    json::understand(fields)
+/// What is known when a text is read.
+#[derive(Debug, Clone, Copy)]
+struct Reading<'a> {
+    /// How many more wrappings may be taken off.
+    wrappings: usize,
+    called: Option<&'a Called>,
+    error: Option<&'a str>,
 }
 
-/// The cause inside a caught error that somebody threw on whole: `{"Error": …, "Cause": …}`.
-fn rethrown(fields: &Fields) -> Option<&str> {
-    let only_those = fields.values.keys().all(|key| key == "Error" || key == "Cause");
-    if fields.complete && only_those { fields.text("Cause") } else { None }
+impl Reading<'_> {
+    /// Reads a text: as JSON or as what Python prints where it is that, else as a sentence.
+    fn read(self, cause: &str) -> ParsedCause {
+        let cause = cause.trim();
+        let Some(wrappings) = self.wrappings.checked_sub(1) else {
+            let message = meaningful(cause).map(str::to_owned);
+            return ParsedCause::says(CauseKind::Text, message, None);
+        };
+        let below = Self { wrappings, ..self };
+        if let Some(unquoted) = unquoted(cause) {
+            return below.read(&unquoted);
+        }
+        let json = python::json(cause);
+        let structure = json.as_deref().unwrap_or(cause);
+        if let Some(fields) = Fields::read(structure) {
+            return below.object(&fields);
+        }
+        if let Ok(Value::Array(list)) = serde_json::from_str(structure) {
+            return below.opened(json::understand_list(&list));
+        }
+        sentence::understand(below, cause)
+    }
+
+    /// Reads an object by the reader that fits it.
+    fn object(self, fields: &Fields) -> ParsedCause {
+        let parsed = readers::of(self, fields).understand(self, fields);
+        self.opened(parsed)
+    }
+
+    /// Reads a cause inside another one. Who was called is not said of it.
+    fn inner(self, error: Option<&str>, cause: &str) -> ParsedCause {
+        Reading { wrappings: self.wrappings, called: None, error }.read(cause)
+    }
+
+    /// Opens a message that is structure itself, or a printed stack, or has an SDK's ornament.
+    fn opened(self, parsed: ParsedCause) -> ParsedCause {
+        let Some(message) = parsed.message.as_deref() else { return parsed };
+        let inner = self.inner(None, message);
+        // It opens, and says nothing; or it only begins like a JSON string. Then it stays as it is.
+        let says_nothing = inner.message.is_none() && meaningful(message).is_some() && inner.stack.is_none();
+        let is_a_text = inner.kind == CauseKind::Text && message.trim_start().starts_with('"');
+        if says_nothing || is_a_text {
+            return parsed;
+        }
+        ParsedCause {
+            kind: parsed.kind,
+            message: inner.message,
+            error_type: inner.error_type.or(parsed.error_type),
+            stack: parsed.stack.or(inner.stack),
+        }
+    }
 }
 
 /// The text inside a JSON string that holds JSON, cut off or not.
@@ -142,13 +190,4 @@ fn without_location(cause: &str) -> &str {
         Some((number, said)) if number.bytes().all(|byte| byte.is_ascii_digit()) => said,
         _ => cause,
     }
-}
-
-fn text(cause: &str) -> ParsedCause {
-    let (message, error_type, stack) = match stack::in_text(cause) {
-        Some((message, error_type, stack)) => (message, error_type, Some(stack)),
-        None => (cause.to_owned(), None, None),
-    };
-    let message = (!message.is_empty()).then_some(message);
-    ParsedCause { kind: CauseKind::Text, message, error_type, stack }
 }

@@ -5,9 +5,9 @@
 //! there to the state's entry, from the entry outwards to the containers, and for a Fail state to
 //! what it reports. [`missing`] walks these chains and names the first event that is not there.
 
-use crate::history::{EventType, HistoryEvent, StateType, Work};
+use crate::history::{EventType, HistoryEvent, StateType};
 
-use super::blame::{named_in, ran_out_of_events};
+use super::blame::{MOST_HANDLERS, named_in, ran_out_of_events};
 
 /// What is missing for the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,27 +217,29 @@ impl<'a> Known<'a, '_> {
         }
     }
 
-    /// For a Fail state's entry: back over Pass and Choice states to where an error was caught.
+    /// For a Fail state's entry: back over the states that may have handled an error to where one was
+    /// caught. What lies behind a Map or a Parallel is not asked for: all of that would have to be read.
     fn caught(&self, entered: &'a HistoryEvent) -> Result<Option<&'a HistoryEvent>, Missing> {
         let mut at = entered;
+        let mut handlers = 0;
         loop {
             let Some(exited) = self.before(at)? else { return Ok(None) };
             let EventType::StateExited(state_type) = &exited.event_type else { return Ok(None) };
             let before = self.must(exited)?;
             match &before.event_type {
-                EventType::MapStateFailed | EventType::ParallelStateFailed => return Ok(Some(exited)),
-                failure if failure.is_failure() => return Ok(Some(exited)),
-                other if other.work() == Some(Work::Succeeded) => return Ok(None),
-                EventType::StateExited(_)
-                | EventType::MapRunSucceeded
-                | EventType::MapStateSucceeded
-                | EventType::ParallelStateSucceeded => return Ok(None),
-                EventType::StateEntered(_) if matches!(state_type, StateType::Pass | StateType::Choice) => {
-                    at = before
+                EventType::MapStateFailed | EventType::ParallelStateFailed => {
+                    return Ok(Some(exited));
                 }
-                EventType::StateEntered(_) => return Ok(None),
-                _ => return Err(Missing::Everything),
+                failure if failure.is_failure() => return Ok(Some(exited)),
+                _ => {}
             }
+            match state_type {
+                StateType::Pass | StateType::Choice => {}
+                StateType::Task | StateType::Wait if handlers < MOST_HANDLERS => handlers += 1,
+                _ => return Ok(None),
+            }
+            let name = exited.details.name.as_deref().ok_or(Missing::Everything)?;
+            at = self.entry_of(before, name)?;
         }
     }
 }

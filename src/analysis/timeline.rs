@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::answer::{Failure, Phase};
+use super::cause::Called;
 use crate::history::{History, HistoryEvent, StateType};
 
 pub(super) use build::Builder;
@@ -117,8 +118,8 @@ pub struct Instance {
     pub(super) branches: usize,
     /// The last that happened to it was an error.
     pub(super) failing: bool,
-    /// The event in which it said that it failed for good in this round.
-    pub(super) given_up: Option<usize>,
+    /// When it said that it failed for good in this round.
+    pub(super) given_up: Option<Moment>,
     /// It ran on anew in another instance, after a redrive.
     pub(super) superseded: bool,
     /// Its failure decided what became of the container around it.
@@ -247,8 +248,28 @@ impl Timeline {
 
     /// Whether a container has failed for good, and was not redriven since.
     pub(super) fn has_given_up(&self, id: InstanceId) -> bool {
-        let given_up = self.instances[id.0].given_up;
+        let given_up = self.instances[id.0].given_up.map(|given_up| given_up.index);
         given_up.is_some() && given_up > self.seam
+    }
+
+    /// When the innermost run of a container around a state ended, as far as any event says.
+    pub(crate) fn surroundings_ended(&self, id: InstanceId) -> Option<Moment> {
+        self.around(id).find_map(|(container, scope)| self.run_ended(container, self.scopes[scope.0].round))
+    }
+
+    /// When a run of a container, counted from 1, ended. One that was tried again ended before the
+    /// next began.
+    fn run_ended(&self, container: InstanceId, run: u32) -> Option<Moment> {
+        let container = self.instance(container);
+        let index = usize::try_from(run).ok()?;
+        let attempt = index.checked_sub(1).and_then(|index| container.attempts.get(index));
+        if let Some(ended) = attempt.and_then(|attempt| attempt.ended) {
+            return Some(ended);
+        }
+        match container.attempts.get(index) {
+            Some(next) => next.began,
+            None => container.given_up.or(container.exited),
+        }
     }
 
     /// Whether an iteration broke, and was not redriven since. One that succeeded has nothing left
@@ -293,12 +314,27 @@ impl Attempt {
             Said::Nowhere => Failure::default(),
         })
     }
+
+    /// The integration whose answer the error of a failed attempt is.
+    pub(super) fn called(&self, events: &[HistoryEvent]) -> Option<Called> {
+        let Said::InEvent(index) = self.failed.as_ref()? else { return None };
+        let failed = &events[*index];
+        // An expression of the state itself may fail instead.
+        failed.event_type.work()?;
+        let scheduled = || Called::of(&events[self.began?.index].details);
+        Called::of(&failed.details).or_else(scheduled)
+    }
 }
 
 impl Instance {
     /// The last attempt that failed.
     pub fn last_failed(&self) -> Option<&Attempt> {
         self.attempts.iter().rev().find(|attempt| attempt.has_failed())
+    }
+
+    /// When a Map or Parallel said that it failed for good.
+    pub(crate) fn gave_up(&self) -> Option<Moment> {
+        self.given_up
     }
 
     /// Whether it is a Map or a Parallel.

@@ -198,6 +198,7 @@ async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Ch
         error: description.error,
         cause: description.cause,
         via: Vec::new(),
+        called: None,
     };
     Ok(Child { root_cause, lead: None, ended_itself: true, in_flight: None })
 }

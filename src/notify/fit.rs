@@ -22,6 +22,8 @@ const TEXTS: &[&[&str]] = &[
         "analysis.in_flight[].last_error.cause",
         "analysis.parsed_cause.stack",
         "analysis.parsed_root_cause.stack",
+        "analysis.probable_cause.parsed.stack",
+        "analysis.probable_cause.cause",
         "analysis.root_cause.cause",
         "analysis.cause",
     ],
@@ -30,6 +32,8 @@ const TEXTS: &[&[&str]] = &[
         "analysis.failed_state.cause",
         "analysis.parsed_cause.message",
         "analysis.parsed_root_cause.message",
+        "analysis.probable_cause.parsed.message",
+        "analysis.probable_cause.evidence",
         "analysis.failed_state.evidence",
     ],
 ];

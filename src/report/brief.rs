@@ -37,11 +37,25 @@ pub fn subject(data: &Value) -> String {
         Some("ABORTED") => format!("was aborted{}", place("in")),
         Some("SUCCEEDED") => "succeeded".to_owned(),
         Some("RUNNING") => "is running".to_owned(),
+        None if analysis["reading"]["complete"] == false && analysis["degraded"].is_null() => {
+            "has an end that is not known".to_owned()
+        }
         _ => format!("failed{}", place("at")),
     };
     let error = text(&analysis["root_cause"]["error"]).or_else(|| text(&analysis["error"]));
     let error = error.map(|error| format!(": {}", one_line(error, NAME))).unwrap_or_default();
-    one_line(&format!("{env}{application}{machine} {what}{error}"), SUBJECT)
+    let probable = &analysis["probable_cause"];
+    let caught = text(&probable["state"]).map(|state| {
+        let parts = [Some(state), text(&probable["error"])].into_iter().flatten();
+        let parts: Vec<String> = parts.map(|part| one_line(part, NAME)).collect();
+        format!(" ({} {})", how_sure(probable), parts.join(": "))
+    });
+    one_line(&format!("{env}{application}{machine} {what}{error}{}", caught.unwrap_or_default()), SUBJECT)
+}
+
+/// How sure a probable cause is, in a word.
+fn how_sure(probable: &Value) -> &'static str {
+    if probable["confidence"] == "likely" { "probably" } else { "possibly" }
 }
 
 /// What happened, in one or two sentences.
@@ -81,6 +95,11 @@ pub fn facts(data: &Value) -> Vec<Fact> {
         let parts: Vec<&str> = parts.into_iter().filter_map(text).collect();
         add("Root cause", Some(parts.join(": ")), true);
     }
+    let probable = &analysis["probable_cause"];
+    let parts = [&probable["state"], &probable["error"], &probable["parsed"]["message"]];
+    let parts: Vec<&str> = parts.into_iter().filter_map(text).collect();
+    let label = if how_sure(probable) == "probably" { "Probable cause" } else { "Possible cause" };
+    add(label, Some(parts.join(": ")), true);
     let input = text(&failed["input"]).or_else(|| text(&analysis["in_flight"][0]["input"]));
     add("Input", input.map(str::to_owned), true);
     let payload = text(&data["event_details"]["payload"]).filter(|payload| Some(*payload) != input);
@@ -88,6 +107,20 @@ pub fn facts(data: &Value) -> Vec<Fact> {
     add("Execution", text(&info["execution_name"]).map(str::to_owned), true);
     add("State machine", machine(data).map(str::to_owned), true);
     add("Ended", text(&analysis["ended_at"]).map(str::to_owned), false);
+    let redriven = analysis["redriven"].as_u64().filter(|times| *times > 0);
+    add(
+        "Redriven before",
+        redriven.map(|times| if times == 1 { "once".into() } else { format!("{times} times") }),
+        false,
+    );
+    let redrive = &analysis["redrive"];
+    let reason = text(&redrive["reason"]).map(|reason| format!(": {reason}")).unwrap_or_default();
+    let can = redrive["possible"].as_bool();
+    add(
+        "Redrive",
+        can.map(|can| if can { "possible".into() } else { format!("not possible{reason}") }),
+        false,
+    );
     add("Not read", text(&analysis["degraded"]).map(str::to_owned), false);
     add(
         "Removed",

@@ -27,7 +27,9 @@ const RECIPE: &str = "1";
 
 /// The fingerprint of a failure; `None` for what has not failed.
 pub(super) fn of(report: &Report) -> Option<String> {
-    if matches!(report.analysis.status, Some(Status::Succeeded | Status::Running)) {
+    let analysis = &report.analysis;
+    let is_unknown = analysis.status.is_none() && analysis.degraded.is_none();
+    if is_unknown || matches!(analysis.status, Some(Status::Succeeded | Status::Running)) {
         return None;
     }
     let digest = Sha256::digest(parts(report).join("\n"));
@@ -64,8 +66,12 @@ fn parts(report: &Report) -> Vec<String> {
         parts.push(normal(root.error.as_deref().unwrap_or_default()));
     }
     parts.push(analysis.parsed_root_cause.as_ref().map(said).unwrap_or_default());
-    let stack = analysis.deepest_cause().and_then(|parsed| parsed.stack.as_deref());
-    parts.push(stack.and_then(top_frame).unwrap_or_default());
+    if let Some(probable) = &analysis.probable_cause {
+        parts.push(place(&probable.state, &probable.path));
+        parts.push(normal(probable.error.as_deref().unwrap_or_default()));
+        parts.push(probable.parsed.as_ref().map(said).unwrap_or_default());
+    }
+    parts.push(analysis.stack().and_then(top_frame).unwrap_or_default());
     parts
 }
 

@@ -114,6 +114,9 @@ fn head(report: &Report, answer: &[Sentence]) -> Markup {
         @if let Some(message) = wording::message(report) {
             p.message dir="auto" { (message) }
         }
+        @if let Some(probable) = wording::probable_cause(report) {
+            p.message dir="auto" { (told(&probable)) }
+        }
         @for (tone, ground) in wording::grounds(report) {
             p.ground.(class(tone)) { (told(&ground)) }
         }
@@ -179,7 +182,7 @@ fn attempts(report: &Report) -> Markup {
 }
 
 fn payloads(report: &Report) -> Markup {
-    let stack = report.analysis.deepest_cause().and_then(|parsed| parsed.stack.as_deref());
+    let stack = report.analysis.stack();
     let causes = wording::causes(report);
     let inputs = wording::inputs(report);
     if stack.is_none() && causes.is_empty() && inputs.is_empty() {

@@ -55,6 +55,7 @@ fn head(report: &Report) -> Vec<String> {
     let mut blocks = vec![title];
     blocks.extend(answer.iter().skip(1).map(marked));
     blocks.extend(wording::message(report).map(|message| format!("> {}", prose(&message))));
+    blocks.extend(wording::probable_cause(report).map(|probable| format!("> {}", marked(&probable))));
     let ended = wording::ended(report);
     let facts = [report.event_info.execution_arn.as_deref().map(|arn| code(&value::harmless(arn))), ended];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
@@ -94,7 +95,7 @@ fn attempts(report: &Report) -> Vec<String> {
 }
 
 fn payloads(report: &Report) -> Vec<String> {
-    let stack = report.analysis.deepest_cause().and_then(|parsed| parsed.stack.as_deref());
+    let stack = report.analysis.stack();
     let stack = stack.map(|stack| ("Stack".to_owned(), stack));
     let rest = wording::causes(report).into_iter().chain(wording::inputs(report));
     let rest = rest.map(|(title, text)| (marked(&title), text));

@@ -97,17 +97,13 @@ pub(super) fn span(timeline: &Timeline, id: InstanceId) -> (Option<Timestamp>, O
     let instance = timeline.instance(id);
     let began = instance.entered.and_then(|entered| entered.at);
     let last = instance.attempts.last().and_then(|attempt| attempt.ended);
-    let around = || {
-        let scope = &timeline.scopes[instance.scope.0];
-        let container = timeline.instance(scope.container?);
-        let run = usize::try_from(scope.round).ok().and_then(|round| round.checked_sub(1));
-        let run = run.and_then(|run| container.attempts.get(run));
-        run.and_then(|run| run.ended).or(container.exited)
-    };
+    let around = || timeline.surroundings_ended(id);
     let ended = match instance.outcome {
         Outcome::Open => None,
         Outcome::Succeeded | Outcome::Aborted => instance.exited.or_else(around),
-        Outcome::Caught | Outcome::Failed | Outcome::Retried => instance.exited.or(last).or_else(around),
+        Outcome::Caught | Outcome::Failed | Outcome::Retried => {
+            instance.exited.or(last).or(instance.gave_up()).or_else(around)
+        }
     };
     (began, ended.or(timeline.ended).and_then(|ended| ended.at))
 }

@@ -5,7 +5,7 @@
 
 use serde::de::IgnoredAny;
 
-use super::value::{grouped, harmless, steers};
+use super::value::{self, grouped, harmless, steers};
 
 /// Lists of plain values up to this many characters stay on one line.
 const ON_ONE_LINE: usize = 72;
@@ -28,7 +28,7 @@ pub(super) fn readable(text: &str) -> Payload {
     if text.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok() {
         return Payload { text: indented(text), is_json: true };
     }
-    let lines: Vec<String> = text.lines().map(harmless).collect();
+    let lines: Vec<String> = text.lines().map(|line| harmless(&value::indented(line))).collect();
     Payload { text: lines.join("\n"), is_json: false }
 }
 

@@ -72,8 +72,16 @@ pub(super) fn sentence(data: &Value) -> String {
     let when = analysis["ended_at"].as_str().and_then(moment).unwrap_or_default();
     let failed = &analysis["failed_state"];
     let hung = analysis["in_flight"][0]["name"].as_str();
-    let why = deepest(analysis).map(|why| format!(" The reason given: {why}")).unwrap_or_default();
+    let given = || deepest(analysis).map(|why| format!(" The reason given: {why}"));
+    let mut why = given().or_else(|| ran_out_of_time(analysis)).unwrap_or_default();
+    if let Some(probably) = probably(analysis) {
+        let stop = if why.is_empty() || why.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+        why.push_str(&format!("{stop}{probably}"));
+    }
     match analysis["status"].as_str() {
+        None if analysis["reading"]["complete"] == false && analysis["degraded"].is_null() => {
+            format!("{what}{request}: how it ended is not known, since only a part of its history was read.")
+        }
         Some("TIMED_OUT") => {
             let step = hung.map(|step| format!(" It was at the step “{step}”.")).unwrap_or_default();
             format!("{what}{request} took too long and was ended{when}.{step}{why}")
@@ -89,6 +97,38 @@ pub(super) fn sentence(data: &Value) -> String {
         Some("SUCCEEDED") => format!("{what}{request} succeeded{when}."),
         Some(_) => format!("{what}{request} has not ended."),
     }
+}
+
+/// Why a step failed that gave no reason, but ran out of time.
+fn ran_out_of_time(analysis: &Value) -> Option<String> {
+    let limit = &analysis["time_limit"];
+    match (limit["limit"].as_str(), limit["seconds"].as_i64()) {
+        (Some("heartbeat"), Some(seconds)) => {
+            return Some(format!(" The step gave no sign of life for {seconds} seconds."));
+        }
+        (Some("timeout"), Some(seconds)) => {
+            return Some(format!(" The step did not end in time: it had {seconds} seconds."));
+        }
+        _ => {}
+    }
+    let root = analysis["root_cause"]["error"].as_str();
+    let failed = analysis["status"] == "FAILED";
+    match root.or(analysis["error"].as_str()).filter(|_| failed)? {
+        "States.Timeout" => Some(" The step did not end in time.".to_owned()),
+        "States.HeartbeatTimeout" => Some(" The step gave no sign of life in time.".to_owned()),
+        _ => None,
+    }
+}
+
+/// The caught error that the failure probably comes from.
+fn probably(analysis: &Value) -> Option<String> {
+    let probable = &analysis["probable_cause"];
+    let step = probable["state"].as_str()?;
+    let how = if probable["confidence"] == "likely" { "probably" } else { "possibly" };
+    let message = probable["parsed"]["message"].as_str().and_then(short);
+    let why = message.or_else(|| probable["error"].as_str().and_then(short));
+    let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+    Some(format!(" It {how} comes from an error at the step “{step}”{why}"))
 }
 
 /// ` on 2026-03-01 at 12:00 UTC`.
@@ -107,18 +147,21 @@ fn deepest(analysis: &Value) -> Option<String> {
 
 /// What a cause says, without a stack trace and without JSON.
 fn plain(error: &Value, cause: &Value) -> Option<String> {
-    short(cause::understand(error.as_str(), cause.as_str()?).message.as_deref()?)
+    short(cause::understand(None, error.as_str(), cause.as_str()?).message.as_deref()?)
 }
 
-/// The first line of a message for people.
+/// A message for people, its lines as one, up to a line that is code.
 fn short(message: &str) -> Option<String> {
-    let line = message.trim().lines().next().unwrap_or_default().trim();
-    if line.is_empty() || line.starts_with(['{', '[', '"']) || is_frame(line) {
+    let is_code = |line: &&str| line.starts_with(['{', '[', '"']) || is_frame(line);
+    let lines = message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.take_while(|line| !is_code(line)).collect();
+    let line = lines.join(" ");
+    if line.is_empty() {
         return None;
     }
     Some(match line.char_indices().nth(MESSAGE) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+        None => line,
     })
 }
 

@@ -5,7 +5,7 @@ mod paint;
 mod tree;
 
 use super::Report;
-use super::value::{grouped, harmless, short};
+use super::value::{grouped, harmless, indented, short};
 use super::wording::{self, MESSAGE, Part, Tone};
 use paint::Paint;
 
@@ -17,6 +17,9 @@ const STACK: usize = 15;
 
 /// Characters of a line of a stack trace.
 const STACK_LINE: usize = 200;
+
+/// Lines of a cause that is a text.
+const LINES: usize = 40;
 
 /// Entries of a list before the rest is counted.
 const LISTED: usize = 12;
@@ -99,6 +102,9 @@ impl Page {
         if let Some(message) = wording::message(report) {
             self.item(message);
         }
+        if let Some(probable) = wording::probable_cause(report) {
+            self.item(probable.plain());
+        }
         for (tone, sentence) in wording::grounds(report) {
             let line = paint.toned(tone, format!("  {}", sentence.plain()));
             self.line(line);
@@ -133,16 +139,33 @@ impl Page {
     }
 
     fn payloads(&mut self, report: &Report) {
-        if let Some(stack) = report.analysis.deepest_cause().and_then(|parsed| parsed.stack.as_ref()) {
+        if let Some(stack) = report.analysis.stack() {
             self.section("Stack");
             for line in stack.lines().take(STACK) {
-                self.item(short(line, STACK_LINE));
+                self.item(short(&indented(line), STACK_LINE));
             }
             self.more(stack.lines().count().saturating_sub(STACK), "more lines");
         }
         for (title, text) in wording::causes(report).into_iter().chain(wording::inputs(report)) {
             self.section(&title.plain());
+            self.payload(text);
+        }
+    }
+
+    /// JSON on one line, a text in its own lines.
+    fn payload(&mut self, text: &str) {
+        let text = text.trim();
+        if text.starts_with(['{', '[', '"']) || !text.contains('\n') {
             self.item(short(text, PAYLOAD));
+            return;
+        }
+        let length = text.chars().count();
+        let shown = text.char_indices().nth(PAYLOAD).map_or(text, |(end, _)| &text[..end]);
+        for line in shown.lines().take(LINES) {
+            self.item(harmless(&indented(line)));
+        }
+        if shown.len() < text.len() || shown.lines().count() > LINES {
+            self.item(format!("… ({} characters)", grouped(length)));
         }
     }
 

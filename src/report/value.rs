@@ -1,5 +1,6 @@
 //! Values made fit to be read: harmless on a terminal and on a page, and no longer than people read.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,6 +39,28 @@ pub(super) fn short(text: &str, most: usize) -> String {
             format!("{}… ({} characters)", harmless(&text[..end]), grouped(text.chars().count()))
         }
     }
+}
+
+/// A line with its tabs as spaces: a stack stays a stack.
+pub(super) fn indented(line: &str) -> Cow<'_, str> {
+    if line.contains('\t') { line.replace('\t', "    ").into() } else { line.into() }
+}
+
+/// A message on one line: where it goes on in another line, it goes on behind a space. Cut in the
+/// middle where it is longer than `most` characters, with its length said, since the reason may stand
+/// at either end.
+pub(super) fn message(text: &str, most: usize) -> String {
+    let words: Vec<&str> = text.split_ascii_whitespace().collect();
+    let has_breaks = text.contains(['\n', '\r', '\t']);
+    let line = if has_breaks { Cow::Owned(words.join(" ")) } else { Cow::Borrowed(text.trim()) };
+    let length = line.chars().count();
+    if length <= most {
+        return harmless(&line);
+    }
+    let tail = most / 3;
+    let head: String = line.chars().take(most - tail).collect();
+    let end: String = line.chars().skip(length - tail).collect();
+    format!("{}… ({} characters) …{}", harmless(&head), grouped(length), harmless(&end))
 }
 
 /// An address in the characters that addresses are made of, whatever it is written into.

@@ -5,10 +5,12 @@
 //! words quote a state's name.
 
 use super::Report;
-use super::value::{address, clock, grouped, harmless, moment, short, span};
+use super::value::{self, address, clock, grouped, harmless, moment, short, span};
 use crate::analysis::answer::{
-    AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Phase,
+    AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Likelihood, Limit, Phase,
+    TimeLimit,
 };
+use crate::analysis::cause::{self, ParsedCause};
 use crate::history::Status;
 use crate::redact::Removed;
 
@@ -42,7 +44,7 @@ impl Sentence {
     }
 
     fn place(mut self, name: &str, path: &[String]) -> Self {
-        let names = path.iter().map(String::as_str).chain([name]);
+        let names = path.iter().map(String::as_str).chain([said(name).unwrap_or("(no name)")]);
         self.0.push(Part::Place(names.map(|name| short(name, NAME)).collect()));
         self
     }
@@ -58,7 +60,7 @@ impl Sentence {
     }
 
     fn error_or_none(self, error: Option<&str>) -> Self {
-        match error {
+        match error.and_then(said) {
             Some(error) => self.error(error),
             None => self.words("no error name"),
         }
@@ -89,6 +91,11 @@ impl Part {
     }
 }
 
+/// A text that is not empty.
+fn said(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.trim().is_empty())
+}
+
 /// Our own words alone.
 fn words(text: impl Into<String>) -> Sentence {
     Sentence::default().words(text)
@@ -105,6 +112,9 @@ pub(super) enum Tone {
 
 /// How the execution ended.
 pub(super) fn status(report: &Report) -> (&'static str, &'static str, Tone) {
+    if is_unknown(report) {
+        return ("?", "STATUS UNKNOWN", Tone::Odd);
+    }
     let word = report.analysis.status.map_or("ended", Status::as_str);
     match report.analysis.status {
         Some(Status::Succeeded) => ("✓", word, Tone::Good),
@@ -113,11 +123,20 @@ pub(super) fn status(report: &Report) -> (&'static str, &'static str, Tone) {
     }
 }
 
-/// `2026-03-01 12:00:00.137 UTC after 4.2 s`.
+/// Whether only a part of the history is there, without its end.
+fn is_unknown(report: &Report) -> bool {
+    report.analysis.status.is_none() && report.analysis.degraded.is_none()
+}
+
+/// `2026-03-01 12:00:00.137 UTC after 4.2 s`; by the event's times where there is no history.
 pub(super) fn ended(report: &Report) -> Option<String> {
-    let timeline = report.timeline.as_ref()?;
-    let (began, ended) = (timeline.began?.at?, timeline.ended?.at?);
-    Some(format!("{} after {}", moment(ended), span(began, ended)))
+    let read = |at: &Option<String>| at.as_deref()?.parse().ok();
+    let (began, ended) = match &report.timeline {
+        Some(timeline) => (timeline.began?.at?, timeline.ended?.at?),
+        None => (read(&report.analysis.started_at)?, read(&report.analysis.ended_at)?),
+    };
+    let said = format!("{} after {}", moment(ended), span(began, ended));
+    Some(if is_unknown(report) { format!("last event {said}") } else { said })
 }
 
 /// Which state failed, or what is known instead.
@@ -144,15 +163,25 @@ pub(super) fn answer(report: &Report) -> Vec<Sentence> {
         let why = "No state failed: the execution ran out of events. States entered most often:";
         return vec![words(why), list];
     }
+    let mut answer = Vec::new();
+    if is_unknown(report) {
+        answer.push(words(
+            "This is a part of a history. Its end is not there, so how the execution ended is not known.",
+        ));
+    }
     if let Some(first) = analysis.in_flight.first() {
-        let mut sentence = words("In flight: ");
+        let then = if is_unknown(report) { "In flight at the last event: " } else { "In flight: " };
+        let mut sentence = words(then);
         sentence.0.extend(in_flight(first, report).0);
         let more = analysis.in_flight.len() - 1;
-        return vec![if more > 0 {
+        answer.push(if more > 0 {
             sentence.words(format!(", and {} more", grouped(more)))
         } else {
             sentence
-        }];
+        });
+    }
+    if !answer.is_empty() {
+        return answer;
     }
     match analysis.status {
         Some(Status::Succeeded) if !analysis.also_failed.is_empty() => {
@@ -168,16 +197,44 @@ pub(super) fn answer(report: &Report) -> Vec<Sentence> {
 
 /// What the deepest cause says to people, and whose it is if that is not the failed state.
 pub(super) fn message(report: &Report) -> Option<String> {
-    let said = deepest_message(report);
+    let message = deepest_message(report);
     let Some(root) = report.analysis.root_cause.as_ref().filter(|root| !root.via.is_empty()) else {
-        return said;
+        return message;
     };
-    let whose = [
-        root.state.as_deref().map(|name| short(name, NAME)),
-        root.error.as_deref().map(|name| short(name, NAME)),
-    ];
-    let parts: Vec<String> = whose.into_iter().flatten().chain(said).collect();
+    let whose = [&root.state, &root.error].map(|name| name.as_deref().and_then(said));
+    let whose = whose.into_iter().flatten().map(|name| short(name, NAME));
+    let parts: Vec<String> = whose.chain(message).collect();
     Some(format!("Root cause: {}", parts.join(": ")))
+}
+
+/// The caught error that a Fail state probably reports, and what it says.
+pub(super) fn probable_cause(report: &Report) -> Option<Sentence> {
+    let probable = report.analysis.probable_cause.as_ref()?;
+    let how = match probable.confidence {
+        Likelihood::Likely => "Probable cause: ",
+        Likelihood::Possible => "Possible cause: ",
+    };
+    let sentence = words(how).place(&probable.state, &probable.path).words(" failed: ");
+    let sentence = sentence.error_or_none(probable.error.as_deref());
+    let parsed = probable.parsed.as_ref().and_then(told);
+    Some(match parsed.or(probable.cause.as_deref().and_then(said).map(str::to_owned)) {
+        Some(message) => sentence.words(format!(": {}", value::message(&message, MESSAGE))),
+        None => sentence,
+    })
+}
+
+/// What a cause says to people; its type, where it has no message.
+fn told(parsed: &ParsedCause) -> Option<String> {
+    let kind = || parsed.error_type.as_ref().map(|kind| format!("{kind}, without a message"));
+    parsed.message.clone().or_else(kind)
+}
+
+/// What a task ran into that ended for want of time.
+fn ran_out_of_time(limit: TimeLimit) -> String {
+    match limit {
+        TimeLimit { limit: Limit::Heartbeat, seconds } => format!("No heartbeat came within {seconds} s."),
+        TimeLimit { limit: Limit::Timeout, seconds } => format!("It did not end within its {seconds} s."),
+    }
 }
 
 fn deepest_message(report: &Report) -> Option<String> {
@@ -189,12 +246,18 @@ fn deepest_message(report: &Report) -> Option<String> {
         .root_cause
         .as_ref()
         .map_or((&analysis.error, &analysis.cause), |root| (&root.error, &root.cause));
-    analysis
+    let (error, cause) = (error.as_deref().and_then(said), cause.as_deref().and_then(said));
+    let message = analysis
         .deepest_cause()
-        .and_then(|parsed| parsed.message.as_deref())
-        .or(cause.as_deref())
-        .or(if analysis.failed_state.is_none() { error.as_deref() } else { None })
-        .map(|message| short(message.trim(), MESSAGE))
+        .and_then(told)
+        .or_else(|| cause.map(str::to_owned))
+        .or_else(|| analysis.time_limit.map(ran_out_of_time))
+        .or_else(|| error.filter(|_| analysis.failed_state.is_none()).map(str::to_owned));
+    let nothing = || {
+        (analysis.failed_state.is_some() && error.is_none())
+            .then_some("Neither an error nor a cause was given.")
+    };
+    message.or_else(|| nothing().map(str::to_owned)).map(|message| value::message(&message, MESSAGE))
 }
 
 /// What the answer rests on.
@@ -214,7 +277,33 @@ pub(super) fn grounds(report: &Report) -> Vec<(Tone, Sentence)> {
         };
         grounds.push((Tone::Faint, words(format!("{sure}: {}", harmless(&failed.evidence)))));
     }
+    if let Some(probable) = &analysis.probable_cause {
+        let sure = match probable.confidence {
+            Likelihood::Likely => "Likely",
+            Likelihood::Possible => "Possible",
+        };
+        grounds.push((Tone::Faint, words(format!("{sure}: {}", harmless(&probable.evidence)))));
+    }
+    grounds.extend(redrives(report).map(|sentence| (Tone::Faint, sentence)));
     grounds
+}
+
+/// How often the execution was redriven, and whether it can be again.
+fn redrives(report: &Report) -> Option<Sentence> {
+    let analysis = &report.analysis;
+    let before = match analysis.redriven {
+        None | Some(0) => None,
+        Some(1) => Some("Redriven once before this.".to_owned()),
+        Some(times) => Some(format!("Redriven {times} times before this.")),
+    };
+    let again =
+        analysis.redrive.as_ref().map(|redrive| match (redrive.possible, redrive.reason.as_deref()) {
+            (true, _) => "It can be redriven.".to_owned(),
+            (false, Some(reason)) => format!("It cannot be redriven: {}", harmless(reason)),
+            (false, None) => "It cannot be redriven.".to_owned(),
+        });
+    let parts: Vec<String> = before.into_iter().chain(again).collect();
+    (!parts.is_empty()).then(|| words(parts.join(" ")))
 }
 
 /// The way down from the failed state to the root cause.
@@ -235,7 +324,7 @@ pub(super) fn way_down(report: &Report) -> Option<WayDown> {
         Some(state) => Sentence::default().place(state, &[]).words(" failed"),
         None => words("It ended without a state that failed"),
     };
-    if let Some(error) = &root.error {
+    if let Some(error) = root.error.as_deref().and_then(said) {
         last = last.words(": ").error(error);
     }
     let elsewhere = root.execution_arn.as_ref();
@@ -297,16 +386,30 @@ pub(super) fn tries(report: &Report, most: usize) -> Option<(usize, Vec<Try>)> {
 /// failed state gave, where that is another one.
 pub(super) fn causes(report: &Report) -> Vec<(Sentence, &str)> {
     let analysis = &report.analysis;
-    let deepest = analysis.root_cause.as_ref().map_or(&analysis.cause, |root| &root.cause).as_deref();
-    let said = analysis.deepest_cause().and_then(|parsed| parsed.message.as_deref()).map(str::trim);
+    let deepest = analysis.root_cause.as_ref().map_or(&analysis.cause, |root| &root.cause);
+    let deepest = deepest.as_deref().and_then(said);
     let mut causes = Vec::new();
-    causes.extend(deepest.filter(|cause| said != Some(cause.trim())).map(|cause| (words("Cause"), cause)));
+    let whole = deepest.filter(|cause| !says_all(analysis.deepest_cause(), cause));
+    causes.extend(whole.map(|cause| (words("Cause"), cause)));
     if let Some(failed) = &analysis.failed_state
-        && let Some(own) = failed.cause.as_deref().filter(|own| deepest != Some(*own))
+        && let Some(own) = failed.cause.as_deref().and_then(said).filter(|own| deepest != Some(*own))
     {
         causes.push((words("Cause of ").place(&failed.name, &[]), own));
     }
+    if let Some(probable) = &analysis.probable_cause
+        && let Some(cause) = probable.cause.as_deref().and_then(said)
+        && !says_all(probable.parsed.as_ref(), cause)
+    {
+        causes.push((words("Cause of ").place(&probable.state, &[]), cause));
+    }
     causes
+}
+
+/// Whether the message or the stack of a cause is all of it.
+fn says_all(parsed: Option<&ParsedCause>, cause: &str) -> bool {
+    let parts = parsed.map(|parsed| [&parsed.message, &parsed.stack]);
+    let same = |part: &str| part.trim() == cause.trim() || *part == *cause::in_lines(cause.trim());
+    parts.is_some_and(|parts| parts.into_iter().flatten().any(|part| same(part)))
 }
 
 /// The inputs of the failed state and of the execution, each once, as JSON text.
@@ -336,7 +439,7 @@ pub(super) fn in_flight(state: &InFlight, report: &Report) -> Sentence {
         doing.push_str(&format!("{age} since {}", clock(since)));
     }
     let sentence = Sentence::default().place(&state.name, &state.path).words(doing);
-    match state.last_error.as_ref().and_then(|last| last.error.as_deref()) {
+    match state.last_error.as_ref().and_then(|last| last.error.as_deref()).and_then(said) {
         Some(error) => sentence.words(", last error ").error(error),
         None => sentence,
     }
@@ -350,7 +453,7 @@ pub(super) fn also_failed(one: &AlsoFailed) -> Sentence {
         LesserOutcome::Aborted => "aborted",
     };
     let mut sentence = Sentence::default().place(&one.name, &one.path);
-    if let Some(error) = &one.error {
+    if let Some(error) = one.error.as_deref().and_then(said) {
         sentence = sentence.words(": ").error(error);
     }
     sentence.words(format!(" ({outcome})"))

@@ -5,6 +5,7 @@
 //! | [`admin`] | health, metrics and log lines of the real binary |
 //! | [`astray`] | a route that fails: what the others get, what becomes of the message, what is logged |
 //! | [`browser`] | the page in a real browser; ignored unless asked for |
+//! | [`cases`] | causes that people met, each against what they should read of it |
 //! | [`channel`] | the notification API over real sockets |
 //! | [`check`] | what works and what does not, told before anything is processed |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
@@ -59,6 +60,7 @@
 mod admin;
 mod astray;
 mod browser;
+mod cases;
 mod channel;
 mod check;
 mod cli;

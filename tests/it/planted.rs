@@ -4,11 +4,13 @@ use std::sync::LazyLock;
 
 use misstep::analysis::Question;
 use misstep::analysis::answer::{
-    AlsoFailed, Busy, Failure, Hop, HopKind, InFlight, LesserOutcome, Phase, RootCause,
+    AlsoFailed, Busy, Failure, Hop, HopKind, InFlight, LesserOutcome, Likelihood, Phase, ProbableCause,
+    RootCause,
 };
+use misstep::analysis::cause::understand;
 use misstep::history::{StateType, file};
 use misstep::investigation::{Finding, Unread};
-use misstep::report::{Report, Subject};
+use misstep::report::{Redrive, Report, Subject};
 use serde_json::{Value, json};
 
 use crate::synth::random;
@@ -128,7 +130,18 @@ fn dressed(mut report: Report, plant: &str) -> Report {
         error: some(),
         cause: some(),
         via: kinds.map(|how| Hop { how, state: some(), execution_arn: some(), into: some() }).into(),
+        called: None,
     });
+    analysis.probable_cause = Some(ProbableCause {
+        state: text.clone(),
+        path: vec![text.clone()],
+        error: some(),
+        cause: some(),
+        parsed: Some(understand(None, some().as_deref(), &text)),
+        confidence: Likelihood::Likely,
+        evidence: text.clone(),
+    });
+    analysis.redrive = Redrive::of(Some("NOT_REDRIVABLE"), some().as_deref());
     analysis.in_flight.push(InFlight {
         name: text.clone(),
         r#type: StateType::Other(text.clone()),

@@ -153,3 +153,79 @@ fn a_missed_heartbeat_is_told_from_a_timeout_by_the_time_that_passed() {
     }
     assert!(evidence(&events).ends_with("it ran into its timeout of 600 s."), "{}", evidence(&events));
 }
+
+/// A Task that is caught, so many tasks, and a Fail state with this cause.
+fn caught_then_fail(tasks: usize, cause: &str) -> History {
+    let mut events = vec![
+        json!({"type": "ExecutionStarted", "executionStartedEventDetails": {"input": "{}"}}),
+        json!({"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": "Charge"}}),
+        json!({"type": "TaskScheduled", "taskScheduledEventDetails": {"resourceType": "lambda", "resource": "invoke"}}),
+        json!({"type": "TaskFailed", "taskFailedEventDetails": {"resourceType": "lambda", "resource": "invoke", "error": "Declined", "cause": "card expired"}}),
+        json!({"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Charge"}}),
+    ];
+    for task in 0..tasks {
+        let name = format!("Notify {task}");
+        events.extend([
+            json!({"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": name}}),
+            json!({"type": "TaskScheduled", "taskScheduledEventDetails": {"resourceType": "sns", "resource": "publish"}}),
+            json!({"type": "TaskSucceeded", "taskSucceededEventDetails": {"resourceType": "sns", "resource": "publish"}}),
+            json!({"type": "TaskStateExited", "stateExitedEventDetails": {"name": name}}),
+        ]);
+    }
+    events.extend([
+        json!({"type": "FailStateEntered", "stateEnteredEventDetails": {"name": "Report"}}),
+        json!({"type": "ExecutionFailed", "executionFailedEventDetails": {"error": "OrderFailed", "cause": cause}}),
+    ]);
+    for (at, event) in events.iter_mut().enumerate() {
+        event["id"] = json!(at + 1);
+        event["previousEventId"] = json!(if at < 2 { 0 } else { at });
+    }
+    misstep::history::file::parse(Value::Array(events).to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn how_sure_a_probable_cause_is_depends_on_what_lies_between() {
+    let analysis = |tasks, cause| {
+        let report = report(&caught_then_fail(tasks, cause), &Subject::default());
+        (report["analysis"]["probable_cause"].clone(), report["analysis"]["root_cause"].clone())
+    };
+    // Nothing between: the contract calls it the root cause.
+    let (probable, root) = analysis(0, "it failed");
+    assert_eq!((&probable, &root["state"]), (&Value::Null, &json!("Charge")));
+    for (tasks, cause, confidence) in [
+        (1, "it failed", "likely"),
+        (3, "it failed", "likely"),
+        (4, "it failed", "possible"),
+        (4, "it failed: card expired", "likely"),
+        (8, "it failed", "possible"),
+    ] {
+        let (probable, root) = analysis(tasks, cause);
+        assert_eq!(root["state"], "Report");
+        assert_eq!(
+            (&probable["state"], &probable["confidence"]),
+            (&json!("Charge"), &json!(confidence)),
+            "{tasks} {cause}"
+        );
+        assert_eq!(probable["parsed"]["message"], "card expired");
+    }
+    let (probable, root) = analysis(9, "it failed");
+    assert_eq!((&probable, &root["state"]), (&Value::Null, &json!("Report")));
+}
+
+#[test]
+fn redrives_limits_and_an_end_that_is_not_there_are_said() {
+    let whole = recorded("failed", "heartbeat-path-timeout");
+    let analysis = |history: &History| report(history, &Subject::default())["analysis"].clone();
+    let found = analysis(&whole);
+    assert_eq!(found["redriven"], 0);
+    assert_eq!(found["time_limit"], json!({"limit": "heartbeat", "seconds": 5}));
+    let newest = History::newest(whole.events()[1..].to_vec());
+    assert_eq!(analysis(&newest)["redriven"], Value::Null);
+    let subject = Subject { redriven: Some(2), ..Subject::default() };
+    assert_eq!(report(&newest, &subject)["analysis"]["redriven"], 2);
+    // Without its end, a whole history is that of an execution that runs, and a part says nothing.
+    let begun = whole.events()[..4].to_vec();
+    assert_eq!(analysis(&History::whole(begun.clone()))["status"], "RUNNING");
+    let part = analysis(&History::whole(begun).incomplete("There is a next page."));
+    assert_eq!((&part["status"], &part["fingerprint"]), (&Value::Null, &Value::Null));
+}

@@ -1,58 +1,155 @@
-//! The message in JSON of no known kind: Batch, Glue, CodeBuild, EMR, EventBridge, or whatever
-//! somebody's own code sends.
+//! The message in JSON of no known kind: whatever somebody's own code sends, or a service that is not
+//! in the table.
 
 use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
+use super::field::{self, is_named};
 use super::partial::Fields;
-use super::{CauseKind, ParsedCause, container, stack};
+use super::readers::Own;
+use super::{CauseKind, ParsedCause, Reading, services, stack};
+
+pub(super) static READER: Own = Own {
+    name: "Anything else",
+    called: &[],
+    fits: |_, _| true,
+    understand,
+    reads: "the first field that is named like a message, outer objects before inner ones, with the one beside it that is named like a code; an SDK's sentence; else any text, its stack apart",
+};
 
 /// How many values are looked at.
 const MAX_LOOKED_AT: usize = 20_000;
 
-/// Names of fields that hold a message, the most telling first, in lower case without underscores.
-const MESSAGES: [&str; 12] = [
-    "errormessage",
-    "failurereason",
-    "statechangereason",
-    "statusreason",
-    "errordescription",
-    "message",
-    "msg",
-    "reason",
-    "detail",
-    "description",
-    "error",
-    "cause",
+/// Names of fields that hold a message, the most telling first.
+const MESSAGES: [&str; 29] = [
+    "ErrorMessage",
+    "FailureReason",
+    "FailureMessage",
+    "LastFailureMessage",
+    "StateChangeReason",
+    "StatusReason",
+    "StackStatusReason",
+    "StoppedReason",
+    "StopReason",
+    "StatusMessage",
+    "StateDetails",
+    "StateDetail",
+    "StatusDetails",
+    "ExitMessage",
+    "ErrorDescription",
+    "ErrorReason",
+    "ErrorDetails",
+    "FaultString",
+    "ErrMsg",
+    "ErrorMsg",
+    "Message",
+    "Msg",
+    "Reason",
+    "Detail",
+    "Error",
+    "Err",
+    "Exception",
+    "Cause",
+    "Fault",
 ];
 
-/// Names of fields that hold the type of an error.
-const TYPES: [&str; 6] = ["errorcode", "errortype", "code", "statuscode", "error", "name"];
+/// Names of fields that may hold a message, where nothing else does.
+const LESSER: [&str; 7] = ["Description", "Title", "Details", "Body", "ResponseBody", "Response", "Payload"];
+
+/// Names of fields that hold the code of an error.
+const CODES: [&str; 8] =
+    ["ErrorCode", "ErrorType", "ExceptionType", "ExceptionClass", "Code", "StatusCode", "Error", "Errno"];
+
+/// Names of fields that hold one only where it looks like it.
+const PERHAPS: [&str; 4] = ["Type", "Name", "Reason", "FailureReason"];
+
+/// What was asked for, and what a thing is called: nothing there says why it failed.
+const NOT_WHY: [&str; 27] = [
+    "Annotations",
+    "Arguments",
+    "Attachments",
+    "Command",
+    "Config",
+    "Configuration",
+    "DefaultArguments",
+    "Env",
+    "Environment",
+    "EnvironmentVariables",
+    "Event",
+    "Headers",
+    "HyperParameters",
+    "Input",
+    "InputDetails",
+    "JobParameters",
+    "Labels",
+    "Metadata",
+    "Parameters",
+    "Request",
+    "RequestBody",
+    "RequestHeaders",
+    "Spec",
+    "Tags",
+    "TagSet",
+    "Overrides",
+    "Context",
+];
 
 /// The object understood as far as its fields' names tell.
-pub(super) fn understand(fields: &Fields) -> ParsedCause {
-    let found = find(fields.values.values(), &fields.values);
-    let mut message = found.as_ref().map(|(message, _)| message.clone());
-    if let Some(exit) = container::batch_exit(fields) {
-        message = Some(message.map_or(exit.clone(), |message| format!("{message}; {exit}")));
-    }
-    let error_type = found.and_then(|(_, kind)| kind);
-    ParsedCause { kind: CauseKind::Json, message, error_type, stack: stack::of(&fields.values) }
+fn understand(reading: Reading<'_>, fields: &Fields) -> ParsedCause {
+    let found = find(below(&fields.values), &fields.values).or_else(|| Some((known(reading, fields)?, None)));
+    let (message, error_type) = found.unzip();
+    let stack = stack::of(&fields.values);
+    ParsedCause { stack, ..ParsedCause::says(CauseKind::Json, message, error_type.flatten()) }
+}
+
+/// What is known where there is no message: a code, how it ended, or what a web service answered.
+fn known(reading: Reading<'_>, fields: &Fields) -> Option<String> {
+    let state =
+        |name: &&String| ["status", "state"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    let state = fields.values.keys().filter(state).find_map(|name| field::text(&fields.values, name));
+    let code = ["ErrorCode", "ErrorType", "Code"].iter().find_map(|name| field::text(&fields.values, name));
+    let ended = || state.and_then(|state| services::ended("it", state, None));
+    code.map(str::to_owned).or_else(ended).or_else(|| answered(reading.error?))
+}
+
+/// `States.Http.StatusCode.404`, `ApiGateway.404`: what the other side answered.
+pub(super) fn answered(error: &str) -> Option<String> {
+    let (service, status) = error.rsplit_once('.')?;
+    let is_status = status.len() == 3 && status.bytes().all(|byte| byte.is_ascii_digit());
+    let who = match service {
+        "States.Http.StatusCode" => "the endpoint",
+        "ApiGateway" => "the API",
+        _ => return None,
+    };
+    is_status.then(|| format!("{who} answered {status}"))
+}
+
+/// The message under a name that says that it is one.
+pub(super) fn strong(fields: &Fields) -> Option<(String, Option<String>)> {
+    search(below(&fields.values), &fields.values, &MESSAGES)
 }
 
 /// The same for a list.
 pub(super) fn understand_list(list: &[Value]) -> ParsedCause {
     let (message, error_type) = find(list.iter(), &Map::new()).unzip();
-    ParsedCause { kind: CauseKind::Json, message, error_type: error_type.flatten(), stack: None }
+    ParsedCause::says(CauseKind::Json, message, error_type.flatten())
 }
 
 /// The first message, outer objects before inner ones, with the type that stands beside it.
 fn find<'a>(
-    inner: impl Iterator<Item = &'a Value>,
+    inner: impl Iterator<Item = &'a Value> + Clone,
     outer: &Map<String, Value>,
 ) -> Option<(String, Option<String>)> {
-    if let Some(found) = in_object(outer) {
+    search(inner.clone(), outer, &MESSAGES).or_else(|| search(inner, outer, &LESSER))
+}
+
+fn search<'a>(
+    inner: impl Iterator<Item = &'a Value>,
+    outer: &Map<String, Value>,
+    names: &[&str],
+) -> Option<(String, Option<String>)> {
+    if let Some(found) = in_object(outer, names) {
         return Some(found);
     }
     let mut queue: VecDeque<&Value> = inner.take(MAX_LOOKED_AT).collect();
@@ -62,10 +159,10 @@ fn find<'a>(
         let room = MAX_LOOKED_AT.saturating_sub(looked_at + queue.len());
         match value {
             Value::Object(object) => {
-                if let Some(found) = in_object(object) {
+                if let Some(found) = in_object(object, names) {
                     return Some(found);
                 }
-                queue.extend(object.values().take(room));
+                queue.extend(below(object).take(room));
             }
             Value::Array(list) => queue.extend(list.iter().take(room)),
             _ => {}
@@ -74,17 +171,38 @@ fn find<'a>(
     None
 }
 
-fn in_object(object: &Map<String, Value>) -> Option<(String, Option<String>)> {
-    let (message_key, message) = MESSAGES.iter().find_map(|name| text(object, name))?;
-    let kind = TYPES.iter().filter_map(|name| text(object, name)).find(|(key, _)| *key != message_key);
-    Some((message.to_owned(), kind.map(|(_, kind)| kind.to_owned())))
+/// The values of an object among which the reason may be.
+fn below(object: &Map<String, Value>) -> impl Iterator<Item = &Value> + Clone {
+    let may_say_why = |(key, _): &(&String, &Value)| !NOT_WHY.iter().any(|name| is_named(key, name));
+    object.iter().filter(may_say_why).map(|(_, value)| value)
 }
 
-/// The text of a field by its name in lower case without underscores.
-fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<(&'a str, &'a str)> {
-    object.iter().find_map(|(key, value)| {
-        let plain = key.bytes().filter(|byte| *byte != b'_').map(|byte| byte.to_ascii_lowercase());
-        let text = value.as_str().map(str::trim).filter(|text| !text.is_empty())?;
-        plain.eq(name.bytes()).then_some((key.as_str(), text))
-    })
+fn in_object(object: &Map<String, Value>, names: &[&str]) -> Option<(String, Option<String>)> {
+    let (name, message) = names.iter().find_map(|name| Some((*name, field::text(object, name)?)))?;
+    // What AWS's own protocols name it.
+    let type_of = object.get("__type").and_then(Value::as_str).and_then(|text| text.rsplit('#').next());
+    let code = type_of.map(str::to_owned);
+    let code =
+        code.or_else(|| CODES.iter().filter(|code| **code != name).find_map(|code| code_of(object, code)));
+    let perhaps = || {
+        let others = PERHAPS.iter().filter(|other| **other != name);
+        others.filter_map(|other| field::text(object, other)).find(|text| looks_like_a_type(text))
+    };
+    let code = code.or_else(|| perhaps().map(str::to_owned));
+    Some((message.to_owned(), code))
+}
+
+/// A code, which may be a number; a sentence is none.
+pub(super) fn code_of(object: &Map<String, Value>, name: &str) -> Option<String> {
+    let code = field::text(object, name).filter(|code| !code.contains(char::is_whitespace));
+    code.map(str::to_owned).or_else(|| field::number(object, name).map(|number| number.to_string()))
+}
+
+/// `TypeError`, `card_error`, `BackoffLimitExceeded`, `USER_ERROR`; not a name that somebody gave to a
+/// thing.
+fn looks_like_a_type(text: &str) -> bool {
+    const ENDS: [&str; 9] =
+        ["error", "exception", "fault", "exceeded", "failed", "failure", "denied", "timeout", "killed"];
+    let text = text.to_ascii_lowercase();
+    !text.contains(char::is_whitespace) && ENDS.iter().any(|end| text.ends_with(end))
 }

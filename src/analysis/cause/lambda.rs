@@ -7,25 +7,48 @@
 use serde_json::Map;
 use serde_json::Value;
 
+use super::field::meaningful;
 use super::partial::Fields;
-use super::{CauseKind, ParsedCause, stack};
+use super::readers::Own;
+use super::{CauseKind, ParsedCause, Reading, stack};
 
 /// What Step Functions writes when an answer has no `errorType`, with the answer behind it.
-const UNTYPED: &str = "because Lambda did not return an error type. Returned payload: ";
+const UNTYPED: &str = "because Lambda did not return an error type. Returned payload:";
+
+pub(super) static READER: Own = Own {
+    name: "AWS Lambda",
+    called: &["lambda:invoke"],
+    fits: |_, fields| is_error(fields),
+    understand,
+    reads: "`errorMessage` with `errorType`, opened where it is JSON itself; the stack in the language's own lines; the payload of an answer without an error type",
+};
 
 /// Whether an object is one of Lambda's.
-pub(super) fn is_error(fields: &Fields) -> bool {
+fn is_error(fields: &Fields) -> bool {
     let frames = || fields.has("stackTrace") || fields.has("trace") || fields.has("requestId");
     fields.text("errorMessage").is_some() || (fields.text("errorType").is_some() && frames())
 }
 
-/// The error object understood.
-pub(super) fn understand(fields: &Fields) -> ParsedCause {
-    let text = |key: &str| fields.text(key).filter(|text| !text.is_empty());
+/// The error object understood. An exception without a message may have one below it that has.
+fn understand(_: Reading<'_>, fields: &Fields) -> ParsedCause {
+    let mut exception = Some(&fields.values);
+    let mut said = None;
+    for _ in 0..stack::MAX_CHAIN {
+        let Some(object) = exception else { break };
+        let text = |key: &str| object.get(key).and_then(Value::as_str).and_then(meaningful);
+        let kind = || text("errorType").map(str::to_owned);
+        said = text("errorMessage").map(|message| (without_labels(message).to_owned(), kind()));
+        if said.is_some() {
+            break;
+        }
+        exception = object.get("cause").and_then(Value::as_object);
+    }
+    let (message, error_type) = said.unzip();
+    let own_type = || fields.text("errorType").and_then(meaningful).map(str::to_owned);
     ParsedCause {
         kind: CauseKind::Lambda,
-        message: text("errorMessage").map(|message| without_labels(message).to_owned()),
-        error_type: text("errorType").map(str::to_owned),
+        message,
+        error_type: error_type.unwrap_or_else(own_type),
         stack: stack::of(&relabelled(&fields.values)),
     }
 }
@@ -38,7 +61,7 @@ pub(super) fn untyped_payload(cause: &str) -> Option<&str> {
 
 /// Lambda's own messages start with what the report says elsewhere: `RequestId: … Error: `, or a
 /// time and a request id.
-fn without_labels(message: &str) -> &str {
+pub(super) fn without_labels(message: &str) -> &str {
     let message = message.trim();
     if let Some((id, rest)) = message.strip_prefix("RequestId: ").and_then(|rest| rest.split_once(' '))
         && is_uuid(id)

@@ -172,7 +172,7 @@ fn close(head: &str, last: Option<&str>, open: &[u8]) -> String {
 }
 
 /// The end of the value at `at`, and whether it is all there.
-fn end_of_value(bytes: &[u8], at: usize) -> (usize, bool) {
+pub(super) fn end_of_value(bytes: &[u8], at: usize) -> (usize, bool) {
     if bytes.get(at) == Some(&b'"') {
         return end_of_string(bytes, at).map_or((bytes.len(), false), |end| (end, true));
     }

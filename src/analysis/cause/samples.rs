@@ -8,13 +8,13 @@ use proptest::prelude::*;
 use super::*;
 
 /// A cause with its error, and what must be read out: kind, message, type, the stack's last line.
-struct Sample {
+pub(super) struct Sample {
     error: &'static str,
-    cause: &'static str,
+    pub(super) cause: &'static str,
     expected: (CauseKind, Option<&'static str>, Option<&'static str>, Option<&'static str>),
 }
 
-const SAMPLES: &[Sample] = &[
+pub(super) const SAMPLES: &[Sample] = &[
     // Recorded: a Python function through the Lambda integration.
     Sample {
         error: "Exception",
@@ -259,7 +259,7 @@ const SAMPLES: &[Sample] = &[
 ];
 
 fn read(sample: &Sample, cause: &str) -> ParsedCause {
-    understand(Some(sample.error).filter(|error| !error.is_empty()), cause)
+    understand(None, Some(sample.error).filter(|error| !error.is_empty()), cause)
 }
 
 /// A child's description as JSON, its input a large one with a tempting ARN in it.
@@ -296,7 +296,7 @@ fn every_sample_is_understood() {
 
 #[test]
 fn the_kinds_are_serialised_in_snake_case() {
-    let parsed = understand(None, "plain");
+    let parsed = understand(None, None, "plain");
     let json = serde_json::to_string(&parsed).unwrap();
     assert_eq!(json, r#"{"kind":"text","message":"plain","error_type":null,"stack":null}"#);
     let kind = |kind: CauseKind| serde_json::to_string(&kind).unwrap();
@@ -310,7 +310,7 @@ fn a_child_is_found_in_a_cause_that_is_cut_off() {
     let cut: String = whole.chars().take(32_768).collect();
     assert!(serde_json::from_str::<Value>(&cut).is_err());
     assert_eq!(child_execution(&cut).unwrap().as_str(), "arn:aws:states:us-east-1:1:execution:child:run");
-    let parsed = understand(Some("States.TaskFailed"), &cut);
+    let parsed = understand(None, Some("States.TaskFailed"), &cut);
     assert_eq!(parsed.kind, CauseKind::NestedExecution);
     assert_eq!(parsed.message.as_deref(), Some("card expired"));
     assert_eq!(parsed.error_type.as_deref(), Some("Declined"));
@@ -346,13 +346,13 @@ fn a_grandchild_is_not_taken_for_the_child() {
     // Cut off behind the cause, the child's own ARN is missing.
     let cut = cause.get(..cause.len() - 5).unwrap();
     assert_eq!(child_execution(cut), None);
-    assert_eq!(understand(Some("States.TaskFailed"), cut).kind, CauseKind::NestedExecution);
+    assert_eq!(understand(None, Some("States.TaskFailed"), cut).kind, CauseKind::NestedExecution);
 }
 
 #[test]
 fn a_stack_that_is_cut_off_keeps_the_frames_before() {
     let cause = r#"{"errorMessage": "no", "errorType": "E", "stackTrace": ["  File \"a.py\", line 1, in f\n", "  File \"b.py\", li"#;
-    let parsed = understand(None, cause);
+    let parsed = understand(None, None, cause);
     assert_eq!(
         parsed.stack.as_deref(),
         Some("Traceback (most recent call last):\n  File \"a.py\", line 1, in f\n  File \"b.py\", li\nE: no")
@@ -389,7 +389,7 @@ fn hostile_causes_are_read_without_harm() {
     ];
     for cause in &hostile {
         for error in [None, Some("States.TaskFailed"), Some("SQS.SdkClientException")] {
-            understand(error, cause);
+            understand(None, error, cause);
         }
         child_execution(cause);
     }
@@ -408,7 +408,7 @@ fn any_prefix_of_a_sample_is_read() {
 proptest! {
     #[test]
     fn any_text_is_read(cause in any::<String>(), error in any::<Option<String>>()) {
-        understand(error.as_deref(), &cause);
+        understand(None, error.as_deref(), &cause);
         child_execution(&cause);
     }
 
@@ -419,13 +419,13 @@ proptest! {
         "Traceback (most recent call last):\n", "Returned payload: ", "File \"", ", line ", "1", "null",
     ]), 0..60)) {
         let cause = pieces.concat();
-        understand(Some("States.TaskFailed"), &cause);
+        understand(None, Some("States.TaskFailed"), &cause);
         child_execution(&cause);
     }
 
     #[test]
     fn the_message_of_any_exception_comes_back_as_it_was(message in "\\PC{1,40}") {
         let cause = serde_json::json!({"errorMessage": message, "errorType": "E"}).to_string();
-        prop_assert_eq!(understand(None, &cause).message.unwrap_or_default(), message.trim());
+        prop_assert_eq!(understand(None, None, &cause).message.unwrap_or_default(), message.trim());
     }
 }

@@ -3,10 +3,12 @@
 //! The runtimes of Lambda take an exception apart into its message, its type and its frames, each
 //! in a way of its own. The frames tell which language it was.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 /// How many causes below an exception are printed.
-const MAX_CHAIN: usize = 16;
+pub(super) const MAX_CHAIN: usize = 16;
 
 /// The stack trace of an exception object, with its type and message in it, and with the
 /// exceptions that caused it. `None` where there are no frames.
@@ -24,28 +26,54 @@ pub(super) fn of(exception: &Map<String, Value>) -> Option<String> {
 }
 
 /// The trace in a text that somebody's code printed into a cause: its heading as the message, the
-/// exception's type, and all of it. `None` for a text without frames.
+/// exception's type, and all of it. `None` for a text without frames. Line breaks may be written as
+/// escapes, where a log or another program passed the text on.
 pub(super) fn in_text(text: &str) -> Option<(String, Option<String>, String)> {
+    let text = with_line_breaks(text.trim());
     let text = text.trim();
-    let mut lines = text.lines();
-    let frame = |line: &str| {
-        let line = line.trim_start();
-        let place = line.strip_prefix("at ").is_some_and(|place| place.contains('(') || is_node_place(place));
-        place || (line.starts_with("File \"") && line.contains(", line "))
-    };
-    let heading = if text.starts_with("Traceback (most recent call last):") {
-        lines.rfind(|line| !line.starts_with([' ', '\t']) && !line.is_empty())?
+    if !text.lines().any(is_printed_frame) {
+        return None;
+    }
+    let is_python = text.lines().any(|line| line.starts_with(TRACEBACK));
+    let heading = if is_python {
+        text.lines().rfind(|line| !line.starts_with([' ', '\t']) && !line.is_empty())?.to_owned()
     } else {
-        lines.next()?
+        let above: Vec<&str> = text.lines().take_while(|line| !is_printed_frame(line)).collect();
+        above.join("\n").trim_end().to_owned()
     };
-    if frame(heading) || !text.lines().any(frame) {
+    if heading.is_empty() || is_printed_frame(&heading) {
         return None;
     }
     let (kind, message) = match heading.split_once(": ") {
-        Some((kind, message)) if !kind.contains(char::is_whitespace) => (Some(kind.to_owned()), message),
+        Some((kind, message)) if !kind.contains(char::is_whitespace) => {
+            (Some(kind.to_owned()), message.to_owned())
+        }
         _ => (None, heading),
     };
-    Some((message.to_owned(), kind, text.to_owned()))
+    Some((message, kind, text.to_owned()))
+}
+
+/// What Python prints above a trace.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+
+/// A line that is a frame as Java, Node, .NET, Python or Ruby prints it, or that Go prints above its frames.
+fn is_printed_frame(line: &str) -> bool {
+    let line = line.trim_start();
+    let place = line.strip_prefix("at ").is_some_and(|place| place.contains('(') || is_node_place(place));
+    let is_python = line.starts_with("File \"") && line.contains(", line ");
+    let is_ruby = line.strip_prefix("from ").is_some_and(|place| place.contains(".rb:"));
+    let is_go = line.starts_with("goroutine ") && line.ends_with("]:");
+    place || is_python || is_ruby || is_go
+}
+
+/// A text on one line whose line breaks are escapes, in lines of its own.
+pub(super) fn with_line_breaks(text: &str) -> Cow<'_, str> {
+    const BEFORE_A_FRAME: [&str; 4] = ["\\n\\tat ", "\\n    at ", "\\n   at ", "\\n  File "];
+    if text.contains('\n') || !BEFORE_A_FRAME.iter().any(|escape| text.contains(escape)) {
+        return text.into();
+    }
+    let lines = text.replace("\\r\\n", "\n").replace("\\n", "\n").replace("\\t", "\t");
+    lines.replace("\\\"", "\"").into()
 }
 
 /// One exception: what it says and where it was thrown.

@@ -108,6 +108,7 @@ fn state(timeline: &Timeline, id: InstanceId, depth: &str, scale: Option<Scale>)
     let class = class(outcome);
     let tries = instance.attempts.len();
     let error = instance.last_failed().and_then(|attempt| attempt.error.as_deref());
+    let error = error.filter(|error| !error.trim().is_empty());
     html! {
         li.row.(class).(depth) {
             div.label {

@@ -45,7 +45,8 @@ fn state(timeline: &Timeline, id: InstanceId, paint: Paint) -> String {
     if instance.attempts.len() > 1 {
         line.push_str(&format!("  {} attempts", grouped(instance.attempts.len())));
     }
-    if let Some(error) = instance.last_failed().and_then(|attempt| attempt.error.as_deref()) {
+    let error = instance.last_failed().and_then(|attempt| attempt.error.as_deref());
+    if let Some(error) = error.filter(|error| !error.trim().is_empty()) {
         line.push_str(&format!("  {}", paint.odd(short(error, ERROR))));
     }
     match instance.outcome {

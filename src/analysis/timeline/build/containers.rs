@@ -98,7 +98,7 @@ impl Builder<'_> {
         let Some(id) = self.outwards(here.inside, |instance| {
             instance.state_type == *state_type
                 && instance.exited.is_none()
-                && (instance.given_up.is_none() || instance.given_up <= seam)
+                && instance.given_up.is_none_or(|given_up| Some(given_up.index) <= seam)
         }) else {
             return here;
         };
@@ -109,7 +109,7 @@ impl Builder<'_> {
             self.decided(inner, Some(id));
         }
         let instance = self.instance_mut(id);
-        instance.given_up = Some(now.index);
+        instance.given_up = Some(now);
         instance.failing = true;
         self.inside(id)
     }

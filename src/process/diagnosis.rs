@@ -1,0 +1,155 @@
+//! The report on one failure: its history read and analysed, or what the event alone says.
+
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use super::telling::stays;
+use super::{Desk, Receipt};
+use crate::arn::{AccountRegion, Workflow};
+use crate::breaker::Probe;
+use crate::event::StatusChange;
+use crate::failpoint::{Point, reach};
+use crate::history::ReadError;
+use crate::investigation::{Asked, InvestigationError, investigate};
+use crate::memory::ReportShare;
+use crate::metrics::{Cause, DegradedBy, Retried};
+use crate::outcome::{Outcome, Unread, Urgency};
+use crate::report::{Redrive, Report, Subject};
+use crate::retry::Pauses;
+use crate::telemetry::millis;
+
+/// The pauses before a history that has not ended is read again.
+const NOT_ENDED: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// How long a message is given back at least for, while Step Functions fails in its account and
+/// region only: no history is read there before that.
+const REGION_PAUSE: Duration = Duration::from_secs(60);
+
+/// What can be done about a history that could not be read.
+enum Next {
+    ReadAgain,
+    Degrade(DegradedBy, String),
+    Return(Outcome),
+}
+
+impl Desk {
+    /// Reads and analyses the failed execution, or says why the message has to wait. With the report
+    /// comes the memory that it may take, where a history was read for it.
+    pub(super) async fn report(
+        &self,
+        change: &StatusChange,
+        receipt: Receipt,
+    ) -> Result<(Report, Option<ReportShare>), Outcome> {
+        let subject = self.subject(change);
+        let degraded = |by: DegradedBy, reason: String| {
+            self.metrics.report(Some(by));
+            warn!(
+                reason,
+                degraded = by.name(),
+                "the history could not be read; telling from the event alone"
+            );
+            Ok((Report::degraded(&subject, &reason), None))
+        };
+        if change.execution.workflow() == Workflow::Express {
+            let reason = "executions of Express workflows keep no history that can be read".to_owned();
+            return degraded(DegradedBy::Express, reason);
+        }
+        let asked = Asked {
+            execution: change.execution.clone(),
+            status: Some(change.status),
+            redrive_count: change.redrive_count,
+        };
+        let place = change.execution.account_region();
+        let mut unfinished = NOT_ENDED.into_iter();
+        let mut probing = None;
+        loop {
+            let memory = self.memory.report().await;
+            let error = match investigate(&self.reader, &asked, &memory).await {
+                Ok(finding) => {
+                    reach(Point::Analysed).await;
+                    self.metrics.report(None);
+                    return Ok((Report::new(&subject, &finding), Some(memory)));
+                }
+                Err(error) => error,
+            };
+            // What follows may wait for long, and others need the memory.
+            drop(memory);
+            let next = match error {
+                InvestigationError::Read(error) => {
+                    self.after_read_error(&error, &place, receipt, &mut probing).await
+                }
+                InvestigationError::NotEnded { .. } => match unfinished.next() {
+                    Some(pause) => {
+                        self.metrics.retry(Retried::History, Cause::NotEnded);
+                        debug!(pause_ms = millis(pause), "the history has not ended; reading it again");
+                        tokio::time::sleep(pause).await;
+                        Next::ReadAgain
+                    }
+                    None => Next::Degrade(DegradedBy::NotEnded, error.to_string()),
+                },
+            };
+            match next {
+                Next::ReadAgain => {}
+                Next::Degrade(by, reason) => return degraded(by, reason),
+                Next::Return(outcome) => return Err(outcome),
+            }
+        }
+    }
+
+    fn subject(&self, change: &StatusChange) -> Subject {
+        Subject {
+            execution: Some(change.execution.clone()),
+            state_machine_arn: Some(change.state_machine_arn.clone()),
+            env: self.scope.env.clone(),
+            application: self.scope.application.clone(),
+            status: Some(change.status),
+            error: change.error.clone(),
+            cause: change.cause.clone(),
+            input: change.input.clone(),
+            started_at: change.started_at,
+            ended_at: change.stopped_at,
+            redriven: change.redrive_count,
+            redrive: Redrive::of(change.redrive_status.as_deref(), change.redrive_status_reason.as_deref()),
+        }
+    }
+
+    /// Judges an error of reading, and waits where the message is to probe an open breaker.
+    async fn after_read_error(
+        &self,
+        error: &ReadError,
+        place: &AccountRegion,
+        receipt: Receipt,
+        probing: &mut Option<(Probe, Pauses)>,
+    ) -> Next {
+        let later = match Unread::from_error(error, self.urgency(place, receipt)) {
+            Unread::Degrade(reason) => return Next::Degrade(DegradedBy::of_read(error.class()), reason),
+            Unread::Later(outcome) => outcome,
+        };
+        match self.step_functions.get(place).filter(|breaker| breaker.is_open()) {
+            None => Next::Return(later),
+            // Messages of other accounts and regions go on, so this one need not stay to probe.
+            Some(_) if !self.step_functions.rests() => Next::Return(later.at_least(REGION_PAUSE)),
+            Some(breaker) if stays(&breaker, receipt, probing, None).await => Next::ReadAgain,
+            Some(_) => Next::Return(later),
+        }
+    }
+
+    /// Whether a history that cannot be read now may be read later.
+    fn urgency(&self, place: &AccountRegion, receipt: Receipt) -> Urgency {
+        let breakers = &self.step_functions;
+        if receipt.last {
+            Urgency::LastReceive
+        } else if breakers.is_open(place) && !breakers.is_proven(place) {
+            Urgency::NeverWorked
+        } else {
+            Urgency::MayWait
+        }
+    }
+}
