@@ -20,11 +20,6 @@ const PENDING: &[(&str, &str)] = &[
     ("a01-batch-exit-1.json", "where a step ran is not in the report"),
     ("a20-glue-failed.json", "where a step ran is not in the report"),
     ("b13-lambda-oom.json", "where a step ran is not in the report"),
-    ("c22-ecs-secret.json", "words about secrets are taken for secrets"),
-    ("events/e10-eusc.json", "console links know three partitions"),
-    ("f07-pages-slurped.json", "several pages are not read"),
-    ("f08-jsonl.json", "JSON Lines are not read"),
-    ("f17-cloudwatch-logs.jsonl", "logs are not read"),
 ];
 
 /// The forms for people.

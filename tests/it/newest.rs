@@ -191,7 +191,7 @@ async fn a_history_of_too_many_pages_is_read_as_far_as_the_budget_goes() {
     let finding = read(&reader, Question { status: Some(Status::Failed), redrive_count: None }).await;
     assert_eq!((reader.made(), finding.reading.calls), (100, 100));
     assert!(finding.reading.budget_hit && !finding.reading.complete);
-    assert_eq!(finding.analysis.notes[0], "Only the newest 500 events were read: 100 calls had been made.");
+    assert_eq!(finding.analysis.notes[0], "Only the newest 495 events were read: 100 calls had been made.");
 }
 
 #[tokio::test]
