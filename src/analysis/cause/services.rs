@@ -28,11 +28,14 @@ pub(super) struct Service {
     /// How long it may take.
     limit: Option<Limit>,
     /// What else says why.
-    more: Option<(fn(&Object) -> Vec<String>, &'static str)>,
+    more: Option<More>,
 }
 
 /// A field with a reason, in the objects under a path, and the one beside it that names the error.
 struct Reason(&'static str, &'static str, &'static str);
+
+/// What a function reads of an object, and what that is in words.
+struct More(fn(&Object) -> Vec<String>, &'static str);
 
 /// A field with a number of seconds or minutes, in the object under a path.
 struct Limit(&'static str, &'static str, Unit);
@@ -80,7 +83,7 @@ pub(super) static SERVICES: &[Service] = &[
             Reason("EksAttempts", "StatusReason", ""),
         ],
         limit: Some(Limit("Timeout", "AttemptDurationSeconds", Unit::Seconds)),
-        more: Some((
+        more: Some(More(
             container::of_batch_job,
             "exit code and reason of each container, in the job or its attempts; how many jobs of an array failed",
         )),
@@ -106,7 +109,7 @@ pub(super) static SERVICES: &[Service] = &[
             Reason("Failures", "Reason", ""),
         ],
         state: "LastStatus",
-        more: Some((container::of_ecs_task, "exit code and reason of each container")),
+        more: Some(More(container::of_ecs_task, "exit code and reason of each container")),
         ..PLAIN
     },
     Service {
@@ -220,7 +223,7 @@ pub(super) static SERVICES: &[Service] = &[
         reasons: &[Reason("", "FailureReason", ""), Reason("", "ExitMessage", "")],
         state: "ProcessingJobStatus",
         limit: Some(Limit("StoppingCondition", "MaxRuntimeInSeconds", Unit::Seconds)),
-        more: Some((exit_message, "`ExitMessage`")),
+        more: Some(More(exit_message, "`ExitMessage`")),
         ..PLAIN
     },
     Service {
@@ -490,7 +493,7 @@ impl Reader for Service {
         let (reason, error_type) = self.reason(&objects).unzip();
         let mut error_type = error_type.flatten();
         let mut parts: Vec<String> = reason.into_iter().collect();
-        if let Some((more, _)) = self.more {
+        if let Some(More(more, _)) = &self.more {
             parts.extend(
                 objects.iter().map(|object| more(object)).find(|more| !more.is_empty()).unwrap_or_default(),
             );
@@ -518,7 +521,7 @@ impl Reader for Service {
             let kind = if kind.is_empty() { String::new() } else { format!(" with `{kind}`") };
             reads.push(format!("`{path}{message}`{kind}"));
         }
-        reads.extend(self.more.map(|(_, says)| says.to_owned()));
+        reads.extend(self.more.as_ref().map(|More(_, says)| (*says).to_owned()));
         reads.dedup();
         let mut reads = reads.join("; ");
         reads.push_str(&format!("; else `{}`", self.state));
