@@ -20,11 +20,6 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn start(aws: &str, api: &str) -> Self {
-        Self::start_with(aws, api, &[])
-    }
-
-    /// With further variables.
-    pub(super) fn start_with(aws: &str, api: &str, variables: &[(&str, &str)]) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
         command.arg("work").env_clear().kill_on_drop(true);
@@ -39,7 +34,6 @@ impl Worker {
             ("MISSTEP_HISTORY_RATE", "off"),
             ("MISSTEP_LOG", "warn"),
         ]);
-        command.envs(variables.iter().copied());
         let child = command.spawn().unwrap();
         let folder = PathBuf::from(format!("/proc/{}", child.id().expect("it runs")));
         Self { child, folder, log }
