@@ -2,7 +2,8 @@
 //!
 //! A breaker opens after failed calls for [`MESSAGES`] different executions without one that passed
 //! between them, or at once when the credentials are refused. One execution whose calls fail again
-//! and again opens none.
+//! and again opens none; where no call for another one passes meanwhile, its message stays in hand
+//! ([`RegionalBreakers::may_be_out`]).
 //!
 //! While a breaker is open, no call is made for its account and region, except for one message
 //! every [`RETRY_AFTER`]. Where it has worked before, its failures are tried again later, and reported
@@ -56,6 +57,8 @@ struct Regional {
     /// Whether a call has ever passed, or it is the worker's own account and region. Others do not
     /// decide whether the intake rests: they may never work.
     is_proven: bool,
+    /// When a call last passed.
+    passed_at: Option<Instant>,
     /// How the last call failed.
     last: ReadClass,
 }
@@ -122,6 +125,14 @@ impl RegionalBreakers {
         self.breakers().peek(place).is_some_and(|regional| regional.is_proven)
     }
 
+    /// Whether Step Functions may be out of reach as a whole for this account and region: it has worked
+    /// there before, or the worker is there, and no call for any execution has passed since `since`.
+    pub fn may_be_out(&self, place: &AccountRegion, since: Instant) -> bool {
+        self.breakers().peek(place).is_some_and(|regional| {
+            regional.is_proven && regional.passed_at.is_none_or(|passed_at| passed_at < since)
+        })
+    }
+
     /// Whether the intake rests because of Step Functions.
     pub fn rests(&self) -> bool {
         next_trial(&self.breakers()).is_some()
@@ -154,11 +165,15 @@ impl RegionalBreakers {
                 self.0.changed.clone(),
             )),
             is_proven: is_home,
+            passed_at: None,
             last: ReadClass::Unreachable,
         });
         match class {
             Some(class) => regional.last = class,
-            None => regional.is_proven = true,
+            None => {
+                regional.is_proven = true;
+                regional.passed_at = Some(Instant::now());
+            }
         }
         note(&regional.breaker);
         self.show(&breakers);
@@ -218,6 +233,22 @@ mod tests {
         }
         assert!(breakers.is_open(&place("home")));
         assert!(breakers.rests());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_region_may_be_out_until_a_call_for_any_execution_passes() {
+        let breakers = breakers();
+        let since = Instant::now();
+        fails(&breakers, "home", 1, ReadClass::Unreachable);
+        fails(&breakers, "elsewhere", 1, ReadClass::Unreachable);
+        assert!(breakers.may_be_out(&place("home"), since));
+        assert!(!breakers.may_be_out(&place("elsewhere"), since), "it has never worked");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        breakers.passed(&place("home"));
+        fails(&breakers, "home", 1, ReadClass::Unreachable);
+        assert!(!breakers.may_be_out(&place("home"), since));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(breakers.may_be_out(&place("home"), Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]

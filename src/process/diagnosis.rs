@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::telling::stays;
@@ -16,7 +17,7 @@ use crate::memory::ReportShare;
 use crate::metrics::{Cause, DegradedBy, Retried};
 use crate::outcome::{Outcome, Unread, Urgency};
 use crate::report::{Redrive, Report, Subject};
-use crate::retry::Pauses;
+use crate::retry::{Pauses, Policy};
 use crate::telemetry::millis;
 
 /// The pauses before a history that has not ended is read again.
@@ -31,6 +32,16 @@ const NOT_ENDED: [Duration; 5] = [
 /// How long a message is given back at least for, while Step Functions fails in its account and
 /// region only: no history is read there before that.
 const REGION_PAUSE: Duration = Duration::from_secs(60);
+
+/// How a message waits in hand for a history that cannot be read yet.
+struct Waiting {
+    /// When its history was first asked for.
+    since: Instant,
+    /// Its probe of an open breaker.
+    probing: Option<(Probe, Pauses)>,
+    /// Its pauses while the breaker is closed.
+    pauses: Option<Pauses>,
+}
 
 /// What can be done about a history that could not be read.
 enum Next {
@@ -68,7 +79,7 @@ impl Desk {
         };
         let place = change.execution.account_region();
         let mut unfinished = NOT_ENDED.into_iter();
-        let mut probing = None;
+        let mut waiting = Waiting { since: Instant::now(), probing: None, pauses: None };
         loop {
             let memory = self.memory.report().await;
             let error = match investigate(&self.reader, &asked, &memory).await {
@@ -83,7 +94,7 @@ impl Desk {
             drop(memory);
             let next = match error {
                 InvestigationError::Read(error) => {
-                    self.after_read_error(&error, &place, receipt, &mut probing).await
+                    self.after_read_error(&error, &place, receipt, &mut waiting).await
                 }
                 InvestigationError::NotEnded { .. } => match unfinished.next() {
                     Some(pause) => {
@@ -126,17 +137,23 @@ impl Desk {
         error: &ReadError,
         place: &AccountRegion,
         receipt: Receipt,
-        probing: &mut Option<(Probe, Pauses)>,
+        waiting: &mut Waiting,
     ) -> Next {
         let later = match Unread::from_error(error, self.urgency(place, receipt)) {
             Unread::Degrade(reason) => return Next::Degrade(DegradedBy::of_read(error.class()), reason),
             Unread::Later(outcome) => outcome,
         };
         match self.step_functions.get(place).filter(|breaker| breaker.is_open()) {
+            // The failures are too few to open the breaker. Given back again and again, the message would
+            // use up its receives before the service is back.
+            None if self.step_functions.may_be_out(place, waiting.since) => {
+                let pauses = waiting.pauses.get_or_insert_with(|| Policy::PROBE.start().until(receipt.until));
+                if pauses.wait(None).await { Next::ReadAgain } else { Next::Return(later) }
+            }
             None => Next::Return(later),
             // Messages of other accounts and regions go on, so this one need not stay to probe.
             Some(_) if !self.step_functions.rests() => Next::Return(later.at_least(REGION_PAUSE)),
-            Some(breaker) if stays(&breaker, receipt, probing, None).await => Next::ReadAgain,
+            Some(breaker) if stays(&breaker, receipt, &mut waiting.probing, None).await => Next::ReadAgain,
             Some(_) => Next::Return(later),
         }
     }
