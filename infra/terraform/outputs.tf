@@ -66,6 +66,11 @@ output "worker_policy_json" {
   value       = local.worker_policy
 }
 
+output "logs_policy_arn" {
+  description = "For the same role, where routes show logs; null without log_group_arns."
+  value       = one(aws_iam_policy.logs[*].arn)
+}
+
 output "replay_policy_arn" {
   description = "For whoever runs misstep dlq."
   value       = aws_iam_policy.replay.arn

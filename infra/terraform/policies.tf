@@ -96,6 +96,18 @@ locals {
     },
   ]
 
+  logs_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ReadLogs"
+        Effect   = "Allow"
+        Action   = ["logs:GetLogEvents", "logs:FilterLogEvents"]
+        Resource = var.log_group_arns
+      },
+    ]
+  })
+
   worker_policy = jsonencode({
     Version = "2012-10-17"
     Statement = concat(
@@ -158,6 +170,16 @@ resource "aws_iam_policy" "worker" {
       error_message = "The worker's policy has ${length(local.worker_policy)} characters, and IAM takes 6144: name fewer of step_function_arns and child_state_machine_arns, or none to watch all."
     }
   }
+}
+
+# Of its own, since a log may hold anything: attach it to the worker's role where routes show logs.
+resource "aws_iam_policy" "logs" {
+  count = length(var.log_group_arns) == 0 ? 0 : 1
+
+  name_prefix = "${var.event_rule_name}-logs-"
+  description = "What the misstep worker needs to show the last lines of logs"
+  policy      = local.logs_policy
+  tags        = local.tags
 }
 
 resource "aws_iam_policy" "replay" {

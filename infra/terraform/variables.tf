@@ -193,6 +193,20 @@ variable "oldest_message_alarm_seconds" {
   }
 }
 
+variable "log_group_arns" {
+  description = "Log groups whose last lines routes with logs = true show, as ARNs that end in :*."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition = alltrue([
+      for arn in var.log_group_arns : can(regex("^arn:[^:]+:logs:[^:]+:[0-9]{12}:log-group:[^:,]+:[*]$", arn))
+    ])
+    error_message = "Each of log_group_arns must be the ARN of a log group that ends in :*, as arn:aws:logs:REGION:ACCOUNT:log-group:/aws/lambda/*:*."
+  }
+}
+
 variable "notification_topic_arns" {
   description = "SNS topics that the worker may publish to."
   type        = list(string)

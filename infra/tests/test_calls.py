@@ -17,8 +17,9 @@ from . import cloudformation, tools
 from .cloudformation import as_list
 
 # The SDKs' names of services that botocore calls otherwise.
-SERVICES = {"sqs": "sqs", "sfn": "stepfunctions", "sns": "sns", "ses": "ses"}
-WORKER, REPLAY = "WorkerPolicy", "ReplayPolicy"
+SERVICES = {"sqs": "sqs", "sfn": "stepfunctions", "sns": "sns", "ses": "ses", "cloudwatchlogs": "logs"}
+WORKER, REPLAY, LOGS = "WorkerPolicy", "ReplayPolicy", "LogsPolicy"
+LOG_GROUPS = "LogGroupArns"
 QUEUE, DLQ, TARGET_DLQ = "Queue", "DeadLetterQueue", "TargetDeadLetterQueue"
 EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS = ":execution:", ":express:", ":mapRun:"
 KINDS = (EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS)
@@ -44,6 +45,8 @@ CALLS = {
     "stepfunctions.ListExecutions": ("states:ListExecutions", BOTH[MAP_RUNS]),
     "sns.Publish": ("sns:Publish", [(WORKER, TOPICS)]),
     "sns.GetTopicAttributes": ("sns:GetTopicAttributes", [(WORKER, TOPICS)]),
+    "logs.GetLogEvents": ("logs:GetLogEvents", [(LOGS, LOG_GROUPS)]),
+    "logs.FilterLogEvents": ("logs:FilterLogEvents", [(LOGS, LOG_GROUPS)]),
     "ses.SendEmail": ("ses:SendEmail", [(WORKER, IDENTITIES)]),
 }
 
@@ -97,7 +100,7 @@ def granted(template: dict) -> set[tuple[str, str, str]]:
     """Who may do what to what: (policy, action, resource)."""
     return {
         (policy, action, resource)
-        for policy in (WORKER, REPLAY)
+        for policy in (WORKER, REPLAY, LOGS)
         for statement in cloudformation.statements(template, policy)
         for action in statement["Action"]
         for resource in resources(statement)

@@ -43,6 +43,7 @@ EVERYTHING = [
     ("kms_key_arn", "KmsKeyArn", "arn:aws:kms:us-east-1:000000000000:key/0f8fad5b"),
     ("alarm_topic_arn", "AlarmTopicArn", "arn:aws:sns:us-east-1:000000000000:alarms"),
     ("oldest_message_alarm_seconds", "OldestMessageAlarmSeconds", 1800),
+    ("log_group_arns", "LogGroupArns", ["arn:aws:logs:us-east-1:000000000000:log-group:/aws/lambda/*:*"]),
     ("notification_topic_arns", "NotificationTopicArns", ["arn:aws:sns:us-east-1:000000000000:failures"]),
     ("notification_key_arns", "NotificationKeyArns", ["arn:aws:kms:us-east-1:000000000000:key/7c9e6679"]),
     (

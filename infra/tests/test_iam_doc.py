@@ -7,12 +7,12 @@ import unittest
 
 from . import cloudformation, tools
 from .test_calls import (
-    DLQ, EXECUTIONS, EXPRESS_CHILDREN, IDENTITIES, MAP_RUNS, QUEUE, REPLAY, STATE_MACHINE_KEYS, TARGET_DLQ, TOPIC_KEYS,
-    TOPICS, WORKER, granted,
+    DLQ, EXECUTIONS, EXPRESS_CHILDREN, IDENTITIES, LOG_GROUPS, LOGS, MAP_RUNS, QUEUE, REPLAY, STATE_MACHINE_KEYS,
+    TARGET_DLQ, TOPIC_KEYS, TOPICS, WORKER, granted,
 )  # fmt: skip
 
 DOC = tools.ROOT / "docs" / "iam.md"
-SECTIONS = {"The worker": WORKER, "The replay": REPLAY}
+SECTIONS = {"The worker": WORKER, "Logs": LOGS, "The replay": REPLAY}
 RESOURCES = {
     "queue": QUEUE,
     "dead-letter queue": DLQ,
@@ -22,6 +22,7 @@ RESOURCES = {
     "Express children": EXPRESS_CHILDREN,
     "map runs": MAP_RUNS,
     "state machines' keys": STATE_MACHINE_KEYS,
+    "log groups": LOG_GROUPS,
     "topics": TOPICS,
     "topics' keys": TOPIC_KEYS,
     "identities": IDENTITIES,

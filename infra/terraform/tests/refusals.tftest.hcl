@@ -170,6 +170,14 @@ run "oldest_message_alarm_seconds" {
   expect_failures = [var.oldest_message_alarm_seconds]
 }
 
+run "log_group_arns" {
+  command = plan
+  variables {
+    log_group_arns = ["arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/charge"]
+  }
+  expect_failures = [var.log_group_arns]
+}
+
 run "notification_topic_arns" {
   command = plan
   variables {
