@@ -87,9 +87,17 @@ def facts(analysis: dict) -> list[tuple[str, str]]:
     root = analysis["root_cause"]
     if failed and root and root["state"] != failed["name"]:
         told.append(("because of", f"{root['state']}: {root['error']}: {root['cause']}"))
+    told += [("it ran", ran(resource)) for resource in analysis["resources"]]
     for state in [failed] if failed else analysis["in_flight"]:
         told.append(("its input", spaced(state["input"])))
     return [(label, text) for label, text in told if text]
+
+
+def ran(resource: dict) -> str:
+    """What a state called, and where that logs."""
+    called = ", ".join(filter(None, [resource["service"], resource["name"], resource["id"]]))
+    log = ", ".join(filter(None, [resource["log_group"], resource["log_stream"]]))
+    return f"{called}; log {log}" if log else called
 
 
 def error(source: dict, parsed: dict | None) -> str:

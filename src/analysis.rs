@@ -8,6 +8,7 @@ mod blame;
 pub mod cause;
 pub mod enough;
 mod outcome;
+pub mod resources;
 pub mod timeline;
 
 use crate::arn::{ExecutionArn, MapRunArn};
@@ -17,6 +18,7 @@ use answer::{
     ProbableCause, RootCause, Step, TimeLimit,
 };
 use blame::Verdict;
+use resources::Resource;
 use timeline::{Builder, InstanceId, Moment, Timeline};
 
 /// How many of the most-entered states are named when an execution ran out of events.
@@ -57,6 +59,8 @@ pub struct Analysis {
     pub lead: Option<Lead>,
     /// For a timeout or an abort: the one state in flight that ran something, and what.
     pub waited_for: Option<(String, Lead)>,
+    /// What the root cause's state and the failed state called, innermost first.
+    pub resources: Vec<Resource>,
     /// What the innermost states were doing when a timeout or an abort ended it.
     pub in_flight: Vec<InFlight>,
     /// Other states with errors, and those that fell with the failed one.
@@ -157,6 +161,7 @@ pub fn analyse_to(history: &History, end: Option<usize>) -> Analysis {
         time_limit,
         lead: root.and_then(|root| lead(&timeline, events, root)),
         waited_for: if open && end.is_some() { waited_for(&timeline, events, &in_flight) } else { None },
+        resources: resources::of(&timeline, events, root, if open { &in_flight } else { &[] }),
         in_flight: if open { outcome::describe(&timeline, history, &in_flight) } else { Vec::new() },
         also_failed: outcome::also_failed(&timeline, events, &cut_down),
         steps: outcome::steps(&timeline, history),

@@ -164,13 +164,7 @@ impl ExecutionArn {
 
     /// The execution's page in the AWS console; nothing for a partition whose console is not public.
     pub fn console_url(&self) -> Option<String> {
-        let domain = match self.partition.as_str() {
-            "aws" => "console.aws.amazon.com",
-            "aws-cn" => "console.amazonaws.cn",
-            "aws-us-gov" => "console.amazonaws-us-gov.com",
-            "aws-eusc" => "console.amazonaws-eusc.eu",
-            _ => return None,
-        };
+        let domain = console_domain(&self.partition)?;
         let region = &self.region;
         let arn = &self.text;
         let page = if self.express { "express-executions" } else { "executions" };
@@ -284,6 +278,18 @@ const PARTITIONS: [(&str, &str); 7] = [
 pub fn partition_of(region: &str) -> &'static str {
     let known = PARTITIONS.iter().find(|(prefix, _)| region.starts_with(prefix));
     known.map_or("aws", |(_, partition)| partition)
+}
+
+/// The domain of a partition's consoles, to which a region's name is put in front; nothing for one whose
+/// console is not public.
+pub(crate) fn console_domain(partition: &str) -> Option<&'static str> {
+    Some(match partition {
+        "aws" => "console.aws.amazon.com",
+        "aws-cn" => "console.amazonaws.cn",
+        "aws-us-gov" => "console.amazonaws-us-gov.com",
+        "aws-eusc" => "console.amazonaws-eusc.eu",
+        _ => return None,
+    })
 }
 
 fn is_partition(text: &str) -> bool {

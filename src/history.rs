@@ -9,6 +9,7 @@ pub mod file;
 pub mod limiter;
 pub mod read;
 pub mod sfn;
+pub mod target;
 mod thrift;
 pub mod throttled;
 
@@ -19,6 +20,7 @@ pub use read::{
     Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
     ReadClass, ReadError,
 };
+pub use target::Target;
 pub use thrift::Thrift;
 
 /// How an execution stands or ended.
@@ -102,6 +104,8 @@ pub struct Details {
     pub resource: Option<String>,
     /// A fingerprint of what a task is called with: the same for the same text.
     pub called_with: Option<u64>,
+    /// The names of what a task calls, from its parameters or from the first answer.
+    pub target: Option<Box<Target>>,
     /// The service that a task calls.
     pub resource_type: Option<String>,
     /// A scheduled task's timeout, in seconds.
@@ -115,10 +119,19 @@ pub struct Details {
 }
 
 impl Details {
+    /// Takes what is needed of a task's parameters.
+    fn call_with(&mut self, parameters: &str, region: Option<&str>) {
+        self.called_with = Some(fingerprint(parameters));
+        self.target = Target::read(parameters, region);
+    }
+
     /// Drops the payloads that no analysis asks for: they are most of a history's bytes.
     fn keep_needed(&mut self, event_type: &EventType) {
         if !matches!(event_type, EventType::ExecutionStarted | EventType::StateEntered(_)) {
             self.input = None;
+        }
+        if *event_type == EventType::TaskSubmitted {
+            self.target = self.output.as_deref().and_then(|output| Target::read(output, None));
         }
         let hands_on_an_error =
             || self.output.as_deref().is_some_and(|output| output.starts_with("{\"Error\""));

@@ -9,6 +9,7 @@ mod newest;
 mod texts;
 
 use crate::analysis::answer::RootCause;
+use crate::analysis::resources::{Resource, Role};
 use crate::analysis::{Analysis, Lead, Question, analyse, analyse_to, find_end};
 use crate::arn::ExecutionArn;
 use crate::history::{ExecutionReader, History, ReadError, Status};
@@ -52,6 +53,8 @@ pub struct Finding {
     pub analysis: Analysis,
     /// The deepest cause known, also from other executions.
     pub root_cause: Option<RootCause>,
+    /// What the root cause's state and the failed state called, innermost first.
+    pub resources: Vec<Resource>,
     /// What was read for it.
     pub reading: Reading,
     /// What was not read, though the cause may lie there.
@@ -105,7 +108,14 @@ pub async fn investigate(
     let deepest = descent::descend(&mut calls, &asked.execution, &analysis).await;
     analysis.notes.extend(deepest.notes);
     let reading = Reading { calls: calls.made, events, complete, budget_hit: calls.budget_hit };
-    Ok(Finding { analysis, root_cause: deepest.root_cause, reading, unread: deepest.unread })
+    let resources = within(&analysis, deepest.resource);
+    Ok(Finding { analysis, root_cause: deepest.root_cause, resources, reading, unread: deepest.unread })
+}
+
+/// What the state called where the way down ends, then what the execution's own states called.
+fn within(analysis: &Analysis, deepest: Option<Resource>) -> Vec<Resource> {
+    let own = analysis.resources.iter().filter(|own| deepest.is_none() || own.role != Role::RootCause);
+    deepest.iter().chain(own).cloned().collect()
 }
 
 fn not_ended(asked: &Asked, history: &History) -> InvestigationError {
@@ -137,6 +147,7 @@ impl Finding {
         };
         let why = "a file was explained; explain the execution by its ARN to read this too".to_owned();
         let unread = arn.map(|arn| Unread { arn, why }).into_iter().collect();
-        Self { root_cause: analysis.root_cause.clone(), analysis, reading, unread }
+        let (root_cause, resources) = (analysis.root_cause.clone(), analysis.resources.clone());
+        Self { root_cause, resources, analysis, reading, unread }
     }
 }

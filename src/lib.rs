@@ -19,6 +19,7 @@
 //! | [`memory`] | how much memory the readings of executions may take together |
 //! | [`investigation`] | reading and analysis together, down into child executions |
 //! | [`analysis`] | from a history to the state that tripped; pure |
+//! | [`logs`] | the last lines of the log of what failed, where they are asked for |
 //! | [`report`] | the finding as a notification's data, as text and so on |
 //! | [`redact`] | secrets removed before anything leaves |
 //! | [`notify`] | audiences, routes and channels |
@@ -41,6 +42,7 @@ pub mod event;
 pub mod failpoint;
 pub mod history;
 pub mod investigation;
+pub mod logs;
 pub mod memory;
 pub mod metrics;
 pub mod notify;

@@ -222,6 +222,8 @@ pub struct Route {
     pub form: Form,
     /// What it leaves out; routes that leave out the same share one.
     pub redactor: Arc<Redactor>,
+    /// Whether it shows the last lines of the log of what failed.
+    pub logs: bool,
     /// The way out.
     pub notifier: Arc<dyn Notifier>,
 }
@@ -327,6 +329,7 @@ mod tests {
             filter: Filter::default(),
             form: Form::Full,
             redactor: Arc::new(Redactor::new(&crate::redact::Rules::default())),
+            logs: false,
             notifier: Arc::new(Templated(template)),
         };
         route.compose(data, "key").map(|notification| String::from_utf8(notification.body).unwrap())

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lru::LruCache;
+use serde_json::Value;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
+use crate::analysis::resources::Resource;
 use crate::arn::{AccountRegion, base_state_machine, is_map_run_child};
 use crate::breaker::regional::RegionalBreakers;
 use crate::breaker::{Breaker, Breakers};
@@ -27,10 +29,12 @@ use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::throttled::ThrottledReader;
 use crate::history::{ExecutionReader, Status};
+use crate::logs::{self, LogReader};
 use crate::memory::{self, MemoryBudget};
 use crate::metrics::{Metrics, Stage};
 use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, of_answers};
+use crate::redact::{Redactor, Rules};
 use crate::telemetry::message::MessageSpan;
 use telling::{Aside, Redacted};
 
@@ -66,6 +70,8 @@ pub struct Receipt {
 pub struct Desk {
     reader: ThrottledReader,
     step_functions: RegionalBreakers,
+    /// Reads logs for routes that show them, and what removes secrets from those whatever the route says.
+    logs: Option<(Arc<dyn LogReader>, Redactor)>,
     required: Vec<(Route, Arc<Breaker>)>,
     asides: Vec<Aside>,
     /// Notifications that no message waits for.
@@ -125,6 +131,7 @@ impl Desk {
         Self {
             reader,
             step_functions,
+            logs: None,
             required: required.collect(),
             asides: asides.into_iter().map(Aside::new).collect(),
             aside_tasks: TaskTracker::new(),
@@ -141,6 +148,12 @@ impl Desk {
     #[must_use]
     pub fn within(self, memory: MemoryBudget) -> Self {
         Self { memory, ..self }
+    }
+
+    /// Reads logs with `reader`, for routes that show them.
+    #[must_use]
+    pub fn reading_logs(self, reader: Arc<dyn LogReader>) -> Self {
+        Self { logs: Some((reader, Redactor::new(&Rules::default()))), ..self }
     }
 
     /// Counts and measures there, as does the worker whose desk it is.
@@ -214,6 +227,7 @@ impl Desk {
         };
         let data = serde_json::to_value(&report).expect("a report has only text keys");
         let is_degraded = report.analysis.degraded.is_some();
+        let resources = report.analysis.resources.clone();
         drop(report);
         let (due, others): (Vec<Untold<'_>>, _) =
             untold.into_iter().partition(|untold| untold.route.filter.takes(&data));
@@ -224,10 +238,12 @@ impl Desk {
         if due.is_empty() {
             return self.told_before(change);
         }
+        let mut with_logs = self.with_logs(&resources, &data, &due).await;
         let mut redacted = Redacted::new(data);
         let mut answers = Vec::new();
         for Untold { route, way, key } in due {
-            let composed = route.compose(redacted.by(&route.redactor), &key);
+            let data = with_logs.as_mut().filter(|_| route.logs).unwrap_or(&mut redacted);
+            let composed = route.compose(data.by(&route.redactor), &key);
             match way {
                 Way::Aside(aside) => {
                     aside.tell(composed, &self.aside_tasks, &self.metrics);
@@ -246,6 +262,17 @@ impl Desk {
             self.metrics.failure_to_notification(stopped_at);
         }
         outcome
+    }
+
+    /// The data with the last lines of the log of what failed, where a route shows them.
+    async fn with_logs(&self, resources: &[Resource], data: &Value, due: &[Untold<'_>]) -> Option<Redacted> {
+        let (reader, redactor) = self.logs.as_ref().filter(|_| due.iter().any(|untold| untold.route.logs))?;
+        let lines = logs::of(&**reader, resources).await;
+        let mut lines = serde_json::to_value(lines).expect("lines have only text keys");
+        redactor.redact(&mut lines);
+        let mut data = data.clone();
+        data["analysis"]["logs"] = lines;
+        Some(Redacted::new(data))
     }
 
     /// What becomes of a failure that no route has to be told of any more.

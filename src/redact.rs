@@ -32,6 +32,9 @@ use names::Names;
 use patterns::Kind;
 use sweep::Sweep;
 
+/// Where a report's `data` names what its states called.
+const RESOURCES: &str = "/analysis/resources";
+
 /// What is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -101,7 +104,8 @@ impl Role {
             "schema" | "status" | "type" | "kind" | "how" | "phase" | "outcome" | "confidence"
             | "started_at" | "ended_at" | "execution_arn" | "state_machine_arn" | "execution_name"
             | "env" | "name" | "state" | "path" | "into" | "arn" | "console" | "truncated"
-            | "fingerprint" => Self::Name,
+            | "fingerprint" | "role" | "service" | "operation" | "region" | "id" | "log_group"
+            | "log_stream" | "logs" | "at" => Self::Name,
             "payload" | "initial_input" | "input" => Self::Json,
             _ => Self::Text,
         }
@@ -151,6 +155,7 @@ impl Redactor {
         if !self.on {
             return sweep;
         }
+        let resources = data.pointer(RESOURCES).cloned();
         let mut names = Vec::new();
         texts(data, Role::Text, &mut |role, text| {
             if role == Role::Name {
@@ -172,6 +177,7 @@ impl Redactor {
         pass(data, &mut sweep);
         sweep.look_for_repeats(&names);
         pass(data, &mut sweep);
+        drop_links(resources.as_ref(), data.pointer_mut(RESOURCES));
         self.say(data, sweep.removed());
         sweep
     }
@@ -194,6 +200,19 @@ pub(crate) fn names_a_secret(key: &str) -> bool {
 pub(crate) fn is_scheme(word: &str) -> bool {
     let schemes = ["apikey", "basic", "bearer", "digest", "geniekey", "hmac", "negotiate", "ssws", "token"];
     schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
+}
+
+/// Drops the links of resources of which something was removed: a link is made of the same names, in an
+/// encoding in which they are not found.
+fn drop_links(before: Option<&Value>, resources: Option<&mut Value>) {
+    let before = before.and_then(Value::as_array).into_iter().flatten();
+    let resources = resources.and_then(Value::as_array_mut).into_iter().flatten();
+    for (before, resource) in before.zip(resources) {
+        if *before != *resource {
+            resource["console"] = Value::Null;
+            resource["logs"] = Value::Null;
+        }
+    }
 }
 
 /// Visits every text of a report.

@@ -20,10 +20,12 @@ use crate::analysis::answer::{
 };
 use crate::analysis::cause::{self, Called, ParsedCause};
 use crate::analysis::named_state;
+use crate::analysis::resources::Resource;
 use crate::analysis::timeline::{Moment, Timeline};
 use crate::arn::ExecutionArn;
 use crate::history::Status;
 use crate::investigation::{Finding, Reading, Unread};
+use crate::logs::Logs;
 use crate::redact::Removed;
 
 /// The name of this shape of a report.
@@ -143,6 +145,10 @@ pub struct Explanation {
     pub probable_cause: Option<ProbableCause>,
     /// The limit of time that the root cause's state ran into.
     pub time_limit: Option<TimeLimit>,
+    /// What the root cause's state and the failed state called, innermost first, and where that logs.
+    pub resources: Vec<Resource>,
+    /// The last lines of the log of the innermost of these, where they were asked for.
+    pub logs: Option<Logs>,
     /// The innermost states in flight at a timeout or an abort.
     pub in_flight: Vec<InFlight>,
     /// Other state instances with errors that did not end the execution.
@@ -224,6 +230,7 @@ impl Report {
             root_cause: finding.root_cause.clone(),
             probable_cause: analysis.probable_cause.clone(),
             time_limit: analysis.time_limit,
+            resources: finding.resources.clone(),
             in_flight: analysis.in_flight.clone(),
             also_failed: analysis.also_failed.clone(),
             parsed_cause: understood(own.and_then(|own| own.called.as_ref()), &analysis.failure),
@@ -308,6 +315,8 @@ impl Report {
                 root_cause: None,
                 probable_cause: None,
                 time_limit: None,
+                resources: Vec::new(),
+                logs: None,
                 in_flight: Vec::new(),
                 also_failed: Vec::new(),
                 reading: Reading::default(),

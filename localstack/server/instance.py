@@ -166,7 +166,7 @@ class Instance:
             # AWS, in account and name: Terraform takes them apart.
             "LOCALSTACK_HOST": f"{HOST}:{self.port}",
             "SQS_ENDPOINT_STRATEGY": "off",
-            "SERVICES": "cloudformation,cloudwatch,events,iam,lambda,ses,sns,sqs,stepfunctions,sts",
+            "SERVICES": "cloudformation,cloudwatch,events,iam,lambda,logs,ses,sns,sqs,stepfunctions,sts",
             # The newer one loses the tags of alarms.
             "PROVIDER_OVERRIDE_CLOUDWATCH": "v1",
             "SFN_MOCK_CONFIG": str(self.mocks),

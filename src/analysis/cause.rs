@@ -27,6 +27,8 @@ mod service;
 mod services;
 mod stack;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -190,4 +192,29 @@ fn without_location(cause: &str) -> &str {
         Some((number, said)) if number.bytes().all(|byte| byte.is_ascii_digit()) => said,
         _ => cause,
     }
+}
+
+/// The fields of a cause that is a JSON object, as far as its text goes, without a value that breaks
+/// off. An object in a JSON string, or in a caught error that was thrown on whole, counts as well.
+pub(super) fn fields(cause: &str) -> Option<serde_json::Map<String, Value>> {
+    let mut text = Cow::Borrowed(without_location(cause.trim()));
+    for _ in 0..MAX_WRAPPINGS {
+        if let Some(inner) = unquoted(&text) {
+            text = Cow::Owned(inner);
+            continue;
+        }
+        if let Some(json) = python::json(&text) {
+            text = Cow::Owned(json);
+        }
+        let mut fields = Fields::read(&text)?;
+        if let Some(inner) = nested::rethrown(&fields) {
+            text = Cow::Owned(inner.to_owned());
+            continue;
+        }
+        if let Some(cut) = fields.cut.take().filter(|cut| fields.text(cut).is_some()) {
+            fields.values.remove(&cut);
+        }
+        return Some(fields.values);
+    }
+    None
 }

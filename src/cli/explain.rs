@@ -17,7 +17,9 @@ use crate::history::file::{FileError, FileText, Selected};
 use crate::history::sfn::SfnReader;
 use crate::history::throttled::ThrottledReader;
 use crate::investigation::{Asked, Finding, investigate};
+use crate::logs::{self, Logs};
 use crate::memory::MemoryBudget;
+use crate::metrics::Metrics;
 use crate::redact::{Redactor, Rules};
 use crate::report::format::Format;
 use crate::report::{Report, Subject};
@@ -49,6 +51,12 @@ pub(super) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Remove secrets, as notifications do; without it, everything is shown"),
         )
+        .arg(
+            Arg::new("logs")
+                .long("logs")
+                .action(ArgAction::SetTrue)
+                .help("Show the last lines of the log of what failed, as CloudWatch Logs has them"),
+        )
 }
 
 pub(super) fn run(matches: &ArgMatches) -> Exit {
@@ -76,6 +84,8 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         (Some(named), None) => named.and_then(|execution| explain_named(&execution, &settings)),
         (None, wanted) => explain_file(target, wanted, &settings),
     };
+    let explained =
+        explained.and_then(|report| if matches.get_flag("logs") { with_logs(report) } else { Ok(report) });
     let shown = explained.and_then(|report| {
         if matches.get_flag("redact") { redacted(&report, &settings) } else { Ok(report) }
     });
@@ -95,6 +105,18 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
         Ok(()) => Exit::Done,
         Err(why) => failed(&why),
     }
+}
+
+/// The report with the last lines of the log of what failed. That they cannot be read, it says.
+fn with_logs(mut report: Report) -> Result<Report, String> {
+    let read = async {
+        let aws = aws::load_in_time().await?;
+        let reader = logs::reader(&aws, &Metrics::new()).ok_or(logs::UNAVAILABLE)?;
+        Ok(logs::of(&*reader, &report.analysis.resources).await)
+    };
+    let read: Result<Logs, String> = run_async(read)?;
+    report.analysis.logs = Some(read.unwrap_or_else(|why| Logs { error: Some(why), ..Logs::default() }));
+    Ok(report)
 }
 
 fn redacted(report: &Report, settings: &Common) -> Result<Report, String> {

@@ -13,6 +13,7 @@ use crate::admin::{Admin, View};
 use crate::arn::AccountRegion;
 use crate::config;
 use crate::history::sfn::SfnReader;
+use crate::logs;
 use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, backlog};
 use crate::notify;
@@ -160,6 +161,11 @@ async fn build(
         .map(|(account, region)| AccountRegion { account: account.to_owned(), region: region.to_string() });
     let desk = Desk::new(Arc::new(reader), settings.common.history_rate, routes, scope, home);
     let desk = desk.within(MemoryBudget::new(settings.memory_budget)).measured_by(metrics.clone());
+    let shows_logs = settings.routes.iter().any(|route| route.logs);
+    let desk = match logs::reader(&aws, &metrics).filter(|_| shows_logs) {
+        Some(reader) => desk.reading_logs(reader),
+        None => desk,
+    };
     let dead_letters = attributes
         .dead_letter_url
         .as_ref()

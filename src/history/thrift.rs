@@ -37,6 +37,7 @@ impl Thrift {
             failed if failed.is_failure() => {}
             EventType::StateEntered(_) => {}
             _ => {
+                event.details.target = None;
                 self.expected.insert(event.previous_event_id, name);
             }
         }

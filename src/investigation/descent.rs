@@ -6,6 +6,7 @@ use super::Unread;
 use super::calls::{BUDGET, Calls};
 use super::newest::{self, Read, Wanted};
 use crate::analysis::answer::{Hop, HopKind, InFlight, RootCause};
+use crate::analysis::resources::{Resource, Role};
 use crate::analysis::{Analysis, Lead, analyse_to, named_state};
 use crate::arn::{ExecutionArn, MapRunArn, Workflow};
 use crate::history::{ReadClass, ReadError, Status};
@@ -19,6 +20,8 @@ const CHILDREN: u32 = 3;
 /// The end of the way down.
 pub(super) struct Deepest {
     pub(super) root_cause: Option<RootCause>,
+    /// What the state called where the way ends, if that is in another execution.
+    pub(super) resource: Option<Resource>,
     pub(super) unread: Vec<Unread>,
     pub(super) notes: Vec<String>,
 }
@@ -26,6 +29,8 @@ pub(super) struct Deepest {
 /// What is known of a child: its root cause, and where that leads further.
 struct Child {
     root_cause: RootCause,
+    /// What its root cause's state called.
+    resource: Option<Resource>,
     lead: Option<Lead>,
     /// Whether it ended by itself, and was not stopped because what waited for it had ended.
     ended_itself: bool,
@@ -36,7 +41,7 @@ struct Child {
 /// Follows an execution's root cause down as far as it goes. What cannot be read is named, and the
 /// cause stays what the execution above said.
 pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, analysis: &Analysis) -> Deepest {
-    let mut down = Deepest { root_cause: None, unread: Vec::new(), notes: Vec::new() };
+    let mut down = Deepest { root_cause: None, resource: None, unread: Vec::new(), notes: Vec::new() };
     let Some(mut here) = start(execution, analysis) else { return down };
     let mut seen = HashSet::from([execution.to_string()]);
     for depth in 0.. {
@@ -62,6 +67,7 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
             }
         }
     }
+    down.resource = here.resource.filter(|_| here.ended_itself);
     down.root_cause = here.ended_itself.then_some(here.root_cause);
     down
 }
@@ -77,7 +83,13 @@ fn start(execution: &ExecutionArn, analysis: &Analysis) -> Option<Child> {
         }
         (None, None) => return None,
     };
-    Some(Child { root_cause: within(root_cause, execution), lead, ended_itself, in_flight: None })
+    Some(Child {
+        root_cause: within(root_cause, execution),
+        resource: None,
+        lead,
+        ended_itself,
+        in_flight: None,
+    })
 }
 
 impl Child {
@@ -159,8 +171,11 @@ async fn nested(
     if end.is_none() {
         return Err("its history holds no failure (yet)".to_owned());
     }
-    let analysis = analyse_to(&history, end);
+    let mut analysis = analyse_to(&history, end);
     drop((history, share));
+    // The innermost is the first.
+    let resource = (!analysis.resources.is_empty()).then(|| analysis.resources.swap_remove(0));
+    let resource = resource.map(|resource| Resource { role: Role::RootCause, ..resource });
     let root_cause = analysis.root_cause.unwrap_or_else(|| RootCause {
         error: analysis.failure.error,
         cause: analysis.failure.cause,
@@ -168,6 +183,7 @@ async fn nested(
     });
     Ok(Child {
         root_cause: within(root_cause, execution),
+        resource,
         lead: analysis.lead,
         ended_itself: matches!(analysis.status, Status::Failed | Status::TimedOut),
         in_flight: in_flight(execution, &analysis.in_flight),
@@ -200,7 +216,7 @@ async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Ch
         via: Vec::new(),
         called: None,
     };
-    Ok(Child { root_cause, lead: None, ended_itself: true, in_flight: None })
+    Ok(Child { root_cause, resource: None, lead: None, ended_itself: true, in_flight: None })
 }
 
 /// The newest of a Map run's failed children whose cause can be told. The run failed with it, or

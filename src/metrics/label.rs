@@ -161,6 +161,8 @@ values! {
         Sqs = "sqs",
         /// AWS Step Functions.
         Sfn = "sfn",
+        /// Amazon CloudWatch Logs.
+        Logs = "logs",
         /// Amazon SNS.
         Sns = "sns",
         /// Amazon SES.

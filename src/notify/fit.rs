@@ -46,6 +46,7 @@ const LISTS: &[&str] = &[
     STEPS,
     "analysis.root_cause.via",
     "analysis.failed_state.path",
+    "analysis.resources",
     "analysis.busiest_states",
     "analysis.unread",
     "analysis.notes",
@@ -59,9 +60,13 @@ const NAMES: &[&str] = &[
     "analysis.truncated",
     "event_info",
     "analysis.links",
+    "analysis.resources",
     "analysis.failed_state.name",
     "event_details.steps[].name",
 ];
+
+/// The list whose last entries tell most.
+const LOG: &str = "analysis.logs.lines";
 
 /// Texts are cut down to no less than this, in bytes as JSON, as long as anything else is left.
 const SHORTEST: usize = 128;
@@ -75,13 +80,19 @@ pub fn fit(data: &mut Value, most: usize, size: impl Fn(&Value) -> usize) {
     if size(data) <= most {
         return;
     }
-    for group in TEXTS {
+    for (at, group) in TEXTS.iter().enumerate() {
         let mut limit = group.iter().map(|path| longest(data, path)).max().unwrap_or(0);
         while limit > SHORTEST {
             limit = (limit / 2).max(SHORTEST);
             for path in *group {
                 shorten(data, path, limit);
             }
+            if size(data) <= most {
+                return;
+            }
+        }
+        // What was logged last tells more than an input, and less than a cause.
+        while at == 0 && drop_oldest(data, LOG) {
             if size(data) <= most {
                 return;
             }
@@ -157,6 +168,21 @@ fn encoded(char: char) -> usize {
         char if char < ' ' => 6,
         char => char.len_utf8(),
     }
+}
+
+/// Drops the first half of a list; `false` for one that is empty or not there.
+fn drop_oldest(data: &mut Value, path: &str) -> bool {
+    let mut cut = false;
+    each(data, path, &mut |value| {
+        if let Value::Array(items) = value {
+            cut |= !items.is_empty();
+            items.drain(..items.len().div_ceil(2));
+        }
+    });
+    if cut {
+        name(data, path);
+    }
+    cut
 }
 
 fn halve(data: &mut Value, path: &str) -> bool {

@@ -53,6 +53,8 @@ pub struct RouteSettings {
     pub form: Form,
     /// What it leaves out.
     pub redaction: Rules,
+    /// Whether it shows the last lines of the log of what failed.
+    pub logs: bool,
     /// The channel's name.
     pub channel: &'static str,
     /// The channel's settings.
@@ -129,6 +131,7 @@ impl RouteSettings {
             filter: Filter::default(),
             form: Form::Full,
             redaction: defaults.redaction.clone(),
+            logs: false,
             channel: "http",
             connect: Arc::new(Http::to(
                 api.clone(),
@@ -164,6 +167,7 @@ impl RouteSettings {
         let filter = fields.table("match", filter).unwrap_or_default();
         let form = form(&mut fields);
         let redaction = redaction(&mut fields, &defaults.redaction);
+        let logs = logs(&mut fields, &form);
         let channel = fields.text("channel", channel);
         let channel = fields.needed("channel", channel);
         let Some(channel) = channel else {
@@ -184,6 +188,7 @@ impl RouteSettings {
                 filter,
                 form,
                 redaction,
+                logs,
                 channel: channel.name,
                 connect: connect?,
             })
@@ -230,6 +235,7 @@ pub fn connect(settings: &[RouteSettings], aws: Option<&SdkConfig>) -> Vec<Resul
             filter: route.filter.clone(),
             form: route.form.clone(),
             redactor,
+            logs: route.logs,
             notifier: route.connect.connect(aws)?,
         })
     });
@@ -290,6 +296,17 @@ fn form(fields: &mut Fields<'_>) -> Form {
         input_keys = INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect();
     }
     Form::Summary { input_keys }
+}
+
+/// Whether a route shows the last lines of a log.
+fn logs(fields: &mut Fields<'_>, form: &Form) -> bool {
+    let wanted = fields.flag("logs").unwrap_or(false);
+    if wanted && *form != Form::Full {
+        fields.fault("logs", "only the form full shows logs");
+    } else if wanted && !crate::logs::AVAILABLE {
+        fields.fault("logs", crate::logs::UNAVAILABLE);
+    }
+    wanted
 }
 
 /// What a route says of redaction, added to what the settings say.

@@ -1,9 +1,11 @@
 //! A report in a few lines, for a subject, a chat or a mail: made from a report's `data`, whole or as
 //! the summary.
 
+use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::summary;
+use super::{summary, wording};
+use crate::analysis::resources::Resource;
 use crate::arn::state_machine_name;
 
 /// Characters of a name in a subject.
@@ -11,6 +13,9 @@ const NAME: usize = 80;
 
 /// Characters of a subject.
 const SUBJECT: usize = 250;
+
+/// Characters of a log's last lines.
+const LOG: usize = 690;
 
 /// One thing to know about a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +105,8 @@ pub fn facts(data: &Value) -> Vec<Fact> {
     let parts: Vec<&str> = parts.into_iter().filter_map(text).collect();
     let label = if how_sure(probable) == "probably" { "Probable cause" } else { "Possible cause" };
     add(label, Some(parts.join(": ")), true);
+    add("Where it ran", Some(resources(data).iter().map(ran).collect::<Vec<_>>().join("\n")), false);
+    add("Log", logged(&analysis["logs"]), true);
     let input = text(&failed["input"]).or_else(|| text(&analysis["in_flight"][0]["input"]));
     add("Input", input.map(str::to_owned), true);
     let payload = text(&data["event_details"]["payload"]).filter(|payload| Some(*payload) != input);
@@ -133,6 +140,31 @@ pub fn facts(data: &Value) -> Vec<Fact> {
         analysis["truncated"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     add("Cut to fit", Some(cut.join(", ")), false);
     facts
+}
+
+fn ran(resource: &Resource) -> String {
+    let log = wording::log(resource).map(|log| format!(", {}", log.plain())).unwrap_or_default();
+    format!("{}{log}", wording::called(resource).plain())
+}
+
+fn resources(data: &Value) -> Vec<Resource> {
+    Vec::deserialize(&data["analysis"]["resources"]).unwrap_or_default()
+}
+
+/// The last lines of a log, as many as people read here, or why there are none.
+fn logged(logs: &Value) -> Option<String> {
+    if let Some(error) = text(&logs["error"]) {
+        return Some(error.to_owned());
+    }
+    let lines: Vec<&str> = logs["lines"].as_array()?.iter().filter_map(|line| text(&line["text"])).collect();
+    let text = lines.join("\n");
+    let more = text.chars().count().saturating_sub(LOG);
+    Some(if more == 0 { text } else { format!("…{}", text.chars().skip(more).collect::<String>()) })
+}
+
+/// The page of the innermost log that is known.
+pub fn logs(data: &Value) -> Option<&str> {
+    data["analysis"]["resources"].as_array()?.iter().find_map(|resource| text(&resource["logs"]))
 }
 
 /// The execution's page in the console.

@@ -65,8 +65,10 @@ pub fn render(report: &Report) -> String {
                 header.(class(tone)) { (head(report, &answer)) }
                 main {
                     (way_down(report))
+                    (ran(report))
                     @if let Some(timeline) = &report.timeline { (timeline::section(timeline)) }
                     (attempts(report))
+                    (logged(report))
                     (payloads(report))
                     (in_flight(report))
                     (also_failed(report))
@@ -149,6 +151,37 @@ fn way_down(report: &Report) -> Markup {
     }
 }
 
+fn ran(report: &Report) -> Markup {
+    let ran = wording::ran(report);
+    if ran.is_empty() {
+        return html! {};
+    }
+    html! {
+        section aria-labelledby="ran" {
+            h2 #ran { "Where it ran" }
+            ul.states {
+                @for one in &ran {
+                    li {
+                        (told(&one.what))
+                        @if let Some(log) = &one.log { div { (told(log)) } }
+                        @if one.console.is_some() || one.logs.is_some() {
+                            div {
+                                @for (title, page) in [("Logs", &one.logs), ("Console", &one.console)] {
+                                    @if let Some(page) = page { (link(title, page)) " " }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn link(title: &str, page: &str) -> Markup {
+    html! { a href=(page) rel="noreferrer noopener" { (title) } }
+}
+
 fn attempts(report: &Report) -> Markup {
     let Some((hidden, tries)) = wording::tries(report, ATTEMPTS) else { return html! {} };
     html! {
@@ -176,6 +209,19 @@ fn attempts(report: &Report) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+fn logged(report: &Report) -> Markup {
+    let Some((title, lines)) = wording::logged(report) else { return html! {} };
+    html! {
+        section aria-labelledby="log" {
+            h2 #log { (told(&title)) }
+            @match lines {
+                Ok(lines) => { div.payload { pre dir="auto" tabindex="0" { (lines.join("\n")) } } }
+                Err(why) => { p { (why) } }
             }
         }
     }
@@ -291,6 +337,7 @@ fn told(sentence: &Sentence) -> Markup {
                 },
                 Part::Arn(arn) => code { (linked(arn)) },
                 Part::Error(error) => code.error { bdi { (error) } },
+                Part::Name(name) => code { bdi { (name) } },
             }
         }
     }

@@ -29,7 +29,9 @@ const TIMELINE: usize = 60;
 pub fn render(report: &Report) -> String {
     let mut blocks = head(report);
     blocks.extend(way_down(report));
+    blocks.extend(ran(report));
     blocks.extend(attempts(report));
+    blocks.extend(logged(report));
     blocks.extend(payloads(report));
     blocks.extend(in_flight(report));
     blocks.extend(also_failed(report));
@@ -62,9 +64,7 @@ fn head(report: &Report) -> Vec<String> {
     if !facts.is_empty() {
         blocks.push(facts.join(" "));
     }
-    blocks.extend(
-        wording::console(report).map(|page| format!("[AWS console](<{}>)", page.replace('&', "&amp;"))),
-    );
+    blocks.extend(wording::console(report).map(|page| link("AWS console", &page)));
     blocks.extend(wording::grounds(report).iter().map(|(_, ground)| format!("_{}_", marked(ground))));
     blocks
 }
@@ -80,6 +80,25 @@ fn way_down(report: &Report) -> Vec<String> {
     vec!["### Root cause".to_owned(), list]
 }
 
+fn ran(report: &Report) -> Vec<String> {
+    let ran = wording::ran(report);
+    if ran.is_empty() {
+        return Vec::new();
+    }
+    let told = ran.iter().map(|one| {
+        let log = one.log.as_ref().map(marked);
+        let console = one.console.as_deref().map(|page| link("console", page));
+        let logs = one.logs.as_deref().map(|page| link("logs", page));
+        let more = [log, console, logs].into_iter().flatten().map(|more| format!(" · {more}"));
+        format!("{}{}", marked(&one.what), more.collect::<String>())
+    });
+    vec!["### Where it ran".to_owned(), list(told, 0)]
+}
+
+fn link(title: &str, page: &str) -> String {
+    format!("[{title}](<{}>)", page.replace('&', "&amp;"))
+}
+
 fn attempts(report: &Report) -> Vec<String> {
     let Some((hidden, tries)) = wording::tries(report, LISTED) else { return Vec::new() };
     let mut table = "| # | began | took | waited | error |\n|--:|---|--:|--:|---|".to_owned();
@@ -92,6 +111,12 @@ fn attempts(report: &Report) -> Vec<String> {
         table.push_str(&format!("\n| {} | {began} | {took} | {pause} | {error} |", one.number));
     }
     vec!["### Failed attempts".to_owned(), table]
+}
+
+fn logged(report: &Report) -> Vec<String> {
+    let Some((title, lines)) = wording::logged(report) else { return Vec::new() };
+    let text = lines.map_or_else(|why| prose(&why), |lines| fenced(&lines.join("\n"), "text"));
+    vec![format!("### {}", marked(&title)), text]
 }
 
 fn payloads(report: &Report) -> Vec<String> {
@@ -150,7 +175,7 @@ fn marked(sentence: &Sentence) -> String {
 fn written(sentence: &Sentence, name: fn(&str) -> String) -> String {
     let text = sentence.written(|part| match part {
         Part::Words(words) => prose(words),
-        Part::Place(_) | Part::Arn(_) | Part::Error(_) => name(&part.plain()),
+        Part::Place(_) | Part::Arn(_) | Part::Error(_) | Part::Name(_) => name(&part.plain()),
     });
     text.trim_start().to_owned()
 }

@@ -33,7 +33,9 @@ pub fn render(report: &Report, colour: bool) -> String {
     page.headline(report);
     page.answer(report);
     page.way_down(report);
+    page.ran(report);
     page.attempts(report);
+    page.logged(report);
     page.payloads(report);
     page.in_flight(report);
     page.also_failed(report);
@@ -124,6 +126,22 @@ impl Page {
         }
     }
 
+    fn ran(&mut self, report: &Report) {
+        let ran = wording::ran(report);
+        if ran.is_empty() {
+            return;
+        }
+        self.section("Where it ran");
+        for one in ran {
+            self.item(one.what.plain());
+            let log = one.log.map(|log| log.plain());
+            let links = [("", log), ("console ", one.console), ("logs ", one.logs)];
+            for (title, text) in links.into_iter().filter_map(|(title, text)| Some((title, text?))) {
+                self.item(format!("  {title}{text}"));
+            }
+        }
+    }
+
     fn attempts(&mut self, report: &Report) {
         let Some((hidden, tries)) = wording::tries(report, LISTED) else { return };
         self.section("Failed attempts");
@@ -135,6 +153,15 @@ impl Page {
                 line.push_str(&format!("  {value}"));
             }
             self.item(line);
+        }
+    }
+
+    fn logged(&mut self, report: &Report) {
+        let Some((title, lines)) = wording::logged(report) else { return };
+        self.section(&title.plain());
+        match lines {
+            Ok(lines) => lines.iter().for_each(|line| self.item(line)),
+            Err(why) => self.item(why),
         }
     }
 

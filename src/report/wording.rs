@@ -4,6 +4,8 @@
 //! name and what is an error. Escaping is the form's business, of every part, words included: some
 //! words quote a state's name.
 
+mod ran;
+
 use super::Report;
 use super::value::{self, address, clock, grouped, harmless, moment, short, span};
 use crate::analysis::answer::{
@@ -13,6 +15,8 @@ use crate::analysis::answer::{
 use crate::analysis::cause::{self, ParsedCause};
 use crate::history::Status;
 use crate::redact::Removed;
+
+pub(super) use ran::{called, log, logged, ran};
 
 /// Characters of a message or an error's name.
 pub(super) const MESSAGE: usize = 300;
@@ -31,6 +35,8 @@ pub(super) enum Part {
     Arn(String),
     /// An error's name.
     Error(String),
+    /// The name of something outside the execution.
+    Name(String),
 }
 
 /// A sentence, or a line that reads like one.
@@ -51,6 +57,11 @@ impl Sentence {
 
     fn arn(mut self, arn: &str) -> Self {
         self.0.push(Part::Arn(harmless(arn)));
+        self
+    }
+
+    fn name(mut self, name: &str) -> Self {
+        self.0.push(Part::Name(short(name, MESSAGE)));
         self
     }
 
@@ -85,7 +96,7 @@ impl Part {
     /// The part without marks: a place as `Orders[3] > Charge`.
     pub(super) fn plain(&self) -> String {
         match self {
-            Self::Words(text) | Self::Arn(text) | Self::Error(text) => text.clone(),
+            Self::Words(text) | Self::Arn(text) | Self::Error(text) | Self::Name(text) => text.clone(),
             Self::Place(names) => names.join(" > "),
         }
     }
@@ -487,8 +498,11 @@ fn removed(removed: &Removed) -> Sentence {
 
 /// The execution's page. Anything else than an address on the web is no page.
 pub(super) fn console(report: &Report) -> Option<String> {
-    let console = report.analysis.links.console.as_deref();
-    console.filter(|console| console.starts_with("https://")).map(address)
+    report.analysis.links.console.as_deref().and_then(page)
+}
+
+fn page(link: &str) -> Option<String> {
+    Some(link).filter(|link| link.starts_with("https://")).map(address)
 }
 
 /// What was read for it; nothing, where the history could not be read.

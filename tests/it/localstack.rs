@@ -4,6 +4,8 @@
 //! machines, a stack and a receiver of its own, so that they run side by side.
 
 mod dlq;
+#[cfg(feature = "logs")]
+mod log;
 #[cfg(feature = "ses")]
 mod mail;
 mod outage;

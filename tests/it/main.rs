@@ -27,6 +27,7 @@
 //! | [`html`] | the report as a page |
 //! | [`leaks`] | no planted secret leaves by any channel, in any form |
 //! | [`localstack`] | the real binary against a real LocalStack |
+//! | [`logs`] | the last lines of a log: which are read, and who gets them (with the feature `logs`) |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`markdown`] | the report in Markdown |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
@@ -40,6 +41,7 @@
 //! | [`redaction`] | no planted secret survives, in any form |
 //! | [`regions`] | an account, region or execution in trouble, and what it costs the others |
 //! | [`report`] | what a report says and what it leaves out |
+//! | [`resources`] | where a failing step ran, service by service |
 //! | [`routing`] | which routes a failure takes, and what becomes of it when one of them fails |
 //! | [`samples`] | the sample configurations are what the binary takes |
 //! | [`slack`] | the channel `slack` against a strict reading of Block Kit |
@@ -82,6 +84,8 @@ mod hostile;
 mod html;
 mod leaks;
 mod localstack;
+#[cfg(feature = "logs")]
+mod logs;
 mod loopback;
 mod markdown;
 mod model;
@@ -96,6 +100,7 @@ mod recorded;
 mod redaction;
 mod regions;
 mod report;
+mod resources;
 mod routing;
 mod samples;
 mod slack;

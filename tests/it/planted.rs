@@ -8,8 +8,10 @@ use misstep::analysis::answer::{
     RootCause,
 };
 use misstep::analysis::cause::understand;
+use misstep::analysis::resources::{Resource, Role};
 use misstep::history::{StateType, file};
 use misstep::investigation::{Finding, Unread};
+use misstep::logs::{Line, Logs};
 use misstep::report::{Redrive, Report, Subject};
 use serde_json::{Value, json};
 
@@ -150,6 +152,30 @@ fn dressed(mut report: Report, plant: &str) -> Report {
         phase: Phase::Backoff,
         since: None,
         last_error: Some(Failure { error: some(), cause: some() }),
+    });
+    let link = || Some(format!("https://console.aws.amazon.com/{text}"));
+    analysis.resources.push(Resource {
+        role: Role::RootCause,
+        state: text.clone(),
+        service: text.clone(),
+        operation: some(),
+        name: some(),
+        arn: some(),
+        id: Some(around("id", plant)),
+        status: some(),
+        region: some(),
+        log_group: some(),
+        log_stream: some(),
+        console: link(),
+        logs: link(),
+        started_at: None,
+        ended_at: None,
+    });
+    analysis.logs = Some(Logs {
+        log_group: some(),
+        log_stream: some(),
+        lines: vec![Line { at: None, text: text.clone() }],
+        error: None,
     });
     analysis.also_failed.push(AlsoFailed {
         name: text.clone(),

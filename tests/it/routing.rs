@@ -5,9 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use misstep::arn::{ExecutionArn, MapRunArn};
 use misstep::breaker::Admission;
 use misstep::config::MapRunChildren;
-use misstep::history::Status;
+use misstep::history::{
+    Details, EventType, ExecutionDescription, ExecutionReader, HistoryEvent, HistoryPage, MapRunDescription,
+    PageRequest, ReadError, Status,
+};
+use misstep::logs::{Found, Line, LogReader, Wanted};
 use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
 use misstep::outcome::{Ignored, Outcome};
@@ -273,5 +278,123 @@ fn each_route_gets_its_form_without_what_its_redaction_removes() {
         assert_eq!(payload(&summary), r#"{"order":7}"#);
         assert_eq!(full.taken()[0]["analysis"]["redacted"]["values"], 1);
         assert_eq!(whole.taken()[0]["analysis"]["redacted"], Value::Null);
+    });
+}
+
+/// An execution that failed in a Lambda function.
+struct OfAFunction;
+
+#[async_trait]
+impl ExecutionReader for OfAFunction {
+    async fn history_page(&self, _: &ExecutionArn, page: &PageRequest) -> Result<HistoryPage, ReadError> {
+        let text = |text: &str| Some(text.to_owned());
+        let cause = text("RequestId: 8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11 Error: killed");
+        let all = [
+            ("ExecutionStarted", Details::default()),
+            ("TaskStateEntered", Details { name: text("Charge"), input: text("{}"), ..Details::default() }),
+            (
+                "LambdaFunctionScheduled",
+                Details {
+                    resource: text("arn:aws:lambda:eu-west-1:1:function:charge"),
+                    ..Details::default()
+                },
+            ),
+            (
+                "LambdaFunctionFailed",
+                Details { error: text("E"), cause: cause.clone(), ..Details::default() },
+            ),
+            ("ExecutionFailed", Details { error: text("E"), cause, ..Details::default() }),
+        ];
+        let mut events: Vec<HistoryEvent> = (1..)
+            .zip(all)
+            .map(|(id, (event_type, details))| HistoryEvent {
+                id,
+                previous_event_id: if id == 2 { 0 } else { id - 1 },
+                timestamp: jiff::Timestamp::from_second(1_772_366_400 + id).ok(),
+                event_type: EventType::parse(event_type),
+                details,
+            })
+            .collect();
+        if page.newest_first {
+            events.reverse();
+        }
+        Ok(HistoryPage { events, next_token: None })
+    }
+
+    async fn describe_execution(&self, _: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
+        Ok(ExecutionDescription::default())
+    }
+
+    async fn describe_map_run(&self, _: &MapRunArn) -> Result<MapRunDescription, ReadError> {
+        unreachable!("it has no Map run")
+    }
+
+    async fn children(&self, _: &MapRunArn, _: Status, _: u32) -> Result<Vec<ExecutionArn>, ReadError> {
+        unreachable!("it has no Map run")
+    }
+}
+
+/// A log with a secret in its only line, or one that never answers.
+struct OneLine(bool);
+
+#[async_trait]
+impl LogReader for OneLine {
+    async fn last_lines(&self, wanted: &Wanted) -> Result<Found, String> {
+        if !self.0 {
+            std::future::pending::<()>().await;
+        }
+        let text =
+            format!("{} about to charge, password=hunterZq77", wanted.request.as_deref().unwrap_or_default());
+        Ok(Found { stream: Some("s".to_owned()), lines: vec![Line { at: None, text }] })
+    }
+}
+
+fn desk_with_logs(routes: Vec<Route>, log: OneLine) -> Desk {
+    let scope = Scope {
+        state_machines: Vec::new(),
+        map_run_children: MapRunChildren::Fold,
+        env: "test".to_owned(),
+        application: None,
+    };
+    Desk::new(Arc::new(OfAFunction), None, routes, scope).reading_logs(Arc::new(log))
+}
+
+#[test]
+fn a_log_reaches_the_routes_that_show_it_and_never_with_its_secrets() {
+    on_paused_time(async {
+        let (plain, with, open) = (Kept::willing(), Kept::willing(), Kept::willing());
+        let off = Arc::new(Redactor::new(&Rules { on: false, ..Rules::default() }));
+        let routes = vec![
+            to("plain", &plain),
+            Route { logs: true, ..to("with", &with) },
+            Route { logs: true, redactor: off, ..aside("open", &open) },
+        ];
+        let desk = desk_with_logs(routes, OneLine(true));
+        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
+        desk.told_aside().await;
+        assert_eq!(plain.taken()[0]["analysis"]["logs"], Value::Null);
+        for channel in [with, open] {
+            let logs = channel.taken()[0]["analysis"]["logs"].clone();
+            let line = logs["lines"][0]["text"].as_str().unwrap();
+            assert!(line.starts_with("8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11 about to charge"), "{line}");
+            assert!(!line.contains("hunterZq77"), "{line}");
+            assert_eq!((&logs["log_group"], &logs["error"]), (&json!("/aws/lambda/charge"), &Value::Null));
+        }
+    });
+}
+
+#[test]
+fn a_log_that_does_not_come_holds_a_notification_up_for_three_seconds() {
+    on_paused_time(async {
+        let (with, other) = (Kept::willing(), Kept::willing());
+        let routes =
+            vec![Route { logs: true, ..to("with", &with) }, Route { logs: true, ..to("other", &other) }];
+        let desk = desk_with_logs(routes, OneLine(false));
+        let began = Instant::now();
+        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
+        assert!(began.elapsed() < Duration::from_millis(3_100), "{:?}", began.elapsed());
+        let logs = with.taken()[0]["analysis"]["logs"].clone();
+        assert_eq!(logs["error"], "/aws/lambda/charge could not be read within 3 s");
+        assert_eq!(logs["lines"], json!([]));
     });
 }

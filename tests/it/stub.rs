@@ -3,8 +3,10 @@
 //!
 //! A [`Service`] speaks AWS JSON 1.0 on a port of 127.0.0.1. It keeps every call with its
 //! arguments, and for each operation it can be told what happens to the next calls. What the
-//! operations do otherwise is in [`sfn`] and [`sqs`].
+//! operations do otherwise is in [`sfn`], [`sqs`] and [`mod@logs`].
 
+#[cfg(feature = "logs")]
+pub(crate) mod logs;
 mod md5;
 pub(crate) mod sfn;
 pub(crate) mod sqs;

@@ -41,13 +41,14 @@ impl<'de> Visitor<'de> for DetailsOf<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let details = self.0;
-        let mut parameters = None;
+        let (mut parameters, mut region) = (None, None);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match camel_case(&key).as_ref() {
                 "name" => details.name = map.next_value::<Text>()?.0,
                 "index" => details.index = map.next_value::<Number>()?.0,
                 "input" => details.input = map.next_value::<Text>()?.0,
                 "parameters" => parameters = map.next_value::<Text>()?.0,
+                "region" => region = map.next_value::<Text>()?.0,
                 "output" => details.output = map.next_value::<Text>()?.0,
                 "error" => details.error = map.next_value::<Text>()?.0,
                 "cause" => details.cause = map.next_value::<Text>()?.0,
@@ -65,10 +66,12 @@ impl<'de> Visitor<'de> for DetailsOf<'_> {
             }
         }
         // A task is called with parameters, a function or an activity with an input.
-        details.called_with = parameters
-            .or_else(|| details.resource.as_ref().and(details.input.clone()))
-            .as_deref()
-            .map(fingerprint);
+        match parameters {
+            Some(parameters) => details.call_with(&parameters, region.as_deref()),
+            None => {
+                details.called_with = details.resource.as_ref().and(details.input.as_deref()).map(fingerprint)
+            }
+        }
         Ok(())
     }
 }

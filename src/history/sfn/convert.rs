@@ -82,7 +82,7 @@ fn details(event: SdkEvent) -> Details {
     if let Some(of) = event.task_scheduled_event_details {
         details.resource = Some(of.resource);
         details.resource_type = Some(of.resource_type);
-        details.called_with = Some(fingerprint(&of.parameters));
+        details.call_with(&of.parameters, Some(&of.region));
         details.timeout_seconds = of.timeout_in_seconds;
         details.heartbeat_seconds = of.heartbeat_in_seconds;
     }

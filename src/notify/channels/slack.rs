@@ -1,6 +1,6 @@
 //! `slack`: an incoming webhook, in Block Kit and within its limits.
 //!
-//! A header, what happened, one block for each thing to know, and a link to the execution's page. What
+//! A header, what happened, one block for each thing to know, and links to the execution and its log. What
 //! is too long for a block ends in `…`; the whole of it is behind the link.
 
 use std::sync::Arc;
@@ -117,15 +117,11 @@ impl Notifier for Webhook {
                 blocks.extend(brief::facts(data).iter().map(fact));
             }
         }
-        if let Some(link) = brief::link(data).and_then(usable) {
-            blocks.push(json!({
-                "type": "actions",
-                "elements": [{
-                    "type": "button",
-                    "text": {"type": "plain_text", "text": "Open the execution"},
-                    "url": link,
-                }],
-            }));
+        let buttons = [("Open the execution", brief::link(data)), ("Logs", brief::logs(data))];
+        let buttons: Vec<Value> =
+            buttons.into_iter().filter_map(|(title, link)| button(title, link?)).collect();
+        if !buttons.is_empty() {
+            blocks.push(json!({"type": "actions", "elements": buttons}));
         }
         // The text is what a phone shows, and what is read out.
         let body = json!({"text": cut(&escaped_for_slack(&subject), SECTION), "blocks": blocks});
@@ -162,6 +158,11 @@ fn is_slack(answer: &Answer) -> Result<(), NotifyError> {
 fn usable(link: &str) -> Option<String> {
     let url = url::Url::parse(link).ok().filter(|url| url.scheme() == "https")?;
     Some(url.to_string()).filter(|url| url.len() <= URL)
+}
+
+fn button(title: &str, link: &str) -> Option<Value> {
+    let link = usable(link)?;
+    Some(json!({"type": "button", "text": {"type": "plain_text", "text": title}, "url": link}))
 }
 
 fn section(text: &str) -> Value {

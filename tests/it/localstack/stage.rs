@@ -311,7 +311,7 @@ fn same(there: &Value, expected: &Value, place: &str) {
     }
 }
 
-fn endpoint() -> String {
+pub fn endpoint() -> String {
     std::env::var("MISSTEP_TEST_LOCALSTACK").expect("these tests need LocalStack: run `make test`")
 }
 

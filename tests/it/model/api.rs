@@ -111,6 +111,7 @@ pub fn route(name: &str, audience: Audience, notifier: Arc<dyn Notifier>) -> Rou
         filter: Filter::default(),
         form: Form::Full,
         redactor: Arc::new(Redactor::new(&Rules::default())),
+        logs: false,
         notifier,
     }
 }

@@ -1,0 +1,444 @@
+//! The services that a task may call: what each calls its runs, and where it writes its log.
+//!
+//! One table, by the resource types of Step Functions. `docs/explain.md` shows it; a test holds the two
+//! together. What is not in it is read by names that many services share ([`other`]).
+
+mod analytics;
+mod calls;
+mod compute;
+
+use super::facts::{Arn, Facts, last_part};
+use super::links::{Console, Window, encoded, encoded_arn};
+
+/// What is known of a call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) name: Option<String>,
+    pub(super) arn: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) log: Log,
+    /// The page in the console.
+    pub(super) console: Option<String>,
+}
+
+/// Where a call wrote its log.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Log {
+    pub(super) group: Option<String>,
+    /// A stream, or what streams begin with: then it ends in `/`.
+    pub(super) stream: Option<String>,
+    /// Its region, where that is another one.
+    pub(super) region: Option<String>,
+    /// A text that its lines hold, where the stream is not known.
+    pub(super) request: Option<String>,
+    /// A page of the service itself that shows it.
+    pub(super) page: Option<String>,
+}
+
+impl Log {
+    fn stream(group: Option<String>, stream: Option<String>) -> Self {
+        Self { group, stream, ..Self::default() }
+    }
+}
+
+/// One service.
+pub(super) struct Service {
+    /// Its name in a report.
+    pub(super) name: &'static str,
+    /// How Step Functions and its SDK integrations call it, `aws-sdk:` left out.
+    types: &'static [&'static str],
+    /// What is read of a call.
+    pub(super) read: fn(&Facts<'_>, &Console) -> Found,
+    /// What is called, in words.
+    noun: &'static str,
+    /// What its id is the id of, in words.
+    run: &'static str,
+    /// What a report names, for people.
+    #[cfg_attr(not(test), expect(dead_code, reason = "docs/explain.md has it; a test compares"))]
+    named: &'static str,
+    /// Which log group and stream, for people.
+    #[cfg_attr(not(test), expect(dead_code, reason = "docs/explain.md has it; a test compares"))]
+    log: &'static str,
+    /// Which pages, for people.
+    #[cfg_attr(not(test), expect(dead_code, reason = "docs/explain.md has it; a test compares"))]
+    links: &'static str,
+}
+
+/// Every service that is known, in the order of the documentation.
+const SERVICES: &[Service] = &[
+    Service {
+        name: "lambda",
+        types: &["lambda"],
+        read: compute::lambda,
+        noun: "Lambda function",
+        run: "request",
+        named: "function; request",
+        log: "`/aws/lambda/FUNCTION`",
+        links: "function, version or alias; Logs Insights by request",
+    },
+    Service {
+        name: "ecs",
+        types: &["ecs"],
+        read: compute::ecs,
+        noun: "ECS task of",
+        run: "task",
+        named: "cluster/task definition; task",
+        log: "of `awslogs` where it is named: `PREFIX/CONTAINER/TASK` of the container that failed",
+        links: "task; stream, or the task's own logs",
+    },
+    Service {
+        name: "batch",
+        types: &["batch"],
+        read: compute::batch,
+        noun: "Batch job",
+        run: "job",
+        named: "job; its id",
+        log: "`awslogs-group` or `/aws/batch/job`; stream of the last attempt's container that failed",
+        links: "job; stream",
+    },
+    Service {
+        name: "eks",
+        types: &["eks"],
+        read: compute::eks,
+        noun: "EKS job",
+        run: "uid",
+        named: "cluster/job; the job's uid",
+        log: "–",
+        links: "cluster",
+    },
+    Service {
+        name: "codebuild",
+        types: &["codebuild"],
+        read: compute::codebuild,
+        noun: "CodeBuild project",
+        run: "build",
+        named: "project; build",
+        log: "as the build names them, else `/aws/codebuild/PROJECT` and the build's uuid",
+        links: "build; stream",
+    },
+    Service {
+        name: "glue",
+        types: &["glue"],
+        read: analytics::glue,
+        noun: "Glue job",
+        run: "run",
+        named: "job, crawler; run",
+        log: "`/aws-glue/jobs/error`, or `/error` under the run's own group; stream of the run's id",
+        links: "run; stream",
+    },
+    Service {
+        name: "databrew",
+        types: &["databrew", "gluedatabrew"],
+        read: analytics::databrew,
+        noun: "DataBrew job",
+        run: "run",
+        named: "job; run",
+        log: "as the run names them, else `/aws-glue-databrew/jobs/JOB`",
+        links: "job; stream",
+    },
+    Service {
+        name: "emr",
+        types: &["elasticmapreduce", "emr"],
+        read: analytics::emr,
+        noun: "EMR cluster",
+        run: "step",
+        named: "cluster; step, else cluster",
+        log: "–",
+        links: "cluster",
+    },
+    Service {
+        name: "emr-containers",
+        types: &["emr-containers", "emrcontainers"],
+        read: analytics::emr_containers,
+        noun: "EMR virtual cluster",
+        run: "job run",
+        named: "virtual cluster; job run",
+        log: "of `CloudWatchMonitoringConfiguration`: `PREFIX/CLUSTER/jobs/RUN/…`",
+        links: "virtual cluster; streams",
+    },
+    Service {
+        name: "emr-serverless",
+        types: &["emr-serverless", "emrserverless"],
+        read: analytics::emr_serverless,
+        noun: "EMR Serverless application",
+        run: "job run",
+        named: "application; job run",
+        log: "of `CloudWatchLoggingConfiguration`: `PREFIX/applications/APPLICATION/jobs/RUN/…`",
+        links: "–; streams",
+    },
+    Service {
+        name: "sagemaker",
+        types: &["sagemaker", "sagemakerruntime"],
+        read: analytics::sagemaker,
+        noun: "SageMaker",
+        run: "job",
+        named: "training, processing, transform, tuning, labeling or AutoML job, endpoint; the same",
+        log: "`/aws/sagemaker/TrainingJobs`, `ProcessingJobs`, `TransformJobs`, `LabelingJobs`, `Endpoints/NAME`; streams `JOB/…`",
+        links: "job; streams",
+    },
+    Service {
+        name: "athena",
+        types: &["athena"],
+        read: analytics::athena,
+        noun: "Athena workgroup",
+        run: "query",
+        named: "workgroup; query execution",
+        log: "–",
+        links: "query",
+    },
+    Service {
+        name: "redshift-data",
+        types: &["redshift-data", "redshiftdata"],
+        read: analytics::redshift_data,
+        noun: "Redshift database",
+        run: "statement",
+        named: "cluster or workgroup/database; statement",
+        log: "–",
+        links: "–",
+    },
+    Service {
+        name: "bedrock",
+        types: &["bedrock", "bedrockruntime", "bedrockagent", "bedrockagentruntime"],
+        read: analytics::bedrock,
+        noun: "Bedrock model",
+        run: "request",
+        named: "model, customization job; request or job",
+        log: "–",
+        links: "–",
+    },
+    Service {
+        name: "mediaconvert",
+        types: &["mediaconvert"],
+        read: analytics::mediaconvert,
+        noun: "MediaConvert queue",
+        run: "job",
+        named: "queue; job",
+        log: "–",
+        links: "job",
+    },
+    Service {
+        name: "states",
+        types: &["states", "sfn"],
+        read: calls::states,
+        noun: "state machine",
+        run: "execution",
+        named: "state machine; execution, Map run",
+        log: "–",
+        links: "execution",
+    },
+    Service {
+        name: "activity",
+        types: &["activity"],
+        read: calls::activity,
+        noun: "activity",
+        run: "task",
+        named: "activity",
+        log: "–",
+        links: "–",
+    },
+    Service {
+        name: "http",
+        types: &["http"],
+        read: calls::http,
+        noun: "HTTP endpoint",
+        run: "request",
+        named: "address without query and credentials",
+        log: "–",
+        links: "–",
+    },
+    Service {
+        name: "apigateway",
+        types: &["apigateway"],
+        read: calls::apigateway,
+        noun: "API",
+        run: "request",
+        named: "address with stage and path; request",
+        log: "–",
+        links: "API",
+    },
+    Service {
+        name: "dynamodb",
+        types: &["dynamodb"],
+        read: calls::dynamodb,
+        noun: "DynamoDB table",
+        run: "request",
+        named: "table; request",
+        log: "–",
+        links: "table",
+    },
+    Service {
+        name: "sqs",
+        types: &["sqs"],
+        read: calls::sqs,
+        noun: "SQS queue",
+        run: "message or request",
+        named: "queue; message, else request",
+        log: "–",
+        links: "queue",
+    },
+    Service {
+        name: "sns",
+        types: &["sns"],
+        read: calls::sns,
+        noun: "SNS topic",
+        run: "message or request",
+        named: "topic; message, else request",
+        log: "–",
+        links: "topic",
+    },
+    Service {
+        name: "events",
+        types: &["events", "eventbridge", "cloudwatchevents"],
+        read: calls::events,
+        noun: "event bus",
+        run: "request",
+        named: "event bus; request",
+        log: "–",
+        links: "event bus",
+    },
+    Service {
+        name: "s3",
+        types: &["s3"],
+        read: calls::s3,
+        noun: "S3 bucket",
+        run: "request",
+        named: "bucket; request",
+        log: "–",
+        links: "bucket",
+    },
+];
+
+/// The service of a resource type, and the name that it has in a report. `aws-sdk:` in front of it
+/// makes no difference.
+pub(super) fn service(resource_type: &str) -> (&str, fn(&Facts<'_>, &Console) -> Found) {
+    let plain = resource_type.strip_prefix("aws-sdk:").unwrap_or(resource_type);
+    let known = SERVICES.iter().find(|service| service.types.contains(&plain));
+    known.map_or((plain, other), |service| (service.name, service.read))
+}
+
+/// A service by its name in a report: what is called, and what the id is the id of, in words.
+pub(super) fn words(service: &str) -> Option<(&'static str, &'static str)> {
+    SERVICES.iter().find(|known| known.name == service).map(|known| (known.noun, known.run))
+}
+
+/// A service that is not in the table: what many of them call their resources.
+fn other(facts: &Facts<'_>, _console: &Console) -> Found {
+    let name = facts.get(&[
+        "TableName",
+        "QueueUrl",
+        "TopicArn",
+        "Bucket",
+        "FunctionName",
+        "StateMachineArn",
+        "StreamName",
+        "DeliveryStreamName",
+        "EventBusName",
+        "SecretId",
+        "KeyId",
+        "InstanceId",
+        "InstanceIds.0",
+        "DbInstanceIdentifier",
+        "DbClusterIdentifier",
+        "ClusterIdentifier",
+        "ClusterName",
+        "DomainName",
+        "FileSystemId",
+        "UserPoolId",
+        "PipelineName",
+        "CrawlerName",
+        "ReplicationTaskArn",
+        "JobName",
+        "RuleName",
+        "ModelName",
+        "EndpointName",
+        "TargetArn",
+        "Name",
+    ]);
+    let id = facts.get(&["JobId", "RunId", "QueryId", "ClientRequestToken"]).or_else(|| facts.request_id());
+    named(name, id, facts)
+}
+
+/// A name, or an ARN and the name in it.
+fn named(name: Option<String>, id: Option<String>, facts: &Facts<'_>) -> Found {
+    let arn = name.clone().filter(|name| Arn::parse(name).is_some());
+    let name = name.map(|name| last_part(&name).to_owned());
+    Found { name, arn, id, status: sdk_status(facts), ..Found::default() }
+}
+
+/// The status that an SDK names in its message: `Status Code: 404`.
+fn sdk_status(facts: &Facts<'_>) -> Option<String> {
+    let (_, rest) = facts.text.split_once("Status Code: ")?;
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    (digits.len() == 3).then_some(digits)
+}
+
+/// An ARN under one of these paths.
+fn arn(facts: &Facts<'_>, paths: &[&str]) -> Option<String> {
+    facts.get(paths).filter(|value| Arn::parse(value).is_some())
+}
+
+/// What stands last in a value, as in an ARN.
+fn last(facts: &Facts<'_>, paths: &[&str]) -> Option<String> {
+    facts.get(paths).map(|value| last_part(&value).to_owned())
+}
+
+/// `CLUSTER/DEFINITION`, or the one that is known.
+fn both(outer: Option<String>, inner: Option<String>) -> Option<String> {
+    match (outer, inner) {
+        (Some(outer), Some(inner)) => Some(format!("{outer}/{inner}")),
+        (outer, inner) => outer.or(inner),
+    }
+}
+
+/// The address of a log, at the time of an attempt.
+pub(super) fn log_link(log: &Log, console: &Console, window: Option<Window>) -> Option<String> {
+    let there = log.region.as_deref().map(|region| Console::of(region, None));
+    let console = there.as_ref().unwrap_or(console);
+    let Some(group) = &log.group else { return log.page.clone() };
+    match (&log.stream, window) {
+        (Some(prefix), _) if prefix.ends_with('/') => console.log_streams(group, prefix),
+        (Some(stream), window) => console.log_stream(group, stream, window),
+        (None, Some(window)) => console.insights(group, log.request.as_deref(), window),
+        (None, None) => console.log_group(group),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_the_table() {
+        let doc = include_str!("../../../docs/explain.md");
+        for Service { name, named, log, links, .. } in SERVICES {
+            let row = format!("| `{name}` | {named} | {log} | {links} |\n");
+            assert!(doc.contains(&row), "docs/explain.md lacks the row\n{row}");
+        }
+        let rows = doc.lines().skip_while(|line| !line.starts_with("| service |")).skip(2);
+        let rows: Vec<&str> = rows.take_while(|line| line.starts_with("| `")).collect();
+        assert_eq!(rows.len(), SERVICES.len(), "docs/explain.md has a row too many");
+    }
+
+    #[test]
+    fn no_type_belongs_to_two_services() {
+        let mut types: Vec<&str> = SERVICES.iter().flat_map(|service| service.types).copied().collect();
+        let all = types.len();
+        types.sort_unstable();
+        types.dedup();
+        assert_eq!(types.len(), all);
+    }
+
+    #[test]
+    fn an_sdk_integration_is_the_service_that_it_calls() {
+        for (resource_type, name) in [
+            ("lambda", "lambda"),
+            ("aws-sdk:sfn", "states"),
+            ("elasticmapreduce", "emr"),
+            ("aws-sdk:emrserverless", "emr-serverless"),
+            ("aws-sdk:kinesis", "kinesis"),
+        ] {
+            assert_eq!(service(resource_type).0, name);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The last lines of the log of what failed: asked for, never needed.
+//!
+//! [`of`] reads the log of the innermost resource that has one, and gives its lines, or in one sentence why
+//! there are none. It takes no longer than [`LONGEST`] in all.
+//! The lines are as they were written; whoever sends them redacts them.
+
+#[cfg(feature = "logs")]
+mod cloudwatch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::answer::{read_time, time};
+use crate::analysis::resources::{Resource, Window};
+use crate::metrics::Metrics;
+
+/// How long reading may take, whatever it meets: a notification waits for it.
+pub const LONGEST: Duration = Duration::from_secs(3);
+
+/// How many lines are kept.
+const LINES: usize = 50;
+
+/// How many bytes they have together.
+const BYTES: usize = 16 * 1024;
+
+/// Bytes of one line.
+const LINE: usize = 4 * 1024;
+
+/// Whether this build can read logs: with the cargo feature `logs`.
+pub const AVAILABLE: bool = cfg!(feature = "logs");
+
+/// Why a build without the feature cannot.
+pub const UNAVAILABLE: &str = "this build reads no logs: build it with the cargo feature logs";
+
+/// The last lines of a log: `analysis.logs`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logs {
+    /// The log group.
+    pub log_group: Option<String>,
+    /// The log stream that was read.
+    pub log_stream: Option<String>,
+    /// The lines, oldest first.
+    pub lines: Vec<Line>,
+    /// Why there are none.
+    pub error: Option<String>,
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// When it was written.
+    #[serde(serialize_with = "time", deserialize_with = "read_time")]
+    pub at: Option<Timestamp>,
+    /// What it says.
+    pub text: String,
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The region of the log group.
+    pub region: String,
+    /// The log group.
+    pub group: String,
+    /// The stream, or what streams begin with: then it ends in `/`. Without one, `request` tells.
+    pub stream: Option<String>,
+    /// The id of a request, which its lines hold.
+    pub request: Option<String>,
+    /// From when.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+    /// How many lines.
+    pub most: usize,
+}
+
+/// What was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The stream that the lines are from.
+    pub stream: Option<String>,
+    /// The last lines, oldest first.
+    pub lines: Vec<Line>,
+}
+
+/// A place that keeps logs.
+#[async_trait]
+pub trait LogReader: Send + Sync + 'static {
+    /// Reads the last lines of a log in a window of time.
+    ///
+    /// # Errors
+    /// Says in one sentence why it cannot be read.
+    async fn last_lines(&self, wanted: &Wanted) -> Result<Found, String>;
+}
+
+/// A reader of CloudWatch Logs; `None` in a build without the cargo feature `logs`.
+pub fn reader(aws: &SdkConfig, metrics: &Metrics) -> Option<Arc<dyn LogReader>> {
+    #[cfg(feature = "logs")]
+    return Some(Arc::new(cloudwatch::CloudWatchReader::new(aws, metrics.clone())));
+    #[cfg(not(feature = "logs"))]
+    {
+        let _not_needed = (aws, metrics);
+        None
+    }
+}
+
+/// The last lines of the log of the innermost of these that has one.
+pub async fn of(reader: &dyn LogReader, resources: &[Resource]) -> Logs {
+    let Some(wanted) = resources.iter().find_map(wanted) else {
+        let error = Some("no log of what failed is known, or not which part of it".to_owned());
+        return Logs { error, ..Logs::default() };
+    };
+    let read = tokio::time::timeout(LONGEST, reader.last_lines(&wanted)).await;
+    let read = read.unwrap_or_else(|_elapsed| {
+        Err(format!("{} could not be read within {} s", wanted.group, LONGEST.as_secs()))
+    });
+    let (found, error) = match read {
+        Ok(found) if found.lines.is_empty() => {
+            (found, Some(format!("{} holds no line of the attempt", wanted.group)))
+        }
+        Ok(found) => (found, None),
+        Err(why) => (Found::default(), Some(why)),
+    };
+    Logs {
+        log_stream: found.stream.or(wanted.stream),
+        log_group: Some(wanted.group),
+        lines: bounded(found.lines),
+        error,
+    }
+}
+
+/// What to ask of a resource's log. All that a whole group holds at a time would be other people's too.
+fn wanted(resource: &Resource) -> Option<Wanted> {
+    let began = resource.started_at?;
+    let Window { from, to } = Window::around(began, resource.ended_at.unwrap_or(began))?;
+    let request = resource.id.clone().filter(|_| resource.service == "lambda");
+    if resource.log_stream.is_none() && request.is_none() {
+        return None;
+    }
+    Some(Wanted {
+        region: resource.region.clone()?,
+        group: resource.log_group.clone()?,
+        stream: resource.log_stream.clone(),
+        request,
+        from,
+        to,
+        most: LINES,
+    })
+}
+
+/// The last lines that keep within the bounds, each cut where it is long.
+fn bounded(lines: Vec<Line>) -> Vec<Line> {
+    let mut left = BYTES;
+    let mut kept: Vec<Line> = Vec::new();
+    for mut line in lines.into_iter().rev().take(LINES) {
+        line.text.truncate(line.text.trim_end().len());
+        if line.text.len() > LINE {
+            let end = (0..=LINE).rev().find(|end| line.text.is_char_boundary(*end)).unwrap_or(0);
+            line.text.truncate(end);
+            line.text.push('…');
+        }
+        let Some(rest) = left.checked_sub(line.text.len()) else { break };
+        left = rest;
+        kept.push(line);
+    }
+    kept.reverse();
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: String) -> Line {
+        Line { at: None, text }
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_within_the_bounds() {
+        let many: Vec<Line> = (0..200).map(|at| line(format!("line {at}\n"))).collect();
+        let kept = bounded(many);
+        assert_eq!((kept.len(), &*kept[0].text, &*kept[49].text), (50, "line 150", "line 199"));
+        let long = bounded((0..9).map(|_| line("é".repeat(10_000))).collect());
+        assert!(long.iter().all(|line| line.text.len() <= LINE + 3 && line.text.ends_with('…')));
+        assert!(
+            long.iter().map(|line| line.text.len()).sum::<usize>() <= BYTES && long.len() == 3,
+            "{}",
+            long.len()
+        );
+    }
+}

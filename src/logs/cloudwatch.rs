@@ -1,0 +1,162 @@
+//! Reads from CloudWatch Logs. Only this file names that client.
+//!
+//! No call is retried, and each is counted; how long they may take together is bounded outside.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use aws_config::{Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_sdk_cloudwatchlogs::Client;
+use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
+use jiff::{SignedDuration, Timestamp};
+use lru::LruCache;
+
+use super::{Found, LONGEST, Line, LogReader, Wanted};
+use crate::metrics::{Answer, Cause, Metrics, Service};
+use crate::telemetry::chain;
+
+/// How many regions' clients are kept.
+const CLIENTS: NonZeroUsize = NonZeroUsize::new(40).expect("40 is not zero");
+
+/// How many pages of a search are read. A page may be empty while the search goes on.
+const PAGES: usize = 20;
+
+/// Reads logs of any region with the credentials of one configuration.
+#[derive(Debug)]
+pub(super) struct CloudWatchReader {
+    config: SdkConfig,
+    clients: Mutex<LruCache<String, Client>>,
+    metrics: Metrics,
+}
+
+impl CloudWatchReader {
+    /// A reader with this configuration's credentials and endpoint, which counts its calls there.
+    pub(super) fn new(config: &SdkConfig, metrics: Metrics) -> Self {
+        Self { config: config.clone(), clients: Mutex::new(LruCache::new(CLIENTS)), metrics }
+    }
+
+    fn client(&self, region: &str) -> Client {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let timeouts =
+                TimeoutConfig::builder().connect_timeout(LONGEST).operation_timeout(LONGEST).build();
+            let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config)
+                .region(Region::new(region.to_owned()))
+                .retry_config(RetryConfig::disabled())
+                .timeout_config(timeouts)
+                .build();
+            Client::from_conf(config)
+        };
+        clients.get_or_insert_ref(region, make).clone()
+    }
+
+    /// Makes a call, and counts it.
+    async fn call<T, E>(
+        &self,
+        operation: &'static str,
+        wanted: &Wanted,
+        asked: impl Future<Output = Result<T, SdkError<E>>>,
+    ) -> Result<T, String>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let answer = asked.await;
+        let result = match &answer {
+            Ok(_) => Answer::Ok,
+            Err(error) => Cause::of_code(error.code()).into(),
+        };
+        self.metrics.aws_call(Service::Logs, operation, result);
+        answer.map_err(|error| refusal(operation, &wanted.group, &error))
+    }
+
+    /// The last lines of one stream.
+    async fn stream(&self, wanted: &Wanted, stream: &str) -> Result<Found, String> {
+        let asked = self
+            .client(&wanted.region)
+            .get_log_events()
+            .log_group_name(&wanted.group)
+            .log_stream_name(stream)
+            .start_time(wanted.from.as_millisecond())
+            .end_time(wanted.to.as_millisecond())
+            .start_from_head(false)
+            .limit(i32::try_from(wanted.most).unwrap_or(i32::MAX));
+        let answer = self.call("GetLogEvents", wanted, asked.send()).await?;
+        let lines = answer.events.into_iter().flatten().map(|event| line(event.timestamp, event.message));
+        Ok(Found { stream: Some(stream.to_owned()), lines: lines.collect() })
+    }
+
+    /// The last lines of all streams that begin so, or that hold a request's id.
+    async fn search(&self, wanted: &Wanted) -> Result<Vec<(Option<String>, Line)>, String> {
+        let pattern = wanted.request.as_ref().filter(|_| wanted.stream.is_none());
+        let pattern = pattern.map(|request| format!("\"{}\"", request.replace('"', "")));
+        let mut last = VecDeque::new();
+        let mut token = None;
+        for _ in 0..PAGES {
+            let asked = self
+                .client(&wanted.region)
+                .filter_log_events()
+                .log_group_name(&wanted.group)
+                .set_log_stream_name_prefix(wanted.stream.clone())
+                .set_filter_pattern(pattern.clone())
+                .start_time(wanted.from.as_millisecond())
+                .end_time(wanted.to.as_millisecond())
+                .set_next_token(token);
+            let answer = self.call("FilterLogEvents", wanted, asked.send()).await?;
+            for event in answer.events.into_iter().flatten() {
+                last.push_back((event.log_stream_name, line(event.timestamp, event.message)));
+            }
+            last.drain(..last.len().saturating_sub(wanted.most));
+            token = answer.next_token;
+            if token.is_none() {
+                return Ok(last.into());
+            }
+        }
+        Err(format!("{} holds too much at that time to be searched for its last lines", wanted.group))
+    }
+}
+
+#[async_trait]
+impl LogReader for CloudWatchReader {
+    async fn last_lines(&self, wanted: &Wanted) -> Result<Found, String> {
+        match &wanted.stream {
+            Some(stream) if !stream.ends_with('/') => return self.stream(wanted, stream).await,
+            _ => {}
+        }
+        let found = self.search(wanted).await?;
+        let stream = found.last().and_then(|(stream, _)| stream.clone());
+        let lines: Vec<Line> = found.into_iter().map(|(_, line)| line).collect();
+        let Some(stream) = stream.filter(|_| wanted.stream.is_none()) else {
+            return Ok(Found { stream: None, lines });
+        };
+        // Of a request only few lines hold its id; the others stand between them.
+        let times = || lines.iter().filter_map(|line| line.at);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else {
+            return Ok(Found { stream: Some(stream), lines });
+        };
+        // The end is not part of what GetLogEvents gives.
+        let to = last.checked_add(SignedDuration::from_millis(1)).unwrap_or(last);
+        self.stream(&Wanted { from: first, to, ..wanted.clone() }, &stream).await
+    }
+}
+
+fn line(timestamp: Option<i64>, message: Option<String>) -> Line {
+    let at = timestamp.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    Line { at, text: message.unwrap_or_default() }
+}
+
+/// Why a log cannot be read, in one sentence.
+fn refusal<E>(operation: &str, group: &str, error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    match error.code() {
+        Some("ResourceNotFoundException") => format!("{group} or the stream in it does not exist"),
+        Some(code) if code.contains("AccessDenied") => {
+            format!("{group} may not be read: allow logs:{operation} of it")
+        }
+        Some(code) => format!("{group} could not be read: {operation} answered {code}"),
+        None => format!("{group} could not be read: {}", chain(error)),
+    }
+}
