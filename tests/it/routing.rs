@@ -318,7 +318,7 @@ impl ExecutionReader for OfAFunction {
         if page.newest_first {
             events.reverse();
         }
-        Ok(HistoryPage { events, next_token: None })
+        Ok(HistoryPage { events, next_token: None, bytes: 0 })
     }
 
     async fn describe_execution(&self, _: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
@@ -356,7 +356,7 @@ fn desk_with_logs(routes: Vec<Route>, log: OneLine) -> Desk {
         env: "test".to_owned(),
         application: None,
     };
-    Desk::new(Arc::new(OfAFunction), None, routes, scope).reading_logs(Arc::new(log))
+    Desk::new(Arc::new(OfAFunction), None, routes, scope, None).reading_logs(Arc::new(log))
 }
 
 #[test]
