@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::arn::ExecutionArn;
+use crate::history::file::lenient_text;
 pub use called::Called;
 use field::meaningful;
 use partial::Fields;
@@ -139,7 +140,7 @@ impl Reading<'_> {
         if let Some(fields) = Fields::read(structure) {
             return below.object(&fields);
         }
-        if let Ok(Value::Array(list)) = serde_json::from_str(structure) {
+        if let Ok(Value::Array(list)) = serde_json::from_str(&lenient_text(structure.as_bytes())) {
             return below.opened(json::understand_list(&list));
         }
         sentence::understand(below, cause)

@@ -2,11 +2,13 @@
 //!
 //! Step Functions cuts a cause at 32,768 characters, wherever that falls. What came before the cut
 //! is still good: this walks the object once, without recursion, and keeps each value that it can
-//! make sense of. It is also what reads an object nested too deeply, or holding raw line breaks in
-//! its strings, which a strict parser refuses. It guesses nothing: text that is not an object is
+//! make sense of. It is also what reads an object nested too deeply, or holding raw line breaks or
+//! half a surrogate pair in its strings, which a strict parser refuses. It guesses nothing: text that is not an object is
 //! not read.
 
 use serde_json::{Map, Value};
+
+use crate::history::file::lenient_text;
 
 /// The fields of one object, as far as its text goes.
 #[derive(Debug)]
@@ -28,7 +30,8 @@ impl Fields {
                 _ => None,
             };
         }
-        read_leniently(text)
+        let text = lenient_text(text.as_bytes());
+        read_leniently(&text)
     }
 
     /// A field's text, whether cut or not.

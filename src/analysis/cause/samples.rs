@@ -360,6 +360,18 @@ fn a_stack_that_is_cut_off_keeps_the_frames_before() {
 }
 
 #[test]
+fn half_a_surrogate_pair_spoils_no_json() {
+    for (cause, message) in [
+        (r#"{"errorMessage":"bad \ud83d end","errorType":"T"}"#, "bad \u{fffd} end"),
+        (r#"{"error":{"message":"deep \ud83d","code":"C"}}"#, "deep \u{fffd}"),
+        (r#"[{"message":"listed \udc00"}]"#, "listed \u{fffd}"),
+        (r#""{\"errorMessage\":\"quoted \\ud83d\"}""#, "quoted \u{fffd}"),
+    ] {
+        assert_eq!(understand(None, None, cause).message.as_deref(), Some(message), "{cause}");
+    }
+}
+
+#[test]
 fn hostile_causes_are_read_without_harm() {
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(10_000), close.repeat(10_000));
     let mut quoted = r#"{"errorMessage":"deep"}"#.to_owned();
@@ -427,6 +439,7 @@ proptest! {
     fn the_message_of_any_exception_comes_back_as_it_was(message in "\\PC{1,40}") {
         let cause = serde_json::json!({"errorMessage": message, "errorType": "E"}).to_string();
         // A word for nothing, such as `{}`, is no message.
-        prop_assert_eq!(understand(None, None, &cause).message.as_deref(), meaningful(&message));
+        let read = understand(None, None, &cause);
+        prop_assert_eq!(read.message.as_deref(), meaningful(&message));
     }
 }
