@@ -89,8 +89,10 @@ impl CloudWatchReader {
 
     /// The last lines of all streams that begin so, or that hold a request's id.
     async fn search(&self, wanted: &Wanted) -> Result<Vec<(Option<String>, Line)>, String> {
-        let pattern = wanted.request.as_ref().filter(|_| wanted.stream.is_none());
-        let pattern = pattern.map(|request| format!("\"{}\"", request.replace('"', "")));
+        let request = wanted.request.as_ref().filter(|_| wanted.stream.is_none());
+        let pattern = request.map(|request| format!("\"{}\"", request.replace('"', "")));
+        // LocalStack takes a pattern and filters nothing.
+        let is_wanted = |line: &Line| request.is_none_or(|request| line.text.contains(request));
         let mut last = VecDeque::new();
         let mut token = None;
         for _ in 0..PAGES {
@@ -105,7 +107,10 @@ impl CloudWatchReader {
                 .set_next_token(token);
             let answer = self.call("FilterLogEvents", wanted, asked.send()).await?;
             for event in answer.events.into_iter().flatten() {
-                last.push_back((event.log_stream_name, line(event.timestamp, event.message)));
+                let line = line(event.timestamp, event.message);
+                if is_wanted(&line) {
+                    last.push_back((event.log_stream_name, line));
+                }
             }
             last.drain(..last.len().saturating_sub(wanted.most));
             token = answer.next_token;
