@@ -33,6 +33,8 @@ impl Worker {
             ("MISSTEP_ADMIN_ADDR", "off"),
             ("MISSTEP_HISTORY_RATE", "off"),
             ("MISSTEP_LOG", "warn"),
+            // A build that is not optimised, on a machine that others use, may take seconds over a payload.
+            ("MISSTEP_NOTIFY_TIMEOUT_SECS", "60"),
         ]);
         let child = command.spawn().unwrap();
         let folder = PathBuf::from(format!("/proc/{}", child.id().expect("it runs")));
