@@ -1,7 +1,7 @@
 //! What a task called, by the few names that its parameters and the service's first answer hold.
 //!
 //! Parameters and outputs may have 256 KiB each and a history 25,000 of them, so only the values under
-//! [`KEPT`] stay, each short, and of the rest nothing.
+//! `KEPT` stay, each short, and of the rest nothing.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -147,7 +147,7 @@ impl Target {
         self.region.as_deref()
     }
 
-    /// The value at a path of [`KEPT`].
+    /// The value at a path of `KEPT`.
     pub fn get(&self, path: &str) -> Option<&str> {
         self.values.iter().find(|(known, _)| *known == path).map(|(_, value)| &**value)
     }
@@ -194,7 +194,7 @@ fn descend(raw: &RawValue, path: Option<&str>) -> Option<String> {
     fields.into_iter().find(|(known, _)| *known == key).and_then(|(_, value)| descend(value, rest(path)))
 }
 
-/// The fields of an object that some path of [`KEPT`] goes through, as they are written.
+/// The fields of an object that some path of `KEPT` goes through, as they are written.
 struct Top<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Top<'de> {
