@@ -20,6 +20,7 @@ module "misstep" {
   kms_key_arn                  = var.kms_key_arn
   alarm_topic_arn              = var.alarm_topic_arn
   oldest_message_alarm_seconds = var.oldest_message_alarm_seconds
+  log_group_arns               = var.log_group_arns
   notification_topic_arns      = var.notification_topic_arns
   notification_key_arns        = var.notification_key_arns
   notification_identity_arns   = var.notification_identity_arns

@@ -96,6 +96,13 @@ variable "oldest_message_alarm_seconds" {
   default     = 900
 }
 
+variable "log_group_arns" {
+  description = "Log groups whose last lines routes with logs = true show, as ARNs that end in :*."
+  type        = list(string)
+  default     = []
+  nullable    = false
+}
+
 variable "notification_topic_arns" {
   description = "SNS topics that the worker may publish to."
   type        = list(string)
