@@ -201,7 +201,7 @@ fn of_log(history: History) -> History {
     let mut history = history;
     if has_gaps && no_entries {
         history = history.noted(
-            "The log names no states: with the level ERROR or FATAL the state machine logs only errors. The level ALL logs every event.",
+            "With the level ERROR or FATAL, a state machine logs errors only, and they name no states but Fail states. The level ALL logs every event.",
         );
     } else if has_gaps {
         history = history.noted("The log does not hold every event of the execution.");
