@@ -10,9 +10,9 @@
 //! the breaker.
 //!
 //! A message that alone makes the other side fail must not stop all others for good. So, after
-//! [`TRIAL_AFTER`] without any change, one more message is taken in and stays as a further probe;
-//! it is not given back either. The same happens sooner when no probe is left, and at once when the
-//! last trial ended without an attempt, as that of a message does which the route is not for.
+//! [`HALF_OPEN_AFTER`] without any change, the breaker is half-open: one more message is received, and
+//! stays as a further probe. That happens sooner when no probe is left. A half-open message whose
+//! filter skips the route proves nothing, so the next one follows at once.
 
 pub mod regional;
 
@@ -37,10 +37,10 @@ pub const FAILURES: u32 = 5;
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// How long an open breaker keeps the intake resting while it has probes.
-pub const TRIAL_AFTER: Duration = Duration::from_secs(300);
+pub const HALF_OPEN_AFTER: Duration = Duration::from_secs(300);
 
 /// How long it does when it has none.
-pub const TRIAL_WITHOUT_PROBE: Duration = Duration::from_secs(30);
+pub const HALF_OPEN_WITHOUT_PROBE: Duration = Duration::from_secs(30);
 
 /// Watches one thing that every message needs.
 #[derive(Debug)]
@@ -59,23 +59,23 @@ struct State {
     /// The messages that failed, where messages are counted.
     failed: HashSet<String>,
     opened_at: Option<Instant>,
-    /// When something last changed: it opened, or a message was taken in on trial.
+    /// When something last changed: it opened, or it became half-open.
     since: Option<Instant>,
     probes: usize,
-    trial: Trial,
+    half_open: HalfOpen,
     logged_at: Option<Instant>,
 }
 
-/// What the latest message on trial showed.
+/// What the latest half-open message showed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Trial {
+enum HalfOpen {
     /// There was none, or there was an attempt since it began.
     #[default]
-    Decided,
+    Conclusive,
     /// It is in hand, and no attempt was made yet.
     Begun,
     /// It came to its end without an attempt.
-    Undecided,
+    Inconclusive,
 }
 
 /// Held by a message that stays in hand while a breaker is open.
@@ -87,7 +87,7 @@ pub struct Probe(Arc<Breaker>);
 pub enum Admission {
     /// Take in whatever there is room for.
     All,
-    /// Take in one message, on trial.
+    /// Receive one message: the breakers are half-open.
     One,
     /// Nothing before this time, unless a breaker closes.
     NotBefore(Instant),
@@ -132,8 +132,8 @@ impl Breakers {
     /// What the intake may do now: the least that any breaker allows.
     pub fn admission(&self) -> Admission {
         let now = Instant::now();
-        let routes = self.all.iter().filter_map(|breaker| breaker.next_trial(TRIAL_AFTER));
-        let step_functions = self.step_functions.as_ref().and_then(RegionalBreakers::next_trial);
+        let routes = self.all.iter().filter_map(|breaker| breaker.next_half_open(HALF_OPEN_AFTER));
+        let step_functions = self.step_functions.as_ref().and_then(RegionalBreakers::next_half_open);
         match routes.chain(step_functions).max() {
             None => Admission::All,
             Some(at) if at <= now => Admission::One,
@@ -147,29 +147,29 @@ impl Breakers {
         self.all.iter().cloned().chain(step_functions.unwrap_or_default())
     }
 
-    /// A message is being taken in on trial.
-    pub fn trial_begins(&self) {
+    /// A message is about to be received half-open.
+    pub fn half_open_began(&self) {
         for breaker in self.each() {
             let mut state = breaker.state();
             if state.opened_at.is_some() {
                 state.since = Some(Instant::now());
-                state.trial = Trial::Begun;
+                state.half_open = HalfOpen::Begun;
             }
         }
     }
 
-    /// A message on trial came to its end.
-    pub fn trial_ends(&self) {
+    /// The half-open message is finished.
+    pub fn half_open_ended(&self) {
         for breaker in self.each() {
             let mut state = breaker.state();
-            if state.trial == Trial::Begun {
-                state.trial = Trial::Undecided;
+            if state.half_open == HalfOpen::Begun {
+                state.half_open = HalfOpen::Inconclusive;
                 self.changed.notify_one();
             }
         }
     }
 
-    /// Returns when a breaker opened, closed, lost its last probe, or learned nothing from a trial
+    /// Returns when a breaker opened, closed, lost its last probe, or learned nothing while half-open
     /// since the last call.
     pub async fn changed(&self) {
         self.changed.notified().await;
@@ -187,7 +187,7 @@ impl Breaker {
         state.failures = 0;
         state.failed.clear();
         state.since = None;
-        state.trial = Trial::Decided;
+        state.half_open = HalfOpen::Conclusive;
         if let Some(opened_at) = state.opened_at.take() {
             info!(breaker = self.name, open_ms = millis(opened_at.elapsed()), "works again");
             self.show(false);
@@ -217,7 +217,7 @@ impl Breaker {
     fn note_failure(&self, state: &mut State, opens: bool, error: &dyn fmt::Display) {
         let now = Instant::now();
         let (breaker, failures, consequence) = (&self.name, state.failures, self.consequence);
-        state.trial = Trial::Decided;
+        state.half_open = HalfOpen::Conclusive;
         if state.opened_at.is_none() && opens {
             warn!(breaker, failures, %error, "keeps failing; {consequence}");
             state.opened_at = Some(now);
@@ -247,24 +247,24 @@ impl Breaker {
         self.state().opened_at.is_some()
     }
 
-    /// Asks to stay in hand while the breaker is open. The first message may; so may any that
-    /// `must`, since giving it back would bring it to the dead-letter queue or was a trial.
-    pub fn probe(self: &Arc<Self>, must: bool) -> Option<Probe> {
+    /// Asks to stay in hand while the breaker is open. The first message may; so may any that is
+    /// `forced` to, since releasing it would bring it to the dead-letter queue, or it is half-open.
+    pub fn probe(self: &Arc<Self>, forced: bool) -> Option<Probe> {
         let mut state = self.state();
-        if state.opened_at.is_none() || (state.probes > 0 && !must) {
+        if state.opened_at.is_none() || (state.probes > 0 && !forced) {
             return None;
         }
         state.probes += 1;
         Some(Probe(self.clone()))
     }
 
-    /// When the next message may be taken in on trial: `with_probe` after the last change while a
+    /// When the breaker becomes half-open: `with_probe` after the last change while a
     /// message in hand probes.
-    fn next_trial(&self, with_probe: Duration) -> Option<Instant> {
+    fn next_half_open(&self, with_probe: Duration) -> Option<Instant> {
         let state = self.state();
-        let rest = match (state.probes, state.trial) {
-            (0, Trial::Undecided) => Duration::ZERO,
-            (0, _) => TRIAL_WITHOUT_PROBE,
+        let rest = match (state.probes, state.half_open) {
+            (0, HalfOpen::Inconclusive) => Duration::ZERO,
+            (0, _) => HALF_OPEN_WITHOUT_PROBE,
             _ => with_probe,
         };
         state.since.map(|since| since + rest)
@@ -329,51 +329,51 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_message_stays_as_the_probe_and_those_that_must() {
+    async fn one_message_stays_as_the_probe_and_those_that_are_forced() {
         let (_breakers, breaker) = open();
         let probe = breaker.probe(false).unwrap();
         assert!(breaker.probe(false).is_none());
-        let must = breaker.probe(true).unwrap();
-        drop((probe, must));
+        let forced = breaker.probe(true).unwrap();
+        drop((probe, forced));
         assert!(breaker.probe(false).is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_while_one_message_more_is_taken_in_on_trial() {
+    async fn after_a_while_it_is_half_open_for_one_message() {
         let (breakers, breaker) = open();
         let _probe = breaker.probe(false);
-        tokio::time::advance(TRIAL_AFTER - Duration::from_secs(1)).await;
+        tokio::time::advance(HALF_OPEN_AFTER - Duration::from_secs(1)).await;
         assert!(matches!(breakers.admission(), Admission::NotBefore(_)));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(breakers.admission(), Admission::One);
-        breakers.trial_begins();
+        breakers.half_open_began();
         assert!(matches!(breakers.admission(), Admission::NotBefore(_)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_probe_the_trial_comes_sooner() {
+    async fn without_a_probe_it_is_half_open_sooner() {
         let (breakers, breaker) = open();
         drop(breaker.probe(false));
-        tokio::time::advance(TRIAL_WITHOUT_PROBE).await;
+        tokio::time::advance(HALF_OPEN_WITHOUT_PROBE).await;
         assert_eq!(breakers.admission(), Admission::One);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_trial_without_an_attempt_is_followed_by_another_at_once() {
+    async fn a_half_open_message_without_an_attempt_is_followed_by_another_at_once() {
         let (breakers, breaker) = open();
         let rests = || matches!(breakers.admission(), Admission::NotBefore(_));
-        breakers.trial_ends();
+        breakers.half_open_ended();
         assert!(rests(), "none had begun");
-        breakers.trial_begins();
+        breakers.half_open_began();
         assert!(rests());
-        breakers.trial_ends();
+        breakers.half_open_ended();
         assert_eq!(breakers.admission(), Admission::One);
-        breakers.trial_begins();
+        breakers.half_open_began();
         breaker.failed(false, &"503");
-        breakers.trial_ends();
+        breakers.half_open_ended();
         assert!(rests(), "it was an attempt");
-        breakers.trial_begins();
-        breakers.trial_ends();
+        breakers.half_open_began();
+        breakers.half_open_ended();
         let _probe = breaker.probe(false);
         assert!(rests(), "there is a probe");
     }

@@ -7,21 +7,21 @@
 pub mod event_type;
 pub mod file;
 pub mod limiter;
+mod prune;
 pub mod read;
 pub mod sfn;
 pub mod target;
-mod thrift;
 pub mod throttled;
 
 use jiff::Timestamp;
 
 pub use event_type::{EventType, StateType, Work};
+pub use prune::InputPruner;
 pub use read::{
     Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
     ReadClass, ReadError,
 };
 pub use target::Target;
-pub use thrift::Thrift;
 
 /// How an execution stands or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -12,7 +12,7 @@
 //! | [`shutdown`] | SIGTERM and SIGINT become cancellation |
 //! | [`queue`] | messages are received, leased and settled |
 //! | [`worker`] | the loop: a place, a poll, a task a message, the drain |
-//! | [`process`] | one message from its body to its outcome |
+//! | [`pipeline`] | one message from its body to its outcome |
 //! | [`event`] | the failure event, out of all its wrappings |
 //! | [`arn`] | the names of executions, state machines and Map runs |
 //! | [`history`] | what happened in an execution, read from the service or from a file |
@@ -47,7 +47,7 @@ pub mod memory;
 pub mod metrics;
 pub mod notify;
 pub mod outcome;
-pub mod process;
+pub mod pipeline;
 pub mod queue;
 pub mod redact;
 pub mod report;

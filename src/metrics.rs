@@ -27,12 +27,12 @@ use tracing::{Instrument as _, Span};
 use crate::queue::QueueCounts;
 use crate::telemetry::millis;
 pub use exposition::Format;
-pub use label::{Answer, Cause, DegradedBy, Retried, Service, Stage, Told};
 use label::{
     BREAKER, DEAD_LETTER_REASON, DEGRADED, FULL, MESSAGE_STATE, NO_REASON, NOTIFICATION_RESULT, OPERATION,
-    OUTCOME, OUTCOMES, REPORT_KIND, REPORT_REASON, RESULT, RETRIED, RETRY_REASON, ROUTE, SERVICE, STAGE,
-    VERSION,
+    OUTCOME, OUTCOMES, REPORT_KIND, REPORT_REASON, RESULT, RETRIED_OPERATION, RETRY_REASON, ROUTE, SERVICE,
+    STAGE, VERSION,
 };
+pub use label::{CallResult, DegradedBy, RetriedOperation, RetryReason, SendResult, Service, Stage};
 use table::{Counters, Gauges, Histograms, Number, Reading, Row, Table};
 
 /// From ten milliseconds to an hour: work on a message may stay in hand while a breaker is open.
@@ -104,7 +104,7 @@ impl Metrics {
             in_hand: table.gauge("misstep_in_hand", "Messages in hand"),
             lease_renewals: table.counter("misstep_lease_renewals_total", "Renewals of leases that SQS confirmed"),
             leases_lost: table.counter("misstep_leases_lost_total", "Leases that ended before their message was settled"),
-            retries: table.counters("misstep_retries_total", "Attempts that are made again, by why", [RETRIED, RETRY_REASON]),
+            retries: table.counters("misstep_retries_total", "Attempts that are made again, by why", [RETRIED_OPERATION, RETRY_REASON]),
             aws_calls: table.counters(
                 "misstep_aws_calls_total",
                 "Calls of AWS by their result; each attempt counts",
@@ -212,13 +212,13 @@ impl Metrics {
     }
 
     /// Something is tried again.
-    pub fn retry(&self, what: Retried, why: Cause) {
+    pub fn retry(&self, what: RetriedOperation, why: RetryReason) {
         self.0.retries.with([what.name(), why.name()]).inc();
     }
 
     /// AWS was called. `operation` is the API's name of it.
-    pub fn aws_call(&self, service: Service, operation: &'static str, answer: Answer) {
-        self.0.aws_calls.with([service.name(), operation, answer.name()]).inc();
+    pub fn aws_call(&self, service: Service, operation: &'static str, result: CallResult) {
+        self.0.aws_calls.with([service.name(), operation, result.name()]).inc();
     }
 
     /// A report on a failure was made. `degraded` says why it rests on the event alone; `None` where the
@@ -229,7 +229,7 @@ impl Metrics {
     }
 
     /// An attempt at a notification. `route` is its name in the configuration.
-    pub fn notification(&self, route: &str, result: Told) {
+    pub fn notification(&self, route: &str, result: SendResult) {
         self.0.notifications.with([route, result.name()]).inc();
     }
 

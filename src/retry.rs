@@ -37,7 +37,7 @@ impl Policy {
     };
 
     /// For notifications that no message waits for.
-    pub const ASIDE: Self = Self { attempts: Some(3), ..Self::IN_HAND };
+    pub const OPTIONAL: Self = Self { attempts: Some(3), ..Self::IN_HAND };
 
     /// For settling a message (delete, visibility): short, since its lease runs meanwhile.
     pub const SETTLE: Self = Self {

@@ -1,7 +1,7 @@
-//! The loop: poll for free places, work on each message by itself, settle it, drain when stopped.
+//! The loop: poll as far as there are permits, work on each message by itself, settle it, drain when stopped.
 //!
-//! A place is taken before a message is asked for and freed when it is settled, so that no message
-//! waits in memory for somebody to look at it. A slow message holds up none of its batch. A poll is
+//! A permit is acquired before a message is received and dropped when it is settled, so that received
+//! messages never queue in memory. Messages of one batch do not wait for each other. A poll is
 //! never cancelled: SQS may already have handed it messages. At a stop it ends by itself within its
 //! wait, and what it brings is given back at once.
 
@@ -20,9 +20,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::failpoint::{Point, reach};
-use crate::metrics::{Cause, Metrics, Retried, Stage};
+use crate::metrics::{Metrics, RetriedOperation, RetryReason, Stage};
 use crate::outcome::Outcome;
-use crate::process::{Desk, Receipt};
+use crate::pipeline::{Attempt, Pipeline};
+
 use crate::queue::dead_letter::Reason;
 use crate::queue::leases::{Lease, Leases};
 use crate::queue::settle::{SettleError, Settler};
@@ -59,16 +60,16 @@ pub struct Settings {
 /// The worker on one queue.
 pub struct Worker {
     queue: Arc<dyn Queue>,
-    desk: Desk,
+    pipeline: Pipeline,
     settings: Settings,
     leases: Arc<Leases>,
     settler: Settler,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     tasks: TaskTracker,
     metrics: Metrics,
     health: Health,
     /// Cancelled when the grace period has ended: what is still in hand is given back.
-    hurry: CancellationToken,
+    force_stop: CancellationToken,
 }
 
 impl Worker {
@@ -76,31 +77,31 @@ impl Worker {
     pub fn new(
         queue: Arc<dyn Queue>,
         attributes: &QueueAttributes,
-        desk: Desk,
+        pipeline: Pipeline,
         settings: Settings,
     ) -> Arc<Self> {
-        let metrics = desk.metrics().clone();
+        let metrics = pipeline.metrics().clone();
         Arc::new(Self {
             leases: Leases::new(queue.clone(), attributes.visibility_timeout, metrics.clone()),
             settler: Settler::start(queue.clone(), metrics.clone()),
-            places: Arc::new(Semaphore::new(settings.concurrency)),
+            permits: Arc::new(Semaphore::new(settings.concurrency)),
             tasks: TaskTracker::new(),
             metrics,
             health: Health::new(),
-            hurry: CancellationToken::new(),
+            force_stop: CancellationToken::new(),
             queue,
-            desk,
+            pipeline,
             settings,
         })
     }
 
-    /// How it is.
+    /// Whether it is alive and ready.
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
     /// Works until `stop`, or until the queue is empty where the settings say so, and drains.
-    /// When it returns, nothing is in hand, and what became of the messages was logged.
+    /// When it returns, nothing is in hand, and the outcomes were logged.
     ///
     /// # Errors
     /// When the queue refuses the very first poll: nothing will ever come of it.
@@ -116,7 +117,7 @@ impl Worker {
             error!(%panic, "the renewal of leases had ended early");
         }
         let (renewals, leases_lost) = self.metrics.renewed_and_lost();
-        let waited_ms = millis(self.desk.waited());
+        let waited_ms = millis(self.pipeline.waited());
         info!(messages = %self.metrics.messages(), renewals, leases_lost, history_waited_ms = waited_ms, "stopped");
         taken_in
     }
@@ -133,19 +134,16 @@ impl Worker {
         let deadline = Instant::now() + self.settings.grace;
         if tokio::time::timeout_at(deadline, &mut all).await.is_err() {
             warn!(in_hand = self.leases.in_hand(), "the grace period has ended; giving back what is in hand");
-            self.hurry.cancel();
+            self.force_stop.cancel();
             // A poll that is longer than the grace period still must not be cancelled.
             let longest = self.settings.poll_wait + LAST_CALLS;
             if tokio::time::timeout(longest, all).await.is_err() {
                 warn!("could not give everything back; it returns after its visibility timeout");
             }
         }
-        if tokio::time::timeout_at(deadline, self.desk.told_aside()).await.is_err() {
-            let left = self.desk.telling_aside();
-            warn!(
-                left,
-                "the grace period has ended; notifications on routes that are not required are dropped"
-            );
+        if tokio::time::timeout_at(deadline, self.pipeline.drain_optional()).await.is_err() {
+            let left = self.pipeline.optional_in_flight();
+            warn!(left, "the grace period has ended; notifications on optional routes are dropped");
         }
     }
 
@@ -154,30 +152,30 @@ impl Worker {
         self.settings.max_receive_count.is_some_and(|most| message.receives >= most)
     }
 
-    /// Begins to work on a message, in a place of its own unless it is on trial.
-    fn begin(self: &Arc<Self>, message: Message, place: Option<OwnedSemaphorePermit>, trial: bool) {
+    /// Begins to work on a message, with a permit of its own unless it was received half-open.
+    fn begin(self: &Arc<Self>, message: Message, permit: Option<OwnedSemaphorePermit>, half_open: bool) {
         let worker = self.clone();
         let lease = self.leases.hold(&message);
         let span = MessageSpan::of(&message, &self.settings.queue_name);
         let work = async move {
-            worker.work_on(message, lease, trial).await;
-            if trial {
-                worker.desk.breakers().trial_ends();
+            worker.work_on(message, lease, half_open).await;
+            if half_open {
+                worker.pipeline.breakers().half_open_ended();
             }
-            drop(place);
+            drop(permit);
         };
         self.tasks.spawn(span.around(work));
     }
 
-    async fn work_on(&self, message: Message, lease: Lease, trial: bool) {
+    async fn work_on(&self, message: Message, lease: Lease, half_open: bool) {
         let last = self.is_last_receive(&message);
-        let receipt = Receipt { until: message.received_at + LONGEST_WORK, last, trial };
-        let work = AssertUnwindSafe(self.desk.handle(&message.body, receipt)).catch_unwind();
+        let attempt = Attempt { until: message.received_at + LONGEST_WORK, last, half_open };
+        let work = AssertUnwindSafe(self.pipeline.process_message(&message.body, attempt)).catch_unwind();
         let worked = tokio::select! {
             biased;
             () = lease.lost().cancelled() => None,
-            () = self.hurry.cancelled() => Some(Ok(unfinished("stop", "the worker is stopping"))),
-            () = tokio::time::sleep_until(receipt.until) => {
+            () = self.force_stop.cancelled() => Some(Ok(unfinished("stop", "the worker is stopping"))),
+            () = tokio::time::sleep_until(attempt.until) => {
                 Some(Ok(unfinished("lease", "SQS leases a message for twelve hours at most")))
             }
             worked = work => Some(worked),
@@ -194,7 +192,7 @@ impl Worker {
         };
         let is_good = matches!(outcome, Outcome::Done | Outcome::Ignore(_));
         let settling = async {
-            let outcome = self.buried(&message, outcome, &lease).await;
+            let outcome = self.dead_letter(&message, outcome, &lease).await;
             // After the dead-letter queue has taken it, since that takes time; before it is settled, since
             // a renewal that reached SQS afterwards would change what was settled.
             let ours = lease.release().await;
@@ -208,27 +206,27 @@ impl Worker {
         let Some((name, settled)) = self.metrics.timed(Stage::Settle, settling).await else {
             return self.lost(&message);
         };
-        let duration_ms = self.through(&message, name, is_good);
+        let duration_ms = self.finished(&message, name, is_good);
         match settled {
-            Ok(()) => info!(outcome = name, duration_ms, "settled"),
+            Ok(()) => info!(outcome = name, duration_ms, "message settled"),
             Err(error) => {
                 warn!(
                     outcome = name,
                     duration_ms,
                     error = chain(&error),
-                    "not settled; the message may come back"
+                    "message not settled; it may come back"
                 );
             }
         }
     }
 
     fn lost(&self, message: &Message) {
-        let duration_ms = self.through(message, "lease-lost", false);
+        let duration_ms = self.finished(message, "lease-lost", false);
         info!(outcome = "lease-lost", duration_ms, "left to whoever receives it next");
     }
 
     /// Nothing more happens to a message here; returns how long it was in hand, in milliseconds.
-    fn through(&self, message: &Message, outcome: &'static str, is_good: bool) -> u64 {
+    fn finished(&self, message: &Message, outcome: &'static str, is_good: bool) -> u64 {
         let took = message.received_at.elapsed();
         self.metrics.message(outcome, took);
         MessageSpan::ends(outcome, is_good);
@@ -241,7 +239,7 @@ impl Worker {
                 self.settler.delete(message.receipt.clone()).await
             }
             Outcome::Retry { stage, error, at_least } => {
-                let delay = if self.hurry.is_cancelled() {
+                let delay = if self.force_stop.is_cancelled() {
                     Duration::ZERO
                 } else {
                     give_back_delay(message.receives, at_least)
@@ -255,7 +253,7 @@ impl Worker {
     /// Sends a message that can never pass to the dead-letter queue, before it is deleted. Where there
     /// is no such queue, or it does not take it, or the lease is lost before it does, the message is to be
     /// given back.
-    async fn buried(&self, message: &Message, outcome: Outcome, lease: &Lease) -> Outcome {
+    async fn dead_letter(&self, message: &Message, outcome: Outcome, lease: &Lease) -> Outcome {
         let Outcome::DeadLetter(reason) = &outcome else { return outcome };
         let Reason { stage, reason: why, error } = reason;
         let Some(url) = &self.settings.dead_letter_url else {
@@ -284,7 +282,7 @@ impl Worker {
                 error!(error = chain(&error), "the dead-letter queue did not take the message");
                 return unfinished(stage, "the dead-letter queue did not take it");
             }
-            self.metrics.retry(Retried::Settle, Cause::of_code(error.code()));
+            self.metrics.retry(RetriedOperation::Settle, RetryReason::of_code(error.code()));
         }
         reach(Point::DeadLetterAnswered).await;
         self.metrics.dead_letter(why);

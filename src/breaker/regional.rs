@@ -82,7 +82,7 @@ impl RegionalBreakers {
     /// failure.
     pub fn admit(&self, place: &AccountRegion, call: &Call) -> Result<(), ReadError> {
         let mut breakers = self.breakers();
-        if next_trial(&breakers).is_some() {
+        if next_half_open(&breakers).is_some() {
             return Ok(());
         }
         let Some(Regional { breaker, last, .. }) = breakers.get(place) else { return Ok(()) };
@@ -135,7 +135,7 @@ impl RegionalBreakers {
 
     /// Whether the intake rests because of Step Functions.
     pub fn rests(&self) -> bool {
-        next_trial(&self.breakers()).is_some()
+        next_half_open(&self.breakers()).is_some()
     }
 
     /// The breaker of this account and region; `None` where nothing was ever called.
@@ -144,8 +144,8 @@ impl RegionalBreakers {
     }
 
     /// When the next message may be taken in, where the intake rests.
-    pub(super) fn next_trial(&self) -> Option<Instant> {
-        next_trial(&self.breakers())
+    pub(super) fn next_half_open(&self) -> Option<Instant> {
+        next_half_open(&self.breakers())
     }
 
     /// The open breakers.
@@ -181,7 +181,7 @@ impl RegionalBreakers {
 
     fn show(&self, breakers: &LruCache<AccountRegion, Regional>) {
         let Some(metrics) = self.0.metrics.get() else { return };
-        metrics.breaker(NAME, next_trial(breakers).is_some());
+        metrics.breaker(NAME, next_half_open(breakers).is_some());
         metrics.regions_open(breakers.iter().filter(|(_, regional)| regional.breaker.is_open()).count());
     }
 
@@ -191,11 +191,11 @@ impl RegionalBreakers {
 }
 
 /// The intake rests while every breaker that counts is open, until the first of them may be tried.
-fn next_trial(breakers: &LruCache<AccountRegion, Regional>) -> Option<Instant> {
+fn next_half_open(breakers: &LruCache<AccountRegion, Regional>) -> Option<Instant> {
     let mut next: Option<Instant> = None;
     for (_, regional) in breakers.iter().filter(|(_, regional)| regional.is_proven) {
-        let trial = regional.breaker.next_trial(RETRY_AFTER)?;
-        next = Some(next.map_or(trial, |next| next.min(trial)));
+        let at = regional.breaker.next_half_open(RETRY_AFTER)?;
+        next = Some(next.map_or(at, |next| next.min(at)));
     }
     next
 }
@@ -299,7 +299,7 @@ mod tests {
         fails(&breakers, "b", 1, ReadClass::Credentials);
         assert!(breakers.rests());
         breakers.admit(&place("a"), &call()).expect("a message in hand may probe");
-        assert_eq!(breakers.next_trial(), Some(Instant::now() + RETRY_AFTER));
+        assert_eq!(breakers.next_half_open(), Some(Instant::now() + RETRY_AFTER));
         breakers.passed(&place("b"));
         assert!(!breakers.rests());
     }

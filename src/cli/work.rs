@@ -18,7 +18,7 @@ use crate::memory::MemoryBudget;
 use crate::metrics::{Metrics, backlog};
 use crate::notify;
 use crate::notify::settings::RouteSettings;
-use crate::process::{Desk, Scope};
+use crate::pipeline::{Pipeline, Scope};
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue, QueueAttributes, account_in_url};
 use crate::telemetry::LogFormat;
@@ -159,12 +159,12 @@ async fn build(
     let home = account_in_url(&settings.queue_url)
         .zip(aws.region())
         .map(|(account, region)| AccountRegion { account: account.to_owned(), region: region.to_string() });
-    let desk = Desk::new(Arc::new(reader), settings.common.history_rate, routes, scope, home);
-    let desk = desk.within(MemoryBudget::new(settings.memory_budget)).measured_by(metrics.clone());
+    let pipeline = Pipeline::new(Arc::new(reader), settings.common.history_rate, routes, scope, home);
+    let pipeline = pipeline.within(MemoryBudget::new(settings.memory_budget)).measured_by(metrics.clone());
     let shows_logs = settings.routes.iter().any(|route| route.logs);
-    let desk = match logs::reader(&aws, &metrics).filter(|_| shows_logs) {
-        Some(reader) => desk.reading_logs(reader),
-        None => desk,
+    let pipeline = match logs::reader(&aws, &metrics).filter(|_| shows_logs) {
+        Some(reader) => pipeline.reading_logs(reader),
+        None => pipeline,
     };
     let dead_letters = attributes
         .dead_letter_url
@@ -186,7 +186,7 @@ async fn build(
         largest_dead_letter,
         max_receive_count: attributes.max_receive_count,
     };
-    Ok((Worker::new(queue, &attributes, desk, worker_settings), settings.queue_url.clone()))
+    Ok((Worker::new(queue, &attributes, pipeline, worker_settings), settings.queue_url.clone()))
 }
 
 /// The largest message that the dead-letter queue takes; a worker that may not know it still works.

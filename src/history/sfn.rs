@@ -24,7 +24,7 @@ use super::{
 };
 use crate::arn::{ExecutionArn, MapRunArn, Workflow};
 use crate::history::file;
-use crate::metrics::{Answer, Metrics, Service};
+use crate::metrics::{CallResult, Metrics, Service};
 use body_limit::{BodyLimit, too_large};
 
 /// AWS has fewer commercial regions than this; a client of each is kept.
@@ -71,8 +71,8 @@ impl SfnReader {
         let operation = call.operation;
         let answer = asked.await.map_err(|error| failed(call, error));
         let result = match &answer {
-            Ok(_) => Answer::Ok,
-            Err(Failed { error, .. }) => Answer::of_read(error.class()),
+            Ok(_) => CallResult::Ok,
+            Err(Failed { error, .. }) => CallResult::of_read(error.class()),
         };
         self.metrics.aws_call(Service::Sfn, operation, result);
         answer

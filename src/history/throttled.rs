@@ -23,7 +23,7 @@ use super::{
 };
 use crate::arn::{AccountRegion, ExecutionArn, MapRunArn};
 use crate::breaker::regional::RegionalBreakers;
-use crate::metrics::{Cause, Metrics, Retried};
+use crate::metrics::{Metrics, RetriedOperation, RetryReason};
 use crate::retry::{Pauses, Policy};
 use crate::telemetry::{chain, millis};
 
@@ -147,8 +147,10 @@ impl ThrottledReader {
                 return Err(error);
             }
             let throttled = error.class() == ReadClass::Throttled;
-            self.metrics
-                .retry(Retried::History, if throttled { Cause::Throttled } else { Cause::Unreachable });
+            self.metrics.retry(
+                RetriedOperation::History,
+                if throttled { RetryReason::Throttled } else { RetryReason::Unreachable },
+            );
             debug!(attempt = pauses.attempts(), error = chain(&error), "calling Step Functions again");
         }
     }

@@ -16,7 +16,8 @@ use crate::analysis::enough::{Missing, missing};
 use crate::arn::ExecutionArn;
 use crate::failpoint::{Point, reach};
 use crate::history::{
-    EventType, ExecutionDescription, History, HistoryEvent, PageRequest, ReadClass, ReadError, Status, Thrift,
+    EventType, ExecutionDescription, History, HistoryEvent, InputPruner, PageRequest, ReadClass, ReadError,
+    Status,
 };
 use crate::memory::HistoryShare;
 
@@ -58,7 +59,7 @@ enum Seen {
 /// Newest events, in descending order of their ids.
 struct Newest {
     events: Vec<HistoryEvent>,
-    thrift: Thrift,
+    prune: InputPruner,
     texts: TextLimit,
     /// How many events a page is asked for, and how many bytes it may have.
     page: (u32, u64),
@@ -154,7 +155,7 @@ impl Newest {
     fn new(page: (u32, u64), calls: &Calls<'_>, share: Option<HistoryShare>) -> Self {
         Self {
             events: Vec::new(),
-            thrift: Thrift::default(),
+            prune: InputPruner::default(),
             texts: TextLimit::new(calls.memory.text()),
             page,
             bytes: 0,
@@ -218,7 +219,7 @@ impl Newest {
         self.bytes += page.bytes;
         for mut event in page.events {
             if self.events.last().is_none_or(|newer| newer.id > event.id) {
-                self.thrift.take(&mut event);
+                self.prune.take(&mut event);
             }
             self.texts.keep(&mut event);
             self.events.push(event);

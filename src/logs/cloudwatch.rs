@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use lru::LruCache;
 
 use super::{Found, LONGEST, Line, LogReader, Wanted};
-use crate::metrics::{Answer, Cause, Metrics, Service};
+use crate::metrics::{CallResult, Metrics, RetryReason, Service};
 use crate::telemetry::chain;
 
 /// How many regions' clients are kept.
@@ -64,8 +64,8 @@ impl CloudWatchReader {
     {
         let answer = asked.await;
         let result = match &answer {
-            Ok(_) => Answer::Ok,
-            Err(error) => Cause::of_code(error.code()).into(),
+            Ok(_) => CallResult::Ok,
+            Err(error) => RetryReason::of_code(error.code()).into(),
         };
         self.metrics.aws_call(Service::Logs, operation, result);
         answer.map_err(|error| refusal(operation, &wanted.group, &error))

@@ -50,13 +50,13 @@ pub(super) const OUTCOMES: &[&str] = &[
 
 pub(super) const OUTCOME: Label = listed("outcome", OUTCOMES);
 pub(super) const STAGE: Label = listed("stage", Stage::NAMES);
-pub(super) const RETRIED: Label = listed("stage", Retried::NAMES);
-pub(super) const RETRY_REASON: Label = listed("reason", Cause::NAMES);
+pub(super) const RETRIED_OPERATION: Label = listed("stage", RetriedOperation::NAMES);
+pub(super) const RETRY_REASON: Label = listed("reason", RetryReason::NAMES);
 pub(super) const SERVICE: Label = listed("service", Service::NAMES);
 pub(super) const OPERATION: Label = named("operation", "the API's operations that misstep calls");
-pub(super) const RESULT: Label = listed("result", Answer::NAMES);
+pub(super) const RESULT: Label = listed("result", CallResult::NAMES);
 pub(super) const ROUTE: Label = named("route", "the routes of the configuration");
-pub(super) const NOTIFICATION_RESULT: Label = listed("result", Told::NAMES);
+pub(super) const NOTIFICATION_RESULT: Label = listed("result", SendResult::NAMES);
 pub(super) const BREAKER: Label =
     named("breaker", "`step-functions` and the required routes of the configuration");
 pub(super) const DEAD_LETTER_REASON: Label = named(
@@ -118,7 +118,7 @@ values! {
 
 values! {
     /// What is tried again.
-    Retried {
+    RetriedOperation {
         /// A poll for messages.
         Poll = "poll",
         /// A reading of a history, or of what belongs to it.
@@ -132,7 +132,7 @@ values! {
 
 values! {
     /// Why something is tried again.
-    Cause {
+    RetryReason {
         /// Too many calls of AWS.
         Throttled = "throttled",
         /// No usable answer: a broken connection, a timeout.
@@ -172,7 +172,7 @@ values! {
 
 values! {
     /// What a call of AWS came to.
-    Answer {
+    CallResult {
         /// It was answered.
         Ok = "ok",
         /// It was one too many.
@@ -214,7 +214,7 @@ values! {
 
 values! {
     /// What a route made of an attempt at a notification.
-    Told {
+    SendResult {
         /// It took it.
         Taken = "taken",
         /// Not now.
@@ -248,7 +248,7 @@ impl Stage {
     }
 }
 
-impl Cause {
+impl RetryReason {
     /// Why a notification is sent again.
     pub fn of_notification(error: &NotifyError) -> Self {
         match error {
@@ -292,7 +292,7 @@ impl DegradedBy {
     }
 }
 
-impl Answer {
+impl CallResult {
     /// What a failed call of Step Functions came to.
     pub fn of_read(class: ReadClass) -> Self {
         match class {
@@ -308,7 +308,7 @@ impl Answer {
     }
 }
 
-impl Told {
+impl SendResult {
     /// What an attempt at a notification came to.
     pub fn of(answer: &Result<(), NotifyError>) -> Self {
         match answer {
@@ -320,8 +320,8 @@ impl Told {
     }
 }
 
-impl From<Cause> for Answer {
-    fn from(cause: Cause) -> Self {
-        if cause == Cause::Throttled { Self::Throttled } else { Self::Error }
+impl From<RetryReason> for CallResult {
+    fn from(cause: RetryReason) -> Self {
+        if cause == RetryReason::Throttled { Self::Throttled } else { Self::Error }
     }
 }

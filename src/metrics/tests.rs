@@ -105,10 +105,10 @@ fn every_kind_of_report_is_at_zero_until_one_is_made() {
 
 #[test]
 fn causes_follow_the_error_codes_of_aws() {
-    assert_eq!(Cause::of_code(None), Cause::Unreachable);
-    assert_eq!(Cause::of_code(Some("RequestThrottled")), Cause::Throttled);
-    assert_eq!(Cause::of_code(Some("AWS.SimpleQueueService.NonExistentQueue")), Cause::Refused);
-    assert_eq!(Cause::of_code(Some("AccessDenied")), Cause::Refused);
-    assert_eq!(Cause::of_code(Some("ExpiredToken")), Cause::Credentials);
-    assert_eq!(Cause::of_code(Some("InternalFailure")), Cause::Unavailable);
+    assert_eq!(RetryReason::of_code(None), RetryReason::Unreachable);
+    assert_eq!(RetryReason::of_code(Some("RequestThrottled")), RetryReason::Throttled);
+    assert_eq!(RetryReason::of_code(Some("AWS.SimpleQueueService.NonExistentQueue")), RetryReason::Refused);
+    assert_eq!(RetryReason::of_code(Some("AccessDenied")), RetryReason::Refused);
+    assert_eq!(RetryReason::of_code(Some("ExpiredToken")), RetryReason::Credentials);
+    assert_eq!(RetryReason::of_code(Some("InternalFailure")), RetryReason::Unavailable);
 }

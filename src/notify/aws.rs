@@ -10,7 +10,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use super::NotifyError;
-use crate::metrics::{Answer, Cause, Metrics, Service};
+use crate::metrics::{CallResult, Metrics, RetryReason, Service};
 use crate::telemetry::chain;
 
 /// Codes of errors that may pass: AWS is busy or broken, or credentials are being renewed.
@@ -70,8 +70,8 @@ impl Calls {
         let answer = call.await;
         if let Some(metrics) = self.metrics.get() {
             let result = match &answer {
-                Ok(_) => Answer::Ok,
-                Err(error) => Cause::of_code(error.code()).into(),
+                Ok(_) => CallResult::Ok,
+                Err(error) => RetryReason::of_code(error.code()).into(),
             };
             metrics.aws_call(self.service, operation, result);
         }

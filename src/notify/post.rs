@@ -72,7 +72,7 @@ pub(super) struct Post {
 
 /// An answer, as far as it counts.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct PostResponse {
     /// What was posted to, as it may be shown.
     pub(super) shown: String,
     /// Its status.
@@ -130,7 +130,7 @@ impl Post {
         headers: HeaderMap,
         body: Vec<u8>,
         wanted: Wanted,
-    ) -> Result<Answer, NotifyError> {
+    ) -> Result<PostResponse, NotifyError> {
         let began = Instant::now();
         let url = self.target.url()?;
         let shown = without_secrets(&url);
@@ -151,11 +151,11 @@ impl Post {
             (body, broke_off) = reading.await.unwrap_or((Vec::new(), true));
             debug!(status = status.as_u16(), answer = %String::from_utf8_lossy(&body), "answered");
         }
-        Ok(Answer { shown, status, retry_after, body, broke_off })
+        Ok(PostResponse { shown, status, retry_after, body, broke_off })
     }
 }
 
-impl Answer {
+impl PostResponse {
     /// What the status means for the message and for the route.
     pub(super) fn judge(&self) -> Result<(), NotifyError> {
         let what = format!("POST {}: answered {}", self.shown, self.status);
@@ -199,20 +199,20 @@ async fn beginning(mut response: Response) -> (Vec<u8>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Told;
+    use crate::metrics::SendResult;
 
     #[test]
     fn every_status_means_what_the_documentation_says() {
         let kind = |status: u16| {
             let status = StatusCode::from_u16(status).unwrap();
-            let answer = Answer {
+            let answer = PostResponse {
                 shown: "u".to_owned(),
                 status,
                 retry_after: None,
                 body: Vec::new(),
                 broke_off: false,
             };
-            Told::of(&answer.judge()).name()
+            SendResult::of(&answer.judge()).name()
         };
         for status in 200..=599 {
             let expected = match status {

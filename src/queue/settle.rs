@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{EntryError, EntryResults, MOST_ENTRIES, Queue, QueueError, ReceiptHandle};
 use crate::failpoint::{Point, reach};
-use crate::metrics::{Cause, Metrics, Retried};
+use crate::metrics::{Metrics, RetriedOperation, RetryReason};
 use crate::retry::Policy;
 use crate::telemetry::chain;
 
@@ -137,7 +137,7 @@ where
         let answer = call(batch.iter().map(|job| job.entry.clone()).collect()).await;
         let mut again = Vec::new();
         let mut last = String::new();
-        let mut cause = Cause::Entry;
+        let mut cause = RetryReason::Entry;
         match answer {
             Ok(results) => {
                 for (job, result) in batch.into_iter().zip(results) {
@@ -153,7 +153,7 @@ where
             }
             Err(error) => {
                 last = chain(&error);
-                cause = Cause::of_code(error.code());
+                cause = RetryReason::of_code(error.code());
                 again = batch;
             }
         }
@@ -167,7 +167,7 @@ where
             }
             return;
         }
-        metrics.retry(Retried::Settle, cause);
+        metrics.retry(RetriedOperation::Settle, cause);
         batch = again;
     }
 }

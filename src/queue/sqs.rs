@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 pub use moves::Move;
 
-use crate::metrics::{Answer, Cause, Metrics, Service};
+use crate::metrics::{CallResult, Metrics, RetryReason, Service};
 use crate::telemetry::trace::TraceHeader;
 
 use super::{
@@ -147,8 +147,8 @@ impl SqsQueue {
     {
         let answer = call.await;
         let result = match &answer {
-            Ok(_) => Answer::Ok,
-            Err(error) => Cause::of_code(error.code()).into(),
+            Ok(_) => CallResult::Ok,
+            Err(error) => RetryReason::of_code(error.code()).into(),
         };
         self.metrics.aws_call(Service::Sqs, operation, result);
         answer.map_err(|error| {

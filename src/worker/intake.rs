@@ -1,7 +1,7 @@
-//! Taking messages in: how many polls, for how many places, and what happens when they fail.
+//! Taking messages in: how many polls, for how many messages, and what happens when they fail.
 //!
 //! One poll while the queue is quiet. Each poll that comes back full asks for one more at a time,
-//! as far as there are places; an empty one goes back to one.
+//! up to the concurrency; an empty one goes back to one.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,14 +17,14 @@ use tracing::{error, info, warn};
 use super::{Worker, health};
 use crate::breaker::Admission;
 use crate::failpoint::{Point, reach};
-use crate::metrics::{Cause, Retried};
+use crate::metrics::{RetriedOperation, RetryReason};
 use crate::queue::{MOST_ENTRIES, Message, QueueError};
 use crate::retry::{Pauses, Policy};
 use crate::telemetry::chain;
 
-/// How long a poll waits for more places than one while there is work in hand: asking for one
-/// message at a time would cost ten times the calls.
-const GATHER: Duration = Duration::from_millis(5);
+/// How long a poll waits for more than one permit: receiving one message at a time would cost ten times
+/// the calls.
+const BATCH_WINDOW: Duration = Duration::from_millis(5);
 
 /// How long an empty queue is left alone where polls do not wait by themselves.
 const SHORT_POLLS_APART: Duration = Duration::from_secs(1);
@@ -32,11 +32,11 @@ const SHORT_POLLS_APART: Duration = Duration::from_secs(1);
 /// How often a failure to poll is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// What a poll brought, and the places that it held.
+/// What a poll brought, and the permits that it held.
 struct Polled {
     result: Result<Vec<Message>, QueueError>,
-    places: Vec<OwnedSemaphorePermit>,
-    trial: bool,
+    permits: Vec<OwnedSemaphorePermit>,
+    half_open: bool,
 }
 
 /// How polling goes.
@@ -48,11 +48,11 @@ struct Intake {
     not_before: Instant,
     /// Whether a poll has ever worked.
     has_polled: bool,
-    trouble: Option<Trouble>,
+    backoff: Option<PollBackoff>,
 }
 
-/// Polls that are failing.
-struct Trouble {
+/// The pauses between polls that keep failing.
+struct PollBackoff {
     pauses: Pauses,
     logged_at: Instant,
 }
@@ -70,14 +70,14 @@ impl Worker {
             wanted: 1,
             not_before: Instant::now(),
             has_polled: false,
-            trouble: None,
+            backoff: None,
         };
         let ended = self.poll_on(&mut intake, stop).await;
         let worker = self.clone();
         let last_polls = async move {
             while let Some(polled) = intake.polls.join_next().await {
-                if let Ok(Polled { result: Ok(messages), places, .. }) = polled {
-                    worker.give_back_unread(messages, places).await;
+                if let Ok(Polled { result: Ok(messages), permits, .. }) = polled {
+                    worker.give_back_unread(messages, permits).await;
                 }
             }
         };
@@ -89,17 +89,17 @@ impl Worker {
         intake: &mut Intake,
         stop: &CancellationToken,
     ) -> Result<(), QueueError> {
-        let breakers = self.desk.breakers();
+        let breakers = self.pipeline.breakers();
         loop {
             self.health.beat();
             let not_before = intake.not_before;
             let next = async move {
                 tokio::time::sleep_until(not_before).await;
                 match breakers.admission() {
-                    Admission::All => (self.take_places().await, false),
+                    Admission::All => (self.acquire_permits().await, false),
                     Admission::One => (Vec::new(), true),
-                    Admission::NotBefore(trial) => {
-                        tokio::time::sleep_until(trial).await;
+                    Admission::NotBefore(at) => {
+                        tokio::time::sleep_until(at).await;
                         (Vec::new(), true)
                     }
                 }
@@ -117,12 +117,12 @@ impl Worker {
                     Err(panic) => error!(%panic, "a poll ended without an answer"),
                 },
                 () = tokio::time::sleep(health::BEAT) => {}
-                // What may be taken in is asked again.
+                // What may be received is asked again.
                 () = breakers.changed() => {}
-                (places, trial) = next, if intake.polls.len() < intake.wanted => {
-                    // A breaker may have opened while the places were waited for.
-                    if trial || breakers.admission() == Admission::All {
-                        self.poll(&mut intake.polls, places, trial);
+                (permits, half_open) = next, if intake.polls.len() < intake.wanted => {
+                    // A breaker may have opened while the permits were being acquired.
+                    if half_open || breakers.admission() == Admission::All {
+                        self.poll(&mut intake.polls, permits, half_open);
                     }
                 }
             }
@@ -133,28 +133,28 @@ impl Worker {
     fn polled(
         self: &Arc<Self>,
         intake: &mut Intake,
-        Polled { result, places, trial }: Polled,
+        Polled { result, permits, half_open }: Polled,
     ) -> Result<bool, QueueError> {
         match result {
             Ok(messages) => {
                 intake.has_polled = true;
                 self.metrics.polled();
-                if intake.trouble.take().is_some() {
+                if intake.backoff.take().is_some() {
                     info!("polling works again");
                 }
                 let most = self.settings.concurrency.div_ceil(MOST_ENTRIES);
                 intake.wanted = match messages.len() {
                     0 => 1,
-                    got if got == places.len() => (intake.wanted + 1).min(most),
+                    got if got == permits.len() => (intake.wanted + 1).min(most),
                     _ => intake.wanted,
                 };
                 let empty = messages.is_empty();
-                // A poll that was under way when a breaker opened brings messages on trial as well:
+                // A poll that was under way when a breaker opened brings half-open messages as well:
                 // giving them back would use up one more of their receives.
-                let trial = trial || self.desk.breakers().admission() != Admission::All;
-                let mut places = places.into_iter();
+                let half_open = half_open || self.pipeline.breakers().admission() != Admission::All;
+                let mut permits = permits.into_iter();
                 for message in messages {
-                    self.begin(message, places.next(), trial);
+                    self.begin(message, permits.next(), half_open);
                 }
                 if empty && self.settings.poll_wait.is_zero() {
                     intake.not_before = Instant::now() + SHORT_POLLS_APART;
@@ -164,41 +164,46 @@ impl Worker {
             Err(error) if !intake.has_polled && error.is_refusal() => Err(error),
             Err(error) => {
                 intake.wanted = 1;
-                self.metrics.retry(Retried::Poll, Cause::of_code(error.code()));
-                let pause = intake.trouble.get_or_insert_with(|| Trouble::begin(&error)).pause(&error);
+                self.metrics.retry(RetriedOperation::Poll, RetryReason::of_code(error.code()));
+                let pause = intake.backoff.get_or_insert_with(|| PollBackoff::begin(&error)).pause(&error);
                 intake.not_before = Instant::now() + pause;
                 Ok(false)
             }
         }
     }
 
-    fn poll(self: &Arc<Self>, polls: &mut JoinSet<Polled>, places: Vec<OwnedSemaphorePermit>, trial: bool) {
-        if trial {
-            self.desk.breakers().trial_begins();
+    fn poll(
+        self: &Arc<Self>,
+        polls: &mut JoinSet<Polled>,
+        permits: Vec<OwnedSemaphorePermit>,
+        half_open: bool,
+    ) {
+        if half_open {
+            self.pipeline.breakers().half_open_began();
         }
         let queue = self.queue.clone();
         let wait = self.settings.poll_wait;
         polls.spawn(async move {
-            // A message on trial needs no place: those in hand may be waiting for what it finds out.
-            let result = queue.receive(places.len().max(1), wait).await;
+            // A half-open message needs no permit: those in hand may be waiting for what it finds out.
+            let result = queue.receive(permits.len().max(1), wait).await;
             reach(Point::Received).await;
-            Polled { result, places, trial }
+            Polled { result, permits, half_open }
         });
     }
 
-    /// Waits for a place, and a little for more of them.
-    async fn take_places(&self) -> Vec<OwnedSemaphorePermit> {
-        let closed = "the places are never closed";
-        let mut places = vec![self.places.clone().acquire_owned().await.expect(closed)];
-        let gathered = Instant::now() + GATHER;
-        while places.len() < MOST_ENTRIES.min(self.settings.concurrency) {
-            let next = self.places.clone().acquire_owned();
-            match tokio::time::timeout_at(gathered, next).await {
-                Ok(place) => places.push(place.expect(closed)),
+    /// Waits for a permit, and for a moment for more of them.
+    async fn acquire_permits(&self) -> Vec<OwnedSemaphorePermit> {
+        let closed = "the permits are never closed";
+        let mut permits = vec![self.permits.clone().acquire_owned().await.expect(closed)];
+        let window_ends = Instant::now() + BATCH_WINDOW;
+        while permits.len() < MOST_ENTRIES.min(self.settings.concurrency) {
+            let next = self.permits.clone().acquire_owned();
+            match tokio::time::timeout_at(window_ends, next).await {
+                Ok(permit) => permits.push(permit.expect(closed)),
                 Err(_elapsed) => break,
             }
         }
-        places
+        permits
     }
 
     /// Whether nothing is in hand, on its way, or left on the queue.
@@ -217,12 +222,12 @@ impl Worker {
 
     /// Gives back what a poll brought after the stop, but for messages on their last receive: those
     /// would go to the dead-letter queue unread, so they are worked on while the grace period lasts.
-    async fn give_back_unread(self: &Arc<Self>, messages: Vec<Message>, places: Vec<OwnedSemaphorePermit>) {
+    async fn give_back_unread(self: &Arc<Self>, messages: Vec<Message>, permits: Vec<OwnedSemaphorePermit>) {
         let (last, others): (Vec<_>, Vec<_>) =
             messages.into_iter().partition(|message| self.is_last_receive(message));
-        let mut places = places.into_iter();
+        let mut permits = permits.into_iter();
         for message in last {
-            self.begin(message, places.next(), false);
+            self.begin(message, permits.next(), false);
         }
         join_all(others.into_iter().map(|message| async move {
             if let Err(error) = self.settler.give_back(message.receipt, Duration::ZERO).await {
@@ -233,7 +238,7 @@ impl Worker {
     }
 }
 
-impl Trouble {
+impl PollBackoff {
     fn begin(error: &QueueError) -> Self {
         warn!(error = chain(error), "polling failed; trying again with growing pauses");
         Self { pauses: Policy::POLL.start(), logged_at: Instant::now() }

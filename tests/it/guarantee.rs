@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use misstep::config::MapRunChildren;
 use misstep::notify::Route;
-use misstep::process::{Desk, Scope};
+use misstep::pipeline::{Pipeline, Scope};
 use misstep::queue::Queue;
 use misstep::worker::{Settings, Worker};
 use serde_json::json;
@@ -146,7 +146,7 @@ fn work(
         env: "test".to_owned(),
         application: None,
     };
-    let desk = Desk::new(Arc::new(reader.clone()), None, (plan.routes)(api.clone()), scope, None);
+    let pipeline = Pipeline::new(Arc::new(reader.clone()), None, (plan.routes)(api.clone()), scope, None);
     let settings = Settings {
         queue_name: "model".to_owned(),
         concurrency: plan.concurrency,
@@ -161,7 +161,7 @@ fn work(
     let queue = queue.clone();
     async move {
         let attributes = queue.attributes().await.unwrap();
-        Worker::new(queue_of_worker, &attributes, desk, settings).run(stop).await.unwrap();
+        Worker::new(queue_of_worker, &attributes, pipeline, settings).run(stop).await.unwrap();
     }
 }
 

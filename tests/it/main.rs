@@ -15,7 +15,7 @@
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`dead_lettering`] | the dead-letter queue's limit, and the trace through it and back |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
-//! | [`desk`] | each row of what happens to a message, by its name |
+//! | [`pipeline`] | each row of what happens to a message, by its name |
 //! | [`documented`] | the examples and tables of docs/notifications.md |
 //! | [`documents`] | parts of documents that are made from the code |
 //! | [`errand`] | the real binary with routes of a configuration file, on stubs of AWS |
@@ -72,7 +72,6 @@ mod configured;
 mod crash;
 mod dead_lettering;
 mod descent;
-mod desk;
 mod documented;
 mod documents;
 mod errand;
@@ -93,6 +92,7 @@ mod newest;
 #[cfg(feature = "otel")]
 mod otel;
 mod outlets;
+mod pipeline;
 mod planted;
 mod queue_contract;
 mod receiver;

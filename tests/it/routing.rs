@@ -16,7 +16,7 @@ use misstep::logs::{Found, Line, LogReader, Wanted};
 use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
 use misstep::outcome::{Ignored, Outcome};
-use misstep::process::{Desk, Receipt, Scope};
+use misstep::pipeline::{Attempt, Pipeline, Scope};
 use misstep::queue::LONGEST_WORK;
 use misstep::redact::{Redactor, Rules};
 use serde_json::{Value, json};
@@ -100,23 +100,23 @@ fn aside(name: &str, channel: &Kept) -> Route {
     Route { required: false, ..to(name, channel) }
 }
 
-fn desk(routes: Vec<Route>) -> Desk {
+fn pipeline(routes: Vec<Route>) -> Pipeline {
     desk_reading(&ModelReader::new(Faults::default(), Chance::new(0)), routes)
 }
 
-fn desk_reading(reader: &ModelReader, routes: Vec<Route>) -> Desk {
+fn desk_reading(reader: &ModelReader, routes: Vec<Route>) -> Pipeline {
     let scope = Scope {
         state_machines: Vec::new(),
         map_run_children: MapRunChildren::Fold,
         env: "test".to_owned(),
         application: None,
     };
-    Desk::new(Arc::new(reader.clone()), None, routes, scope, None)
+    Pipeline::new(Arc::new(reader.clone()), None, routes, scope, None)
 }
 
-async fn handled(desk: &Desk, body: &str) -> Outcome {
-    let receipt = Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: false };
-    desk.handle(body, receipt).await
+async fn handled(pipeline: &Pipeline, body: &str) -> Outcome {
+    let attempt = Attempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: false };
+    pipeline.process_message(body, attempt).await
 }
 
 #[test]
@@ -126,22 +126,22 @@ fn a_failure_takes_the_routes_whose_filter_takes_it() {
         let for_machine =
             |name: &str| Filter { state_machines: vec![Pattern::parse(name).unwrap()], ..Filter::default() };
         let timed_out = Filter { status: vec![Status::TimedOut], ..Filter::default() };
-        let desk = desk(vec![
+        let pipeline = pipeline(vec![
             Route { filter: for_machine("ord*"), ..to("orders", &orders) },
             Route { filter: for_machine("returns"), ..to("others", &others) },
             Route { filter: timed_out, ..aside("timeouts", &timeouts) },
         ]);
-        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
-        desk.told_aside().await;
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done);
+        pipeline.drain_optional().await;
         assert_eq!((orders.taken().len(), others.taken().len(), timeouts.taken().len()), (1, 0, 0));
-        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done, "told before");
-        let counted = desk.metrics().text(misstep::metrics::Format::accepted(""));
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done, "told before");
+        let counted = pipeline.metrics().text(misstep::metrics::Format::accepted(""));
         assert!(counted.contains("misstep_duplicates_total 1\n"), "{counted}");
         assert_eq!(orders.taken().len(), 1);
         let mut other: Value = serde_json::from_str(&failure(1)).unwrap();
         other["detail"]["stateMachineArn"] =
             json!("arn:aws:states:eu-west-1:123456789012:stateMachine:refunds");
-        assert_eq!(handled(&desk, &other.to_string()).await, Outcome::Ignore(Ignored::Unrouted));
+        assert_eq!(handled(&pipeline, &other.to_string()).await, Outcome::Ignore(Ignored::Unrouted));
     });
 }
 
@@ -155,12 +155,12 @@ fn a_history_is_not_read_again_for_a_route_whose_filter_refused_the_failure() {
             (vec![to("all", &Kept::willing()), filtered("none")], Outcome::Done),
             (vec![filtered("none")], Outcome::Ignore(Ignored::Unrouted)),
         ] {
-            let desk = desk_reading(&reader, routes);
+            let pipeline = desk_reading(&reader, routes);
             let before = reader.calls();
-            assert_eq!(handled(&desk, &failure(0)).await, outcome);
+            assert_eq!(handled(&pipeline, &failure(0)).await, outcome);
             let once = reader.calls();
             assert!(once > before);
-            assert_eq!((handled(&desk, &failure(0)).await, reader.calls()), (outcome, once));
+            assert_eq!((handled(&pipeline, &failure(0)).await, reader.calls()), (outcome, once));
         }
     });
 }
@@ -170,19 +170,19 @@ fn a_route_that_is_not_required_holds_no_message_and_is_tried_three_times() {
     on_paused_time(async {
         let (required, hanging) = (Kept::willing(), Kept::new(|_| Err(busy())));
         let hanging = Kept { takes: Duration::from_secs(600), ..hanging };
-        let desk = desk(vec![to("required", &required), aside("chat", &hanging)]);
+        let pipeline = pipeline(vec![to("required", &required), aside("chat", &hanging)]);
         let began = Instant::now();
-        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done);
         assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-        assert_eq!((required.taken().len(), hanging.attempts(), desk.telling_aside()), (1, 0, 1));
-        desk.told_aside().await;
+        assert_eq!((required.taken().len(), hanging.attempts(), pipeline.optional_in_flight()), (1, 0, 1));
+        pipeline.drain_optional().await;
         assert_eq!((hanging.attempts(), hanging.taken().len()), (3, 0));
-        let counted = desk.metrics().text(misstep::metrics::Format::accepted(""));
+        let counted = pipeline.metrics().text(misstep::metrics::Format::accepted(""));
         assert!(
             counted.contains("misstep_notifications_total{route=\"chat\",result=\"dropped\"} 1\n"),
             "{counted}"
         );
-        assert!(desk.breakers().admission() == Admission::All, "it stops the intake");
+        assert!(pipeline.breakers().admission() == Admission::All, "it stops the intake");
     });
 }
 
@@ -193,24 +193,26 @@ fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() 
         let answers = up.clone();
         let required = Kept::new(move |_| if answers.load(Ordering::SeqCst) { Ok(()) } else { Err(busy()) });
         let chat = Kept::willing();
-        let desk = desk(vec![to("required", &required), aside("chat", &chat)]);
+        let pipeline = pipeline(vec![to("required", &required), aside("chat", &chat)]);
         // Another message opens the breaker and keeps its probe, so that this one is given back.
         let other = failure(1);
-        let keeping =
-            desk.handle(&other, Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: true });
+        let keeping = pipeline.process_message(
+            &other,
+            Attempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: true },
+        );
         let (_, outcome) = tokio::join!(keeping, async {
-            while desk.breakers().admission() == Admission::All {
+            while pipeline.breakers().admission() == Admission::All {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            let given_back = handled(&desk, &failure(0)).await;
+            let given_back = handled(&pipeline, &failure(0)).await;
             up.store(true, Ordering::SeqCst);
-            while desk.breakers().admission() != Admission::All {
+            while pipeline.breakers().admission() != Admission::All {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            (given_back, handled(&desk, &failure(0)).await)
+            (given_back, handled(&pipeline, &failure(0)).await)
         });
         assert!(matches!(outcome, (Outcome::Retry { stage: "notify", .. }, Outcome::Done)), "{outcome:?}");
-        desk.told_aside().await;
+        pipeline.drain_optional().await;
         assert_eq!((chat.attempts(), required.taken().len()), (2, 2), "one of each failure");
     });
 }
@@ -219,12 +221,12 @@ fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() 
 fn what_a_slow_route_cannot_take_is_dropped_and_fills_no_memory() {
     on_paused_time(async {
         let slow = Kept { takes: Duration::from_secs(3_600), ..Kept::willing() };
-        let desk = desk(vec![to("required", &Kept::willing()), aside("chat", &slow)]);
+        let pipeline = pipeline(vec![to("required", &Kept::willing()), aside("chat", &slow)]);
         for number in 0..100 {
-            assert_eq!(handled(&desk, &failure(number)).await, Outcome::Done);
+            assert_eq!(handled(&pipeline, &failure(number)).await, Outcome::Done);
         }
-        assert_eq!(desk.telling_aside(), 64);
-        desk.told_aside().await;
+        assert_eq!(pipeline.optional_in_flight(), 64);
+        pipeline.drain_optional().await;
         assert_eq!(slow.taken().len(), 64);
     });
 }
@@ -233,13 +235,13 @@ fn what_a_slow_route_cannot_take_is_dropped_and_fills_no_memory() {
 fn a_template_that_fails_dead_letters_the_message_once_the_others_are_told() {
     on_paused_time(async {
         let (works, broken) = (Kept::willing(), Kept { fails_to_compose: true, ..Kept::willing() });
-        let desk = desk(vec![to("broken", &broken), to("works", &works), aside("chat", &broken)]);
-        let outcome = handled(&desk, &failure(0)).await;
+        let pipeline = pipeline(vec![to("broken", &broken), to("works", &works), aside("chat", &broken)]);
+        let outcome = handled(&pipeline, &failure(0)).await;
         let Outcome::DeadLetter(reason) = outcome else { panic!("{outcome:?}") };
         assert_eq!(reason.error, "broken: the template fails: line 1: undefined value");
         assert_eq!((works.taken().len(), broken.attempts()), (1, 0));
-        assert!(desk.breakers().admission() == Admission::All, "the route itself works");
-        let counted = desk.metrics().text(misstep::metrics::Format::accepted(""));
+        assert!(pipeline.breakers().admission() == Admission::All, "the route itself works");
+        let counted = pipeline.metrics().text(misstep::metrics::Format::accepted(""));
         let lost = "misstep_notifications_total{route=\"chat\",result=\"dropped\"} 1\n";
         assert!(counted.contains(lost), "{counted}");
     });
@@ -251,8 +253,8 @@ fn a_route_that_is_misconfigured_holds_the_message_and_the_others_get_theirs() {
         let gone = || NotifyError::Misconfigured { what: "Publish to arn: NotFound".to_owned() };
         let (works, broken) =
             (Kept::willing(), Kept::new(move |attempt| if attempt < 4 { Err(gone()) } else { Ok(()) }));
-        let desk = desk(vec![to("topic", &broken), to("works", &works)]);
-        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done, "it stays in hand as the probe");
+        let pipeline = pipeline(vec![to("topic", &broken), to("works", &works)]);
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done, "it stays in hand as the probe");
         assert_eq!((works.taken().len(), broken.attempts(), broken.taken().len()), (1, 4, 1));
     });
 }
@@ -262,7 +264,7 @@ fn each_route_gets_its_form_without_what_its_redaction_removes() {
     on_paused_time(async {
         let (full, whole, summary) = (Kept::willing(), Kept::willing(), Kept::willing());
         let redactor = |on| Arc::new(Redactor::new(&Rules { on, ..Rules::default() }));
-        let desk = desk(vec![
+        let pipeline = pipeline(vec![
             Route { redactor: redactor(true), ..to("full", &full) },
             Route { redactor: redactor(false), ..to("whole", &whole) },
             Route { form: Form::Summary { input_keys: vec!["order".to_owned()] }, ..to("summary", &summary) },
@@ -271,7 +273,7 @@ fn each_route_gets_its_form_without_what_its_redaction_removes() {
         body["detail"]["executionArn"] =
             json!("arn:aws:states:eu-west-1:123456789012:express:orders:run:1a2b");
         body["detail"]["input"] = json!(r#"{"order": 7, "password": "correct-horse", "note": "n"}"#);
-        assert_eq!(handled(&desk, &body.to_string()).await, Outcome::Done);
+        assert_eq!(handled(&pipeline, &body.to_string()).await, Outcome::Done);
         let payload = |kept: &Kept| kept.taken()[0]["event_details"]["payload"].as_str().unwrap().to_owned();
         assert_eq!(payload(&whole), r#"{"order": 7, "password": "correct-horse", "note": "n"}"#);
         assert_eq!(payload(&full), r#"{"order": 7, "password": "[redacted]", "note": "n"}"#);
@@ -349,14 +351,14 @@ impl LogReader for OneLine {
     }
 }
 
-fn desk_with_logs(routes: Vec<Route>, log: OneLine) -> Desk {
+fn desk_with_logs(routes: Vec<Route>, log: OneLine) -> Pipeline {
     let scope = Scope {
         state_machines: Vec::new(),
         map_run_children: MapRunChildren::Fold,
         env: "test".to_owned(),
         application: None,
     };
-    Desk::new(Arc::new(OfAFunction), None, routes, scope, None).reading_logs(Arc::new(log))
+    Pipeline::new(Arc::new(OfAFunction), None, routes, scope, None).reading_logs(Arc::new(log))
 }
 
 #[test]
@@ -369,9 +371,9 @@ fn a_log_reaches_the_routes_that_show_it_and_never_with_its_secrets() {
             Route { logs: true, ..to("with", &with) },
             Route { logs: true, redactor: off, ..aside("open", &open) },
         ];
-        let desk = desk_with_logs(routes, OneLine(true));
-        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
-        desk.told_aside().await;
+        let pipeline = desk_with_logs(routes, OneLine(true));
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done);
+        pipeline.drain_optional().await;
         assert_eq!(plain.taken()[0]["analysis"]["logs"], Value::Null);
         for channel in [with, open] {
             let logs = channel.taken()[0]["analysis"]["logs"].clone();
@@ -389,9 +391,9 @@ fn a_log_that_does_not_come_holds_a_notification_up_for_three_seconds() {
         let (with, other) = (Kept::willing(), Kept::willing());
         let routes =
             vec![Route { logs: true, ..to("with", &with) }, Route { logs: true, ..to("other", &other) }];
-        let desk = desk_with_logs(routes, OneLine(false));
+        let pipeline = desk_with_logs(routes, OneLine(false));
         let began = Instant::now();
-        assert_eq!(handled(&desk, &failure(0)).await, Outcome::Done);
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done);
         assert!(began.elapsed() < Duration::from_millis(3_100), "{:?}", began.elapsed());
         let logs = with.taken()[0]["analysis"]["logs"].clone();
         assert_eq!(logs["error"], "/aws/lambda/charge could not be read within 3 s");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use misstep::metrics::Told;
+use misstep::metrics::SendResult;
 use misstep::notify::{NotifyError, Route, sample};
 use misstep::report::Report;
 use serde_json::{Value, json};
@@ -224,7 +224,7 @@ async fn other_answers_mean_what_slack_means_by_them() {
         let told = format!("{answer:?}");
         receiver.answer([answer]);
         let answered = route.notifier.notify(&notification).await;
-        assert_eq!(Told::of(&answered).name(), kind, "{told}: {answered:?}");
+        assert_eq!(SendResult::of(&answered).name(), kind, "{told}: {answered:?}");
         let error = answered.unwrap_err();
         let waits = match &error {
             NotifyError::Transient { retry_after, .. } => *retry_after,

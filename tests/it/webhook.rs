@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use misstep::metrics::Told;
+use misstep::metrics::SendResult;
 use misstep::notify::{Notification, NotifyError, Route, sample};
 use misstep::report::brief;
 use serde_json::{Value, json};
@@ -252,7 +252,7 @@ async fn drained(channel: &str, status: u16, fast: bool) {
         (_, 400, _) => "rejected",
         _ => "transient",
     };
-    assert_eq!(Told::of(&answer).name(), expected, "{channel}, {status}: {answer:?}");
+    assert_eq!(SendResult::of(&answer).name(), expected, "{channel}, {status}: {answer:?}");
     // The connection is given up: the server does not get rid of its gigabyte.
     let written = tokio::time::timeout(Duration::from_secs(10), server).await;
     let written = written.expect("the connection is closed in time").unwrap();

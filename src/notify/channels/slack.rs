@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Channel, Connect};
 use crate::config::secret::Text;
 use crate::config::values;
-use crate::notify::post::{Answer, Post, Target, Wanted};
+use crate::notify::post::{Post, PostResponse, Target, Wanted};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -140,7 +140,7 @@ impl Notifier for Webhook {
 }
 
 /// Slack says `ok`. Whatever else says 200 (a proxy's page to log in) is not Slack, and told nobody.
-fn is_slack(answer: &Answer) -> Result<(), NotifyError> {
+fn is_slack(answer: &PostResponse) -> Result<(), NotifyError> {
     let said = String::from_utf8_lossy(&answer.body);
     let said = said.trim();
     let says_ok = said == "ok" || serde_json::from_str::<Value>(said).is_ok_and(|said| said["ok"] == true);
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn only_what_slack_says_counts_as_taken() {
-        let answer = |body: &str| Answer {
+        let answer = |body: &str| PostResponse {
             shown: "https://hooks.example.com/…".to_owned(),
             status: reqwest::StatusCode::OK,
             retry_after: None,

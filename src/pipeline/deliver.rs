@@ -1,5 +1,5 @@
-//! Telling: on a required route until it is answered, refused or given up; on any other a few times,
-//! while the message goes its way.
+//! Delivery. On a required route a notification is sent until it is accepted, rejected or abandoned; an
+//! optional route gets a few attempts in the background, while the message goes on.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,17 +11,17 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, debug, warn};
 
-use super::{Answered, Desk, Receipt};
+use super::{Attempt, Handled, Pipeline};
 use crate::breaker::{Breaker, Probe};
 use crate::failpoint::{Point, reach};
-use crate::metrics::{Cause, Metrics, Retried, Told};
+use crate::metrics::{Metrics, RetriedOperation, RetryReason, SendResult};
 use crate::notify::{Notification, NotifyError, Route};
 use crate::redact::Redactor;
 use crate::retry::{Pauses, Policy};
 
-/// How many notifications of a route that is not required may be on their way at once. What comes
-/// beyond is dropped: such a route holds nothing up and fills no memory.
-const MOST_ASIDE: usize = 64;
+/// How many notifications of an optional route may be under way at once. More are dropped: an optional
+/// route delays nothing and fills no memory.
+const MOST_OPTIONAL: usize = 64;
 
 /// How often dropped notifications are logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -50,43 +50,43 @@ impl Redacted {
     }
 }
 
-impl Desk {
-    /// Sends one notification until it is answered, refused or given up.
-    pub(super) async fn tell(
+impl Pipeline {
+    /// Sends one notification until it is accepted, rejected or abandoned.
+    pub(super) async fn deliver(
         &self,
         route: &Route,
         breaker: &Arc<Breaker>,
         composed: Result<Notification, NotifyError>,
-        receipt: Receipt,
+        attempt: Attempt,
     ) -> Result<(), NotifyError> {
         let notification = composed.inspect_err(|error| {
-            self.metrics.notification(&route.name, Told::of(&Err(error.clone())));
+            self.metrics.notification(&route.name, SendResult::of(&Err(error.clone())));
         })?;
-        let mut pauses = Policy::IN_HAND.start().until(receipt.until);
+        let mut pauses = Policy::IN_HAND.start().until(attempt.until);
         let mut probing = None;
-        let mut attempt = 0_u32;
+        let mut attempts = 0_u32;
         loop {
             reach(Point::NotificationSending((&route.audience).into())).await;
             let answer = route.notifier.notify(&notification).await;
-            self.metrics.notification(&route.name, Told::of(&answer));
+            self.metrics.notification(&route.name, SendResult::of(&answer));
             let error = match answer {
                 Ok(()) => {
                     reach(Point::NotificationAnswered((&route.audience).into())).await;
                     breaker.passed();
-                    self.answered().put(notification.idempotency_key, Answered::Taken);
+                    self.handled().put(notification.idempotency_key, Handled::Delivered);
                     return Ok(());
                 }
                 Err(error) => error,
             };
-            attempt += 1;
-            if attempt == 1 {
-                warn!(route = %route.name, %error, "a notification was not taken");
+            attempts += 1;
+            if attempts == 1 {
+                warn!(route = %route.name, %error, "a notification was not accepted");
             } else {
-                debug!(route = %route.name, attempt, %error, "a notification was not taken");
+                debug!(route = %route.name, attempts, %error, "a notification was not accepted");
             }
             let retry_after = match &error {
                 NotifyError::Rejected { .. } => {
-                    // It was read and judged: the route works.
+                    // The receiver judged this notification: the route works.
                     breaker.passed();
                     return Err(error);
                 }
@@ -99,12 +99,12 @@ impl Desk {
                     None
                 }
             };
-            let again = stays(breaker, receipt, &mut probing, retry_after).await
+            let again = stays(breaker, attempt, &mut probing, retry_after).await
                 || (!breaker.is_open() && pauses.wait(retry_after).await);
             if !again {
                 return Err(error);
             }
-            self.metrics.retry(Retried::Notify, Cause::of_notification(&error));
+            self.metrics.retry(RetriedOperation::Notify, RetryReason::of_notification(&error));
         }
     }
 }
@@ -113,7 +113,7 @@ impl Desk {
 /// again. `false`, at once, when the breaker is closed or the message is to be given back.
 pub(super) async fn stays(
     breaker: &Arc<Breaker>,
-    receipt: Receipt,
+    attempt: Attempt,
     probing: &mut Option<(Probe, Pauses)>,
     retry_after: Option<Duration>,
 ) -> bool {
@@ -123,8 +123,8 @@ pub(super) async fn stays(
     }
     if probing.is_none() {
         *probing = breaker
-            .probe(receipt.last || receipt.trial)
-            .map(|probe| (probe, Policy::PROBE.start().until(receipt.until)));
+            .probe(attempt.last || attempt.half_open)
+            .map(|probe| (probe, Policy::PROBE.start().until(attempt.until)));
     }
     match probing {
         Some((_, pauses)) => pauses.wait(retry_after).await,
@@ -132,18 +132,18 @@ pub(super) async fn stays(
     }
 }
 
-/// A route that no message waits for.
-pub(super) struct Aside {
+/// A route that is not required: no message waits for it.
+pub(super) struct OptionalRoute {
     route: Route,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     dropped: AtomicU64,
     logged_at: Mutex<Option<Instant>>,
 }
 
-impl Aside {
+impl OptionalRoute {
     pub(super) fn new(route: Route) -> Self {
-        let room = Arc::new(Semaphore::new(MOST_ASIDE));
-        Self { route, room, dropped: AtomicU64::new(0), logged_at: Mutex::default() }
+        let permits = Arc::new(Semaphore::new(MOST_OPTIONAL));
+        Self { route, permits, dropped: AtomicU64::new(0), logged_at: Mutex::default() }
     }
 
     pub(super) fn route(&self) -> &Route {
@@ -151,7 +151,7 @@ impl Aside {
     }
 
     /// Sends a notification, a few times if need be, in a task of its own.
-    pub(super) fn tell(
+    pub(super) fn deliver(
         &self,
         composed: Result<Notification, NotifyError>,
         tasks: &TaskTracker,
@@ -161,37 +161,37 @@ impl Aside {
         let notification = match composed {
             Ok(notification) => notification,
             Err(error) => {
-                metrics.notification(&name, Told::of(&Err(error.clone())));
-                metrics.notification(&name, Told::Dropped);
+                metrics.notification(&name, SendResult::of(&Err(error.clone())));
+                metrics.notification(&name, SendResult::Dropped);
                 return warn!(route = %name, %error, "a notification could not be made, and is dropped");
             }
         };
-        let Ok(room) = self.room.clone().try_acquire_owned() else {
-            metrics.notification(&name, Told::Dropped);
+        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
+            metrics.notification(&name, SendResult::Dropped);
             return self.dropped();
         };
         let (notifier, metrics) = (self.route.notifier.clone(), metrics.clone());
-        let telling = async move {
-            let mut pauses = Policy::ASIDE.start();
+        let delivery = async move {
+            let mut pauses = Policy::OPTIONAL.start();
             loop {
                 let answer = notifier.notify(&notification).await;
-                metrics.notification(&name, Told::of(&answer));
+                metrics.notification(&name, SendResult::of(&answer));
                 let Err(error) = answer else { break };
                 let retry_after = match &error {
                     NotifyError::Transient { retry_after, .. } => *retry_after,
                     NotifyError::Rejected { .. } | NotifyError::Misconfigured { .. } => {
-                        metrics.notification(&name, Told::Dropped);
-                        break warn!(route = %name, %error, "a notification was not taken, and is dropped");
+                        metrics.notification(&name, SendResult::Dropped);
+                        break warn!(route = %name, %error, "a notification was not accepted, and is dropped");
                     }
                 };
                 if !pauses.wait(retry_after).await {
-                    metrics.notification(&name, Told::Dropped);
-                    break warn!(route = %name, %error, attempts = pauses.attempts(), "a notification was not taken");
+                    metrics.notification(&name, SendResult::Dropped);
+                    break warn!(route = %name, %error, attempts = pauses.attempts(), "a notification was not accepted");
                 }
             }
-            drop(room);
+            drop(permit);
         };
-        tasks.spawn(telling.instrument(Span::current()));
+        tasks.spawn(delivery.instrument(Span::current()));
     }
 
     fn dropped(&self) {
@@ -199,7 +199,7 @@ impl Aside {
         let mut logged_at = self.logged_at.lock().unwrap_or_else(PoisonError::into_inner);
         if logged_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
             *logged_at = Some(Instant::now());
-            warn!(route = %self.route.name, dropped, "too many notifications wait for this route; dropping what comes");
+            warn!(route = %self.route.name, dropped, "too many notifications wait for this route; further ones are dropped");
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::telling::stays;
-use super::{Desk, Receipt};
+use super::deliver::stays;
+use super::{Attempt, Pipeline};
 use crate::arn::{AccountRegion, Workflow};
 use crate::breaker::Probe;
 use crate::event::StatusChange;
@@ -14,7 +14,7 @@ use crate::failpoint::{Point, reach};
 use crate::history::ReadError;
 use crate::investigation::{Asked, InvestigationError, investigate};
 use crate::memory::ReportShare;
-use crate::metrics::{Cause, DegradedBy, Retried};
+use crate::metrics::{DegradedBy, RetriedOperation, RetryReason};
 use crate::outcome::{Outcome, Unread, Urgency};
 use crate::report::{Redrive, Report, Subject};
 use crate::retry::{Pauses, Policy};
@@ -33,7 +33,7 @@ const NOT_ENDED: [Duration; 5] = [
 /// region only: no history is read there before that.
 const REGION_PAUSE: Duration = Duration::from_secs(60);
 
-/// How a message waits in hand for a history that cannot be read yet.
+/// A message that waits in hand for a history that cannot be read yet.
 struct Waiting {
     /// When its history was first asked for.
     since: Instant,
@@ -50,13 +50,13 @@ enum Next {
     Return(Outcome),
 }
 
-impl Desk {
+impl Pipeline {
     /// Reads and analyses the failed execution, or says why the message has to wait. With the report
     /// comes the memory that it may take, where a history was read for it.
     pub(super) async fn report(
         &self,
         change: &StatusChange,
-        receipt: Receipt,
+        attempt: Attempt,
     ) -> Result<(Report, Option<ReportShare>), Outcome> {
         let subject = self.subject(change);
         let degraded = |by: DegradedBy, reason: String| {
@@ -64,7 +64,7 @@ impl Desk {
             warn!(
                 reason,
                 degraded = by.name(),
-                "the history could not be read; telling from the event alone"
+                "the history could not be read; reporting from the event alone"
             );
             Ok((Report::degraded(&subject, &reason), None))
         };
@@ -94,11 +94,11 @@ impl Desk {
             drop(memory);
             let next = match error {
                 InvestigationError::Read(error) => {
-                    self.after_read_error(&error, &place, receipt, &mut waiting).await
+                    self.after_read_error(&error, &place, attempt, &mut waiting).await
                 }
                 InvestigationError::NotEnded { .. } => match unfinished.next() {
                     Some(pause) => {
-                        self.metrics.retry(Retried::History, Cause::NotEnded);
+                        self.metrics.retry(RetriedOperation::History, RetryReason::NotEnded);
                         debug!(pause_ms = millis(pause), "the history has not ended; reading it again");
                         tokio::time::sleep(pause).await;
                         Next::ReadAgain
@@ -136,10 +136,10 @@ impl Desk {
         &self,
         error: &ReadError,
         place: &AccountRegion,
-        receipt: Receipt,
+        attempt: Attempt,
         waiting: &mut Waiting,
     ) -> Next {
-        let later = match Unread::from_error(error, self.urgency(place, receipt)) {
+        let later = match Unread::from_error(error, self.urgency(place, attempt)) {
             Unread::Degrade(reason) => return Next::Degrade(DegradedBy::of_read(error.class()), reason),
             Unread::Later(outcome) => outcome,
         };
@@ -147,21 +147,21 @@ impl Desk {
             // The failures are too few to open the breaker. Given back again and again, the message would
             // use up its receives before the service is back.
             None if self.step_functions.may_be_out(place, waiting.since) => {
-                let pauses = waiting.pauses.get_or_insert_with(|| Policy::PROBE.start().until(receipt.until));
+                let pauses = waiting.pauses.get_or_insert_with(|| Policy::PROBE.start().until(attempt.until));
                 if pauses.wait(None).await { Next::ReadAgain } else { Next::Return(later) }
             }
             None => Next::Return(later),
             // Messages of other accounts and regions go on, so this one need not stay to probe.
             Some(_) if !self.step_functions.rests() => Next::Return(later.at_least(REGION_PAUSE)),
-            Some(breaker) if stays(&breaker, receipt, &mut waiting.probing, None).await => Next::ReadAgain,
+            Some(breaker) if stays(&breaker, attempt, &mut waiting.probing, None).await => Next::ReadAgain,
             Some(_) => Next::Return(later),
         }
     }
 
     /// Whether a history that cannot be read now may be read later.
-    fn urgency(&self, place: &AccountRegion, receipt: Receipt) -> Urgency {
+    fn urgency(&self, place: &AccountRegion, attempt: Attempt) -> Urgency {
         let breakers = &self.step_functions;
-        if receipt.last {
+        if attempt.last {
             Urgency::LastReceive
         } else if breakers.is_open(place) && !breakers.is_proven(place) {
             Urgency::NeverWorked

@@ -6,7 +6,7 @@ use std::time::Duration;
 use misstep::config::MapRunChildren;
 use misstep::history::ReadClass;
 use misstep::outcome::{Ignored, Outcome};
-use misstep::process::{Desk, Receipt, Scope};
+use misstep::pipeline::{Attempt, Pipeline, Scope};
 use misstep::queue::LONGEST_WORK;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -18,20 +18,20 @@ use crate::model::{Chance, Event, Faults, Record};
 
 const ORDERS: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders";
 
-/// A desk among models.
+/// A pipeline among models.
 struct Office {
     api: ModelApi,
     reader: ModelReader,
     record: Record,
-    desk: Desk,
+    pipeline: Pipeline,
 }
 
 fn office(scope: Scope) -> Office {
     let (chance, record) = (Chance::new(0), Record::default());
     let api = ModelApi::new(Faults::default(), chance.clone(), record.clone());
     let reader = ModelReader::new(Faults::default(), chance);
-    let desk = Desk::new(Arc::new(reader.clone()), None, routes(Arc::new(api.clone())), scope, None);
-    Office { api, reader, record, desk }
+    let pipeline = Pipeline::new(Arc::new(reader.clone()), None, routes(Arc::new(api.clone())), scope, None);
+    Office { api, reader, record, pipeline }
 }
 
 fn everything() -> Scope {
@@ -44,13 +44,13 @@ fn everything() -> Scope {
 }
 
 /// A first receipt, with time to spare.
-fn receipt() -> Receipt {
-    Receipt { until: Instant::now() + LONGEST_WORK, last: false, trial: false }
+fn attempt() -> Attempt {
+    Attempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: false }
 }
 
 impl Office {
-    async fn handle(&self, body: &str) -> Outcome {
-        self.desk.handle(body, receipt()).await
+    async fn process(&self, body: &str) -> Outcome {
+        self.pipeline.process_message(body, attempt()).await
     }
 
     /// Why each notification that was taken was degraded.
@@ -94,11 +94,11 @@ fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
             (by_execution, Ignored::FoldedChild),
             (by_state_machine, Ignored::FoldedChild),
         ] {
-            assert_eq!(office.handle(&body).await, Outcome::Ignore(kind));
+            assert_eq!(office.process(&body).await, Outcome::Ignore(kind));
         }
         assert!(office.degraded().is_empty(), "somebody was told");
         assert_eq!(
-            office.handle(&with(&[("stateMachineArn", json!(format!("{ORDERS}:live")))])).await,
+            office.process(&with(&[("stateMachineArn", json!(format!("{ORDERS}:live")))])).await,
             Outcome::Done
         );
     });
@@ -112,7 +112,7 @@ fn a_child_of_a_map_run_is_told_where_the_settings_say_so() {
             ("executionArn", json!("arn:aws:states:eu-west-1:123456789012:execution:orders/Each:1a2b")),
             ("stateMachineArn", json!(format!("{ORDERS}/Each"))),
         ]);
-        assert_eq!(office.handle(&child).await, Outcome::Done);
+        assert_eq!(office.process(&child).await, Outcome::Done);
         assert_eq!(office.degraded(), [None, None]);
     });
 }
@@ -123,7 +123,7 @@ fn a_history_that_cannot_be_read_is_told_from_the_event_alone() {
         for class in [ReadClass::Gone, ReadClass::Denied, ReadClass::Kms, ReadClass::Unsupported] {
             let office = office(everything());
             office.reader.set_broken(Some(class));
-            assert_eq!(office.handle(&failure(0)).await, Outcome::Done);
+            assert_eq!(office.process(&failure(0)).await, Outcome::Done);
             let degraded = office.degraded();
             assert_eq!(degraded.len(), 2);
             assert!(
@@ -133,7 +133,7 @@ fn a_history_that_cannot_be_read_is_told_from_the_event_alone() {
         }
         let office = office(everything());
         let express = json!("arn:aws:states:eu-west-1:123456789012:express:orders:run:1a2b");
-        assert_eq!(office.handle(&with(&[("executionArn", express)])).await, Outcome::Done);
+        assert_eq!(office.process(&with(&[("executionArn", express)])).await, Outcome::Done);
         assert!(
             office.degraded().iter().flatten().all(|why| why.contains("Express")),
             "{:?}",
@@ -148,14 +148,14 @@ fn a_history_that_has_not_ended_is_read_again_and_then_told_from_the_event_alone
         let late = office(everything());
         late.reader.set_unended(3);
         let began = Instant::now();
-        assert_eq!(late.handle(&failure(0)).await, Outcome::Done);
+        assert_eq!(late.process(&failure(0)).await, Outcome::Done);
         assert_eq!(late.degraded(), [None, None]);
         assert!((3_500..3_700).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
 
         let never = office(everything());
         never.reader.set_unended(1_000);
         let began = Instant::now();
-        assert_eq!(never.handle(&failure(0)).await, Outcome::Done);
+        assert_eq!(never.process(&failure(0)).await, Outcome::Done);
         assert!(
             never.degraded().iter().flatten().all(|why| why.contains("has not ended")),
             "{:?}",
@@ -170,7 +170,7 @@ fn an_unreachable_history_is_tried_in_hand_and_then_given_back() {
     on_paused_time(async {
         let office = office(everything());
         office.reader.set_broken(Some(ReadClass::Unreachable));
-        let outcome = office.handle(&failure(0)).await;
+        let outcome = office.process(&failure(0)).await;
         assert!(matches!(outcome, Outcome::Retry { stage: "history", .. }), "{outcome:?}");
         assert_eq!(office.reader.calls(), 5);
         assert!(office.degraded().is_empty());
@@ -183,8 +183,8 @@ fn on_the_last_receive_an_unreachable_history_is_told_from_the_event_alone() {
         for class in [ReadClass::Throttled, ReadClass::Unreachable, ReadClass::Credentials] {
             let office = office(everything());
             office.reader.set_broken(Some(class));
-            let last = Receipt { last: true, ..receipt() };
-            assert_eq!(office.desk.handle(&failure(0), last).await, Outcome::Done);
+            let last = Attempt { last: true, ..attempt() };
+            assert_eq!(office.pipeline.process_message(&failure(0), last).await, Outcome::Done);
             let degraded = office.degraded();
             assert!(degraded.iter().flatten().count() == 2, "{degraded:?}");
         }
@@ -196,7 +196,7 @@ fn a_refused_notification_goes_to_the_dead_letter_queue_with_the_reason() {
     on_paused_time(async {
         let office = office(everything());
         office.api.set_mood(Mood::Refusing);
-        let Outcome::DeadLetter(reason) = office.handle(&failure(0)).await else {
+        let Outcome::DeadLetter(reason) = office.process(&failure(0)).await else {
             panic!("not dead-lettered")
         };
         assert_eq!((reason.stage, reason.reason), ("notify", "rejected"));
@@ -209,7 +209,7 @@ fn the_same_failure_delivered_twice_at_once_is_told_once() {
     on_paused_time(async {
         let office = office(everything());
         let body = failure(0);
-        let (first, second) = tokio::join!(office.handle(&body), office.handle(&body));
+        let (first, second) = tokio::join!(office.process(&body), office.process(&body));
         assert_eq!((first, second), (Outcome::Done, Outcome::Done));
         assert_eq!(office.degraded().len(), 2);
     });
@@ -220,12 +220,12 @@ fn a_batch_of_pipes_is_done_when_each_of_its_failures_is() {
     on_paused_time(async {
         let office = office(everything());
         let batch = format!("[{},{}]", failure(0), failure(1));
-        assert_eq!(office.handle(&batch).await, Outcome::Done);
+        assert_eq!(office.process(&batch).await, Outcome::Done);
         assert_eq!(office.degraded().len(), 4);
         let with_other = format!("[{},{}]", failure(2), with(&[("status", json!("RUNNING"))]));
-        assert_eq!(office.handle(&with_other).await, Outcome::Done);
+        assert_eq!(office.process(&with_other).await, Outcome::Done);
         let with_poison = format!("[7,{}]", failure(3));
-        assert!(matches!(office.handle(&with_poison).await, Outcome::DeadLetter(_)));
+        assert!(matches!(office.process(&with_poison).await, Outcome::DeadLetter(_)));
         assert_eq!(office.degraded().len(), 8, "the failure beside it was told");
     });
 }
@@ -237,7 +237,7 @@ fn a_notification_is_never_larger_than_its_route_takes() {
         office.api.set_limit(4_096);
         office.reader.set_broken(Some(ReadClass::Gone));
         let body = with(&[("input", json!("x".repeat(100_000))), ("cause", json!("y".repeat(32_000)))]);
-        assert_eq!(office.handle(&body).await, Outcome::Done);
+        assert_eq!(office.process(&body).await, Outcome::Done);
         let largest = office.api.largest();
         assert!((1_000..=4_096).contains(&largest), "{largest}");
     });
@@ -250,12 +250,12 @@ fn a_retry_after_is_waited_for() {
         office.api.set_mood(Mood::Busy(Duration::from_secs(7)));
         let began = Instant::now();
         let body = failure(0);
-        let handling = office.handle(&body);
+        let processing = office.process(&body);
         let recovering = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             office.api.set_mood(Mood::Up(Duration::ZERO));
         };
-        let (outcome, ()) = tokio::join!(handling, recovering);
+        let (outcome, ()) = tokio::join!(processing, recovering);
         assert_eq!(outcome, Outcome::Done);
         assert!((7_000..7_100).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
     });

@@ -11,12 +11,12 @@ use super::{EventType, HistoryEvent, StateType};
 /// Follows the exits among a history's events back to their entries. Takes events in descending
 /// order of their ids.
 #[derive(Debug, Default)]
-pub struct Thrift {
+pub struct InputPruner {
     /// By the id of the next event on the chain back from an exit: the exited state.
     expected: HashMap<i64, String>,
 }
 
-impl Thrift {
+impl InputPruner {
     /// Takes the next older event, and drops its input if nobody will ask for it.
     pub fn take(&mut self, event: &mut HistoryEvent) {
         if let EventType::StateExited(state_type) = &event.event_type {
@@ -61,8 +61,8 @@ mod tests {
     }
 
     fn kept(mut events: Vec<HistoryEvent>) -> bool {
-        let mut thrift = Thrift::default();
-        events.iter_mut().rev().for_each(|event| thrift.take(event));
+        let mut prune = InputPruner::default();
+        events.iter_mut().rev().for_each(|event| prune.take(event));
         events[0].details.input.is_some()
     }
 

@@ -1,11 +1,11 @@
-//! One message from its body to its outcome: parse, read, analyse, tell.
+//! One message from its body to its outcome: parse, diagnose, deliver.
 //!
 //! Nothing here touches the queue. A future that is dropped half way (the lease was lost, the stop's
-//! grace ended) may have told an audience already; the idempotency key lets the other side know a
-//! second notification of the same failure.
+//! grace ended) may have notified an audience already; the idempotency key tells the
+//! receiver that a second notification is of the same failure.
 
-mod diagnosis;
-mod telling;
+mod deliver;
+mod diagnose;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -36,10 +36,10 @@ use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, of_answers};
 use crate::redact::{Redactor, Rules};
 use crate::telemetry::message::MessageSpan;
-use telling::{Aside, Redacted};
+use deliver::{OptionalRoute, Redacted};
 
-/// How many answered notifications are remembered, so that a message which comes back (its delete
-/// failed, or another audience could not be told) does not tell the same people twice.
+/// How many handled notifications are remembered, so that a message which comes back (its delete
+/// failed, or another route could not be reached) does not notify the same people twice.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
 /// Which failures are handled, and how they are named.
@@ -55,61 +55,61 @@ pub struct Scope {
     pub application: Option<String>,
 }
 
-/// How a message came to be in hand.
+/// One attempt at a message: how long it may last, and what giving the message back would mean.
 #[derive(Debug, Clone, Copy)]
-pub struct Receipt {
+pub struct Attempt {
     /// No further attempt is made after this.
     pub until: Instant,
-    /// Given back once more, the queue moves it to the dead-letter queue.
+    /// Released once more, the queue moves the message to the dead-letter queue.
     pub last: bool,
-    /// It was taken in to try whether what was broken works again.
-    pub trial: bool,
+    /// The message was received while a breaker was half-open, to find out whether it can close.
+    pub half_open: bool,
 }
 
-/// Where messages are worked on.
-pub struct Desk {
+/// What every message passes through.
+pub struct Pipeline {
     reader: ThrottledReader,
     step_functions: RegionalBreakers,
     /// Reads logs for routes that show them, and what removes secrets from those whatever the route says.
     logs: Option<(Arc<dyn LogReader>, Redactor)>,
     required: Vec<(Route, Arc<Breaker>)>,
-    asides: Vec<Aside>,
-    /// Notifications that no message waits for.
-    aside_tasks: TaskTracker,
+    optional: Vec<OptionalRoute>,
+    /// Deliveries on optional routes, which no message waits for.
+    optional_tasks: TaskTracker,
     breakers: Breakers,
     scope: Scope,
     memory: MemoryBudget,
-    answered: Mutex<LruCache<String, Answered>>,
-    under_way: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
+    handled: Mutex<LruCache<String, Handled>>,
+    in_progress: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
     metrics: Metrics,
 }
 
-/// A route that has not taken a failure yet.
-struct Untold<'d> {
-    route: &'d Route,
-    way: Way<'d>,
+/// A notification that a route still has to get.
+struct PendingDelivery<'p> {
+    route: &'p Route,
+    kind: RouteKind<'p>,
     key: String,
 }
 
-/// Why a route is not told of a failure again.
+/// Why a route gets no further notification of a failure.
 #[derive(Clone, Copy, PartialEq)]
-enum Answered {
-    /// It took the failure.
-    Taken,
-    /// Its filter refused it.
-    Refused,
+enum Handled {
+    /// It accepted the notification, or is optional and was given it.
+    Delivered,
+    /// Its filter excludes the failure.
+    Excluded,
 }
 
-/// How a route is told.
-enum Way<'d> {
-    /// The message waits for it.
-    Required(&'d Arc<Breaker>),
-    /// It does not.
-    Aside(&'d Aside),
+/// Whether a message waits for a route.
+enum RouteKind<'p> {
+    /// The message is acknowledged only after this route accepted the notification.
+    Required(&'p Arc<Breaker>),
+    /// No message waits for it.
+    Optional(&'p OptionalRoute),
 }
 
-impl Desk {
-    /// A desk that reads with `reader`, with at most `rate` GetExecutionHistory calls a second for
+impl Pipeline {
+    /// A pipeline that reads with `reader`, with at most `rate` GetExecutionHistory calls a second for
     /// each account and region, and notifies people through `routes`. `home` is the worker's own
     /// account and region.
     pub fn new(
@@ -122,7 +122,7 @@ impl Desk {
         let mut breakers = Breakers::default();
         let step_functions = breakers.add_step_functions(home);
         let reader = ThrottledReader::new(reader, rate).watched_by(step_functions.clone());
-        let (required, asides): (Vec<Route>, Vec<Route>) =
+        let (required, optional): (Vec<Route>, Vec<Route>) =
             routes.into_iter().partition(|route| route.required);
         let required = required.into_iter().map(|route| {
             let breaker = breakers.add(&*route.name);
@@ -133,13 +133,13 @@ impl Desk {
             step_functions,
             logs: None,
             required: required.collect(),
-            asides: asides.into_iter().map(Aside::new).collect(),
-            aside_tasks: TaskTracker::new(),
+            optional: optional.into_iter().map(OptionalRoute::new).collect(),
+            optional_tasks: TaskTracker::new(),
             breakers,
             scope,
             memory: MemoryBudget::new(memory::DEFAULT),
-            answered: Mutex::new(LruCache::new(REMEMBERED)),
-            under_way: Mutex::default(),
+            handled: Mutex::new(LruCache::new(REMEMBERED)),
+            in_progress: Mutex::default(),
             metrics: Metrics::new(),
         }
     }
@@ -156,12 +156,12 @@ impl Desk {
         Self { logs: Some((reader, Redactor::new(&Rules::default()))), ..self }
     }
 
-    /// Counts and measures there, as does the worker whose desk it is.
+    /// Counts and measures there, as does the worker whose pipeline it is.
     #[must_use]
     pub fn measured_by(self, metrics: Metrics) -> Self {
         self.breakers.measured_by(&metrics);
         let routes = self.required.iter().map(|(route, _)| route);
-        for route in routes.chain(self.asides.iter().map(Aside::route)) {
+        for route in routes.chain(self.optional.iter().map(OptionalRoute::route)) {
             route.notifier.measured_by(&metrics);
         }
         Self { reader: self.reader.measured_by(metrics.clone()), metrics, ..self }
@@ -182,26 +182,26 @@ impl Desk {
         &self.breakers
     }
 
-    /// Waits for notifications that no message waited for. No more of them are to come.
-    pub async fn told_aside(&self) {
-        self.aside_tasks.close();
-        self.aside_tasks.wait().await;
+    /// Waits until every delivery on an optional route has ended. No more may begin.
+    pub async fn drain_optional(&self) {
+        self.optional_tasks.close();
+        self.optional_tasks.wait().await;
     }
 
-    /// How many notifications are still on their way that no message waits for.
-    pub fn telling_aside(&self) -> usize {
-        self.aside_tasks.len()
+    /// How many deliveries on optional routes are still under way.
+    pub fn optional_in_flight(&self) -> usize {
+        self.optional_tasks.len()
     }
 
-    /// Works on the body of one message.
-    pub async fn handle(&self, body: &str, receipt: Receipt) -> Outcome {
-        // A batch may hold both: what was understood is told before the rest is dead-lettered.
+    /// Takes the body of one message through the pipeline.
+    pub async fn process_message(&self, body: &str, attempt: Attempt) -> Outcome {
+        // A batch may hold both: the events that were understood are delivered before the rest is dead-lettered.
         let (changes, fault) = event::parse_some(body);
         reach(Point::Parsed).await;
         let mut outcome = fault.map(Outcome::from);
         for change in &changes {
             MessageSpan::names(&change.execution);
-            let this = self.handle_change(change, receipt).await;
+            let this = self.process_failure(change, attempt).await;
             outcome = Some(match outcome {
                 Some(outcome) => outcome.and(this),
                 None => this,
@@ -210,18 +210,18 @@ impl Desk {
         outcome.expect("a body holds an event or a fault")
     }
 
-    async fn handle_change(&self, change: &StatusChange, receipt: Receipt) -> Outcome {
+    async fn process_failure(&self, change: &StatusChange, attempt: Attempt) -> Outcome {
         if let Some(ignored) = self.ignored(change) {
             return Outcome::Ignore(ignored);
         }
         // EventBridge and SQS may both deliver a failure twice at the same moment.
-        let turn = self.turn(change.failure_key());
-        let _one_at_a_time = turn.lock().await;
-        let untold = self.untold(change);
-        if untold.is_empty() {
-            return self.told_before(change);
+        let lock = self.single_flight(change.failure_key());
+        let _one_at_a_time = lock.lock().await;
+        let pending = self.pending(change);
+        if pending.is_empty() {
+            return self.already_delivered(change);
         }
-        let (report, memory) = match self.metrics.timed(Stage::Analyse, self.report(change, receipt)).await {
+        let (report, memory) = match self.metrics.timed(Stage::Analyse, self.report(change, attempt)).await {
             Ok(reported) => reported,
             Err(later) => return later,
         };
@@ -229,44 +229,50 @@ impl Desk {
         let is_degraded = report.analysis.degraded.is_some();
         let resources = report.analysis.resources.clone();
         drop(report);
-        let (due, others): (Vec<Untold<'_>>, _) =
-            untold.into_iter().partition(|untold| untold.route.filter.takes(&data));
+        let (due, others): (Vec<PendingDelivery<'_>>, _) =
+            pending.into_iter().partition(|pending| pending.route.filter.takes(&data));
         // With the history, a filter may take what it refused on the event alone.
         for refused in others.into_iter().filter(|_| !is_degraded) {
-            self.answered().put(refused.key, Answered::Refused);
+            self.handled().put(refused.key, Handled::Excluded);
         }
         if due.is_empty() {
-            return self.told_before(change);
+            return self.already_delivered(change);
         }
         let mut with_logs = self.with_logs(&resources, &data, &due).await;
         let mut redacted = Redacted::new(data);
         let mut answers = Vec::new();
-        for Untold { route, way, key } in due {
+        for PendingDelivery { route, kind, key } in due {
             let data = with_logs.as_mut().filter(|_| route.logs).unwrap_or(&mut redacted);
             let composed = route.compose(data.by(&route.redactor), &key);
-            match way {
-                Way::Aside(aside) => {
-                    aside.tell(composed, &self.aside_tasks, &self.metrics);
-                    self.answered().put(key, Answered::Taken);
+            match kind {
+                RouteKind::Optional(optional) => {
+                    optional.deliver(composed, &self.optional_tasks, &self.metrics);
+                    self.handled().put(key, Handled::Delivered);
                 }
-                Way::Required(breaker) => answers.push(async move {
-                    (route.name.clone(), self.tell(route, breaker, composed, receipt).await)
+                RouteKind::Required(breaker) => answers.push(async move {
+                    (route.name.clone(), self.deliver(route, breaker, composed, attempt).await)
                 }),
             }
         }
         // From here on there are only the requests, which have limits of their own.
         drop((redacted, memory));
-        let waits_for_some = !answers.is_empty();
+        let has_required = !answers.is_empty();
         let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
-        if let (Outcome::Done, Some(stopped_at), true) = (&outcome, change.stopped_at, waits_for_some) {
+        if let (Outcome::Done, Some(stopped_at), true) = (&outcome, change.stopped_at, has_required) {
             self.metrics.failure_to_notification(stopped_at);
         }
         outcome
     }
 
     /// The data with the last lines of the log of what failed, where a route shows them.
-    async fn with_logs(&self, resources: &[Resource], data: &Value, due: &[Untold<'_>]) -> Option<Redacted> {
-        let (reader, redactor) = self.logs.as_ref().filter(|_| due.iter().any(|untold| untold.route.logs))?;
+    async fn with_logs(
+        &self,
+        resources: &[Resource],
+        data: &Value,
+        due: &[PendingDelivery<'_>],
+    ) -> Option<Redacted> {
+        let (reader, redactor) =
+            self.logs.as_ref().filter(|_| due.iter().any(|pending| pending.route.logs))?;
         let lines = logs::of(&**reader, resources).await;
         let mut lines = serde_json::to_value(lines).expect("lines have only text keys");
         redactor.redact(&mut lines);
@@ -275,16 +281,16 @@ impl Desk {
         Some(Redacted::new(data))
     }
 
-    /// What becomes of a failure that no route has to be told of any more.
-    fn told_before(&self, change: &StatusChange) -> Outcome {
-        let answered = self.answered();
-        let mut keys = self.routes(change).map(|untold| untold.key);
-        if keys.all(|key| answered.peek(&key) != Some(&Answered::Taken)) {
+    /// The outcome of a failure that no route still has to be notified of.
+    fn already_delivered(&self, change: &StatusChange) -> Outcome {
+        let handled = self.handled();
+        let mut keys = self.routes(change).map(|pending| pending.key);
+        if keys.all(|key| handled.peek(&key) != Some(&Handled::Delivered)) {
             return Outcome::Ignore(Ignored::Unrouted);
         }
-        drop(answered);
+        drop(handled);
         self.metrics.duplicate();
-        info!("everybody was told of this failure before; nothing is sent again");
+        info!("every route was notified of this failure before; nothing is sent again");
         Outcome::Done
     }
 
@@ -308,37 +314,37 @@ impl Desk {
         }
     }
 
-    /// The lock that everybody holds who works on this failure.
-    fn turn(&self, failure: FailureKey) -> Arc<AsyncMutex<()>> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = under_way.get(&failure).and_then(Weak::upgrade) {
-            return turn;
+    /// The lock that is held while this failure is being processed.
+    fn single_flight(&self, failure: FailureKey) -> Arc<AsyncMutex<()>> {
+        let mut in_progress = self.in_progress.lock().unwrap_or_else(PoisonError::into_inner);
+        in_progress.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = in_progress.get(&failure).and_then(Weak::upgrade) {
+            return lock;
         }
-        let turn = Arc::default();
-        under_way.insert(failure, Arc::downgrade(&turn));
-        turn
+        let lock = Arc::default();
+        in_progress.insert(failure, Arc::downgrade(&lock));
+        lock
     }
 
-    /// The routes that have neither taken this failure yet nor refused it.
-    fn untold(&self, change: &StatusChange) -> Vec<Untold<'_>> {
-        let mut answered = self.answered();
-        self.routes(change).filter(|untold| answered.get(&untold.key).is_none()).collect()
+    /// The routes that still have to be notified of this failure.
+    fn pending(&self, change: &StatusChange) -> Vec<PendingDelivery<'_>> {
+        let mut handled = self.handled();
+        self.routes(change).filter(|pending| handled.get(&pending.key).is_none()).collect()
     }
 
     /// All routes, each with its key for this failure.
-    fn routes(&self, change: &StatusChange) -> impl Iterator<Item = Untold<'_>> {
+    fn routes(&self, change: &StatusChange) -> impl Iterator<Item = PendingDelivery<'_>> {
         let failure = change.failure_key();
-        let required = self.required.iter().map(|(route, breaker)| (route, Way::Required(breaker)));
-        let asides = self.asides.iter().map(|aside| (aside.route(), Way::Aside(aside)));
-        required.chain(asides).map(move |(route, way)| Untold {
+        let required = self.required.iter().map(|(route, breaker)| (route, RouteKind::Required(breaker)));
+        let optional = self.optional.iter().map(|route| (route.route(), RouteKind::Optional(route)));
+        required.chain(optional).map(move |(route, kind)| PendingDelivery {
             route,
-            way,
+            kind,
             key: idempotency_key(&failure, &route.audience, &route.name),
         })
     }
 
-    fn answered(&self) -> MutexGuard<'_, LruCache<String, Answered>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    fn handled(&self) -> MutexGuard<'_, LruCache<String, Handled>> {
+        self.handled.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
