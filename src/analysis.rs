@@ -11,7 +11,7 @@ mod outcome;
 pub mod resources;
 pub mod timeline;
 
-use crate::arn::{ExecutionArn, MapRunArn};
+use crate::aws::arn::{ExecutionArn, MapRunArn};
 use crate::history::{EventType, History, HistoryEvent, StateType, Status};
 use answer::{
     AlsoFailed, Busy, Confidence, FailedAttempt, FailedState, Failure, Hop, HopKind, InFlight, Likelihood,

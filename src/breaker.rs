@@ -6,7 +6,7 @@
 //! one is open, the intake rests: receiving messages that cannot be delivered would only use up
 //! their receives and bring them to the dead-letter queue. It is probed with messages that are in
 //! hand already: the first to fail stays as the probe, and with it every message on its last
-//! receive, their leases renewed; the others are given back. The first attempt that passes closes
+//! receive, their leases renewed; the others are released. The first attempt that passes closes
 //! the breaker.
 //!
 //! A message that alone makes the other side fail must not stop all others for good. So, after
@@ -18,14 +18,14 @@ pub mod regional;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::arn::AccountRegion;
+use crate::aws::arn::AccountRegion;
 use crate::metrics::Metrics;
 use crate::telemetry::millis;
 use regional::RegionalBreakers;
@@ -50,7 +50,8 @@ pub struct Breaker {
     consequence: &'static str,
     state: Mutex<State>,
     changed: Arc<Notify>,
-    metrics: OnceLock<Metrics>,
+    /// Shows whether it is open; `None` for one of many that only a count shows.
+    metrics: Option<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -94,47 +95,43 @@ pub enum Admission {
 }
 
 /// All breakers of a worker.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Breakers {
-    all: Vec<Arc<Breaker>>,
-    step_functions: Option<RegionalBreakers>,
+    routes: Vec<Arc<Breaker>>,
+    step_functions: RegionalBreakers,
+    metrics: Metrics,
     changed: Arc<Notify>,
 }
 
 impl Breakers {
-    /// Adds a closed breaker and returns it.
-    pub fn add(&mut self, name: impl Into<String>) -> Arc<Breaker> {
+    /// The breakers of Step Functions, all closed; `metrics` shows which are open. `home` is the worker's
+    /// own account and region.
+    pub fn new(home: Option<AccountRegion>, metrics: Metrics) -> Self {
+        let changed = Arc::new(Notify::new());
+        let step_functions = RegionalBreakers::new(home, changed.clone(), metrics.clone());
+        Self { routes: Vec::new(), step_functions, metrics, changed }
+    }
+
+    /// Adds the closed breaker of a required route and returns it.
+    pub fn add(&mut self, route: &str) -> Arc<Breaker> {
         let consequence = "taking in no more messages until it works";
-        let breaker = Arc::new(Breaker::new(name.into(), consequence, self.changed.clone()));
-        self.all.push(breaker.clone());
+        let (metrics, changed) = (self.metrics.clone(), self.changed.clone());
+        metrics.breaker(route, false);
+        let breaker = Arc::new(Breaker::new(route.to_owned(), consequence, changed, Some(metrics)));
+        self.routes.push(breaker.clone());
         breaker
     }
 
-    /// Adds the closed breakers of Step Functions and returns them. `home` is the worker's own
-    /// account and region.
-    pub fn add_step_functions(&mut self, home: Option<AccountRegion>) -> RegionalBreakers {
-        let breakers = RegionalBreakers::new(home, self.changed.clone());
-        self.step_functions = Some(breakers.clone());
-        breakers
-    }
-
-    /// Shows from now on there which of them are open.
-    pub fn measured_by(&self, metrics: &Metrics) {
-        for breaker in &self.all {
-            metrics.breaker(&breaker.name, breaker.is_open());
-            let _only_the_first = breaker.metrics.set(metrics.clone());
-        }
-        if let Some(step_functions) = &self.step_functions {
-            step_functions.measured_by(metrics);
-        }
+    /// The breakers of Step Functions.
+    pub fn step_functions(&self) -> &RegionalBreakers {
+        &self.step_functions
     }
 
     /// What the intake may do now: the least that any breaker allows.
     pub fn admission(&self) -> Admission {
         let now = Instant::now();
-        let routes = self.all.iter().filter_map(|breaker| breaker.next_half_open(HALF_OPEN_AFTER));
-        let step_functions = self.step_functions.as_ref().and_then(RegionalBreakers::next_half_open);
-        match routes.chain(step_functions).max() {
+        let routes = self.routes.iter().filter_map(|breaker| breaker.next_half_open(HALF_OPEN_AFTER));
+        match routes.chain(self.step_functions.next_half_open()).max() {
             None => Admission::All,
             Some(at) if at <= now => Admission::One,
             Some(at) => Admission::NotBefore(at),
@@ -143,8 +140,7 @@ impl Breakers {
 
     /// Every breaker that may be open.
     fn each(&self) -> impl Iterator<Item = Arc<Breaker>> {
-        let step_functions = self.step_functions.as_ref().map(RegionalBreakers::open);
-        self.all.iter().cloned().chain(step_functions.unwrap_or_default())
+        self.routes.iter().cloned().chain(self.step_functions.open())
     }
 
     /// A message is about to be received half-open.
@@ -177,8 +173,8 @@ impl Breakers {
 }
 
 impl Breaker {
-    fn new(name: String, consequence: &'static str, changed: Arc<Notify>) -> Self {
-        Self { name, consequence, state: Mutex::default(), changed, metrics: OnceLock::new() }
+    fn new(name: String, consequence: &'static str, changed: Arc<Notify>, metrics: Option<Metrics>) -> Self {
+        Self { name, consequence, state: Mutex::default(), changed, metrics }
     }
 
     /// An attempt passed.
@@ -271,7 +267,7 @@ impl Breaker {
     }
 
     fn show(&self, is_open: bool) {
-        if let Some(metrics) = self.metrics.get() {
+        if let Some(metrics) = &self.metrics {
             metrics.breaker(&self.name, is_open);
         }
     }
@@ -296,7 +292,7 @@ mod tests {
     use super::*;
 
     fn open() -> (Breakers, Arc<Breaker>) {
-        let mut breakers = Breakers::default();
+        let mut breakers = Breakers::new(None, Metrics::new());
         let breaker = breakers.add("api");
         breaker.failed(true, &"403");
         (breakers, breaker)
@@ -304,7 +300,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_opens_after_failures_in_a_row_only() {
-        let mut breakers = Breakers::default();
+        let mut breakers = Breakers::new(None, Metrics::new());
         let breaker = breakers.add("api");
         for _ in 0..10 {
             for _ in 1..FAILURES {

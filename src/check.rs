@@ -11,7 +11,7 @@ pub mod routes;
 
 use serde::Serialize;
 
-use crate::history::ReadClass;
+use crate::aws::error::ErrorClass;
 
 /// How one check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,9 +56,9 @@ impl Finding {
 }
 
 /// What to do where AWS gave no answer that means anything.
-fn unanswered(class: ReadClass) -> &'static str {
+fn unanswered(class: ErrorClass) -> &'static str {
     match class {
-        ReadClass::Credentials => "correct the AWS credentials: they are wrong, or have expired",
+        ErrorClass::Credentials => "correct the AWS credentials: they are wrong, or have expired",
         _ => "check the region, the network and AWS_ENDPOINT_URL",
     }
 }

@@ -1,7 +1,7 @@
 //! The dead-letter queue as a workbench: what is there and why, and the way back.
 //!
 //! There is no looking at a message without receiving it. So whatever is looked at is held, with a
-//! short visibility timeout that is renewed, and given back at the end, on an interrupt and on an
+//! short visibility timeout that is renewed, and released at the end, on an interrupt and on an
 //! error; should the process be killed, all of it is visible again after [`HOLD`]. Each look counts
 //! as a receive, which matters only where the dead-letter queue has a dead-letter queue itself.
 

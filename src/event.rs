@@ -11,7 +11,7 @@ mod envelope;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 use crate::history::Status;
 pub use envelope::{parse, parse_some};
 

@@ -61,10 +61,10 @@ pub enum Point {
     DeadLetterSending,
     /// The dead-letter queue has taken a message, and the original is still there.
     DeadLetterAnswered,
-    /// A batch of messages is about to be given back.
-    GiveBackSending,
-    /// A batch of messages was given back.
-    GiveBackAnswered,
+    /// A batch of messages is about to be released.
+    ReleaseSending,
+    /// A batch of messages was released.
+    ReleaseAnswered,
     /// Leases are about to be renewed.
     RenewalSending,
     /// Leases were renewed.
@@ -88,8 +88,8 @@ impl Point {
         Self::DeleteAnswered,
         Self::DeadLetterSending,
         Self::DeadLetterAnswered,
-        Self::GiveBackSending,
-        Self::GiveBackAnswered,
+        Self::ReleaseSending,
+        Self::ReleaseAnswered,
         Self::RenewalSending,
         Self::RenewalAnswered,
     ];
@@ -118,8 +118,8 @@ impl Point {
             Self::DeleteAnswered => "delete-answered",
             Self::DeadLetterSending => "dead-letter-sending",
             Self::DeadLetterAnswered => "dead-letter-answered",
-            Self::GiveBackSending => "give-back-sending",
-            Self::GiveBackAnswered => "give-back-answered",
+            Self::ReleaseSending => "release-sending",
+            Self::ReleaseAnswered => "release-answered",
             Self::RenewalSending => "renewal-sending",
             Self::RenewalAnswered => "renewal-answered",
         }

@@ -19,7 +19,7 @@ pub use event_type::{EventType, StateType, Work};
 pub use prune::InputPruner;
 pub use read::{
     Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
-    ReadClass, ReadError,
+    ReadError,
 };
 pub use target::Target;
 

@@ -11,7 +11,7 @@ mod texts;
 use crate::analysis::answer::RootCause;
 use crate::analysis::resources::{Resource, Role};
 use crate::analysis::{Analysis, Lead, Question, analyse, analyse_to, find_end};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 use crate::history::{ExecutionReader, History, ReadError, Status};
 use crate::memory::ReportShare;
 use calls::Calls;

@@ -14,7 +14,7 @@
 //! | [`worker`] | the loop: a place, a poll, a task a message, the drain |
 //! | [`pipeline`] | one message from its body to its outcome |
 //! | [`event`] | the failure event, out of all its wrappings |
-//! | [`arn`] | the names of executions, state machines and Map runs |
+//! | [`aws`] | clients of AWS, the meaning of their errors, and ARNs |
 //! | [`history`] | what happened in an execution, read from the service or from a file |
 //! | [`memory`] | how much memory the readings of executions may take together |
 //! | [`investigation`] | reading and analysis together, down into child executions |
@@ -32,7 +32,7 @@
 
 pub mod admin;
 pub mod analysis;
-pub mod arn;
+pub mod aws;
 pub mod breaker;
 pub mod check;
 pub mod cli;

@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::answer::{read_time, time};
 use crate::analysis::resources::{Resource, Window};
-use crate::metrics::Metrics;
+use crate::aws::Session;
 
 /// How long reading may take, whatever it meets: a notification waits for it.
 pub const LONGEST: Duration = Duration::from_secs(3);
@@ -99,12 +98,12 @@ pub trait LogReader: Send + Sync + 'static {
 }
 
 /// A reader of CloudWatch Logs; `None` in a build without the cargo feature `logs`.
-pub fn reader(aws: &SdkConfig, metrics: &Metrics) -> Option<Arc<dyn LogReader>> {
+pub fn reader(aws: &Session) -> Option<Arc<dyn LogReader>> {
     #[cfg(feature = "logs")]
-    return Some(Arc::new(cloudwatch::CloudWatchReader::new(aws, metrics.clone())));
+    return Some(Arc::new(cloudwatch::CloudWatchReader::new(aws)));
     #[cfg(not(feature = "logs"))]
     {
-        let _not_needed = (aws, metrics);
+        let _not_needed = aws;
         None
     }
 }

@@ -162,7 +162,7 @@ mod tests {
         }
         assert!(at_once(budget.report()).await.is_none());
         shares.pop();
-        at_once(budget.report()).await.expect("one was given back");
+        at_once(budget.report()).await.expect("one was released");
     }
 
     #[tokio::test(start_paused = true)]

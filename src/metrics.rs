@@ -6,7 +6,6 @@
 //! anything else is counted as `other`, or they are names from the configuration or from the code:
 //! nothing that a message holds ever becomes a label.
 
-pub mod backlog;
 mod document;
 mod exposition;
 mod label;
@@ -24,13 +23,12 @@ use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
-use crate::queue::QueueCounts;
 use crate::telemetry::millis;
 pub use exposition::Format;
 use label::{
-    BREAKER, DEAD_LETTER_REASON, DEGRADED, FULL, MESSAGE_STATE, NO_REASON, NOTIFICATION_RESULT, OPERATION,
-    OUTCOME, OUTCOMES, REPORT_KIND, REPORT_REASON, RESULT, RETRIED_OPERATION, RETRY_REASON, ROUTE, SERVICE,
-    STAGE, VERSION,
+    BREAKER, DEAD_LETTER_REASON, DEGRADED, FULL, MESSAGE_STATE, MESSAGE_STATES, NO_REASON,
+    NOTIFICATION_RESULT, OPERATION, OUTCOME, OUTCOMES, REPORT_KIND, REPORT_REASON, RESULT, RETRIED_OPERATION,
+    RETRY_REASON, ROUTE, SERVICE, STAGE, VERSION,
 };
 pub use label::{CallResult, DegradedBy, RetriedOperation, RetryReason, SendResult, Service, Stage};
 use table::{Counters, Gauges, Histograms, Number, Reading, Row, Table};
@@ -101,7 +99,7 @@ impl Metrics {
                 "From the end of a failed execution to the answer of the last required route",
                 &DELAYS,
             ),
-            in_hand: table.gauge("misstep_in_hand", "Messages in hand"),
+            in_hand: table.gauge("misstep_messages_in_flight", "Messages that this worker has received and not settled"),
             lease_renewals: table.counter("misstep_lease_renewals_total", "Renewals of leases that SQS confirmed"),
             leases_lost: table.counter("misstep_leases_lost_total", "Leases that ended before their message was settled"),
             retries: table.counters("misstep_retries_total", "Attempts that are made again, by why", [RETRIED_OPERATION, RETRY_REASON]),
@@ -253,22 +251,17 @@ impl Metrics {
         self.0.dead_letters.with([reason]).inc();
     }
 
-    /// What the queue holds; `None` where that could not be read.
-    pub fn backlog(&self, counts: Option<QueueCounts>) {
-        let states = [
-            ("visible", counts.map(|counts| counts.visible)),
-            ("in_flight", counts.map(|counts| counts.in_flight)),
-            ("delayed", counts.map(|counts| counts.delayed)),
-        ];
-        for (state, count) in states {
-            self.0.backlog.set([state], count.map(|count| count as f64));
+    /// How many messages of the queue are visible, in flight and delayed; `None` where that could not be
+    /// read.
+    pub fn backlog(&self, counts: Option<[u64; 3]>) {
+        for (index, state) in MESSAGE_STATES.iter().enumerate() {
+            self.0.backlog.set([state], counts.map(|counts| counts[index] as f64));
         }
     }
 
-    /// What the dead-letter queue holds; `None` where that could not be read.
-    pub fn dead_letter_queue(&self, counts: Option<QueueCounts>) {
-        let all = counts.map(|counts| (counts.visible + counts.in_flight + counts.delayed) as f64);
-        self.0.dead_letter_queue.set(all);
+    /// How many messages the dead-letter queue holds, in any state; `None` where that could not be read.
+    pub fn dead_letter_queue(&self, count: Option<u64>) {
+        self.0.dead_letter_queue.set(count.map(|count| count as f64));
     }
 
     /// SQS has just answered a poll.
@@ -319,7 +312,7 @@ impl fmt::Debug for Metrics {
     }
 }
 
-/// What became of the messages so far: `given-back 2, notified 7`.
+/// What became of the messages so far: `notified 7, released 2`.
 pub struct Messages<'a>(&'a Counters<1>);
 
 impl fmt::Display for Messages<'_> {

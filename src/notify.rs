@@ -25,7 +25,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::FailureKey;
-use crate::metrics::Metrics;
+use crate::metrics::{RetryReason, SendResult};
 use crate::redact::Redactor;
 use crate::report::summary::summary;
 use filter::Filter;
@@ -182,6 +182,32 @@ impl NotifyError {
     }
 }
 
+impl From<&NotifyError> for SendResult {
+    fn from(error: &NotifyError) -> Self {
+        match error {
+            NotifyError::Transient { .. } => Self::Transient,
+            NotifyError::Rejected { .. } => Self::Rejected,
+            NotifyError::Misconfigured { .. } => Self::Misconfigured,
+        }
+    }
+}
+
+impl From<&Result<(), NotifyError>> for SendResult {
+    fn from(answer: &Result<(), NotifyError>) -> Self {
+        answer.as_ref().err().map_or(Self::Accepted, Self::from)
+    }
+}
+
+impl From<&NotifyError> for RetryReason {
+    fn from(error: &NotifyError) -> Self {
+        match error {
+            NotifyError::Transient { .. } => Self::Transient,
+            NotifyError::Rejected { .. } => Self::Refused,
+            NotifyError::Misconfigured { .. } => Self::Misconfigured,
+        }
+    }
+}
+
 /// A way out of the house.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
@@ -199,9 +225,6 @@ pub trait Notifier: Send + Sync + 'static {
     async fn check(&self) -> Result<Option<String>, NotifyError> {
         Ok(None)
     }
-
-    /// Counts its calls of AWS there from now on, where it makes any.
-    fn measured_by(&self, _metrics: &Metrics) {}
 
     /// Makes one attempt. `Ok` means that the other side took the notification.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | every required route took it | [`Outcome::Done`]: deleted |
 //! | it is not a failure, or not one to handle | [`Outcome::Ignore`]: deleted and counted |
-//! | it may pass later | [`Outcome::Retry`]: given back with a delay |
+//! | it may pass later | [`Outcome::Retry`]: released with a delay |
 //! | it can never pass | [`Outcome::DeadLetter`]: sent to the dead-letter queue, then deleted |
 
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Outcome {
         match self {
             Self::Done => "notified",
             Self::Ignore(kind) => kind.name(),
-            Self::Retry { .. } => "given-back",
+            Self::Retry { .. } => "released",
             Self::DeadLetter(_) => "dead-lettered",
         }
     }
@@ -120,7 +120,7 @@ pub enum Unread {
 pub enum Urgency {
     /// It can.
     MayWait,
-    /// The queue moves the message to the dead-letter queue when it is given back once more.
+    /// The queue moves the message to the dead-letter queue when it is released once more.
     LastReceive,
     /// Step Functions has never answered for its account and region, and keeps failing there.
     NeverWorked,
@@ -168,30 +168,51 @@ pub fn of_answers(answers: Vec<(Arc<str>, Result<(), NotifyError>)>) -> Outcome 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Call, ReadClass};
+    use crate::aws::error::ErrorClass;
+    use crate::history::Call;
+    use crate::metrics::Metrics;
 
-    fn read_error(class: ReadClass) -> ReadError {
+    fn read_error(class: ErrorClass) -> ReadError {
         ReadError::new(class, Call { operation: "GetExecutionHistory", target: "arn".to_owned() }, "why")
     }
 
     #[test]
     fn an_unreadable_history_degrades_and_an_unreachable_one_waits_until_the_last_receive() {
         for class in [
-            ReadClass::Gone,
-            ReadClass::Denied,
-            ReadClass::Kms,
-            ReadClass::Unsupported,
-            ReadClass::Unparsable,
-            ReadClass::TooLarge,
+            ErrorClass::Gone,
+            ErrorClass::Denied,
+            ErrorClass::Kms,
+            ErrorClass::Unsupported,
+            ErrorClass::Unparsable,
+            ErrorClass::TooLarge,
         ] {
             assert!(matches!(Unread::from_error(&read_error(class), Urgency::MayWait), Unread::Degrade(_)));
         }
-        for class in [ReadClass::Throttled, ReadClass::Unreachable, ReadClass::Credentials] {
+        for class in [ErrorClass::Throttled, ErrorClass::Unreachable, ErrorClass::Credentials] {
             assert!(matches!(Unread::from_error(&read_error(class), Urgency::MayWait), Unread::Later(_)));
             for urgency in [Urgency::LastReceive, Urgency::NeverWorked] {
                 assert!(matches!(Unread::from_error(&read_error(class), urgency), Unread::Degrade(_)));
             }
         }
+    }
+
+    #[test]
+    fn every_outcome_is_counted_by_its_name() {
+        let ignored = [
+            Ignored::Running,
+            Ignored::Succeeded,
+            Ignored::Unlisted,
+            Ignored::FoldedChild,
+            Ignored::Unrouted,
+        ];
+        let retry = Outcome::Retry { stage: "notify", error: String::new(), at_least: Duration::ZERO };
+        let dead = Outcome::from(NotUnderstood::Shape("odd".to_owned()));
+        let metrics = Metrics::new();
+        for outcome in ignored.map(Outcome::Ignore).into_iter().chain([Outcome::Done, retry, dead]) {
+            metrics.message(outcome.name(), Duration::ZERO);
+            assert!(metrics.messages().to_string().contains(outcome.name()), "{outcome:?}");
+        }
+        assert!(!metrics.messages().to_string().contains("other"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 
 use crate::analysis::resources::Resource;
-use crate::arn::{AccountRegion, base_state_machine, is_map_run_child};
+use crate::aws::arn::{AccountRegion, base_state_machine, is_map_run_child};
 use crate::breaker::regional::RegionalBreakers;
 use crate::breaker::{Breaker, Breakers};
 use crate::config::MapRunChildren;
@@ -118,14 +118,15 @@ impl Pipeline {
         routes: Vec<Route>,
         scope: Scope,
         home: Option<AccountRegion>,
+        metrics: Metrics,
     ) -> Self {
-        let mut breakers = Breakers::default();
-        let step_functions = breakers.add_step_functions(home);
-        let reader = ThrottledReader::new(reader, rate).watched_by(step_functions.clone());
+        let mut breakers = Breakers::new(home, metrics.clone());
+        let step_functions = breakers.step_functions().clone();
+        let reader = ThrottledReader::new(reader, rate, metrics.clone()).watched_by(step_functions.clone());
         let (required, optional): (Vec<Route>, Vec<Route>) =
             routes.into_iter().partition(|route| route.required);
         let required = required.into_iter().map(|route| {
-            let breaker = breakers.add(&*route.name);
+            let breaker = breakers.add(&route.name);
             (route, breaker)
         });
         Self {
@@ -140,7 +141,7 @@ impl Pipeline {
             memory: MemoryBudget::new(memory::DEFAULT),
             handled: Mutex::new(LruCache::new(REMEMBERED)),
             in_progress: Mutex::default(),
-            metrics: Metrics::new(),
+            metrics,
         }
     }
 
@@ -156,18 +157,7 @@ impl Pipeline {
         Self { logs: Some((reader, Redactor::new(&Rules::default()))), ..self }
     }
 
-    /// Counts and measures there, as does the worker whose pipeline it is.
-    #[must_use]
-    pub fn measured_by(self, metrics: Metrics) -> Self {
-        self.breakers.measured_by(&metrics);
-        let routes = self.required.iter().map(|(route, _)| route);
-        for route in routes.chain(self.optional.iter().map(OptionalRoute::route)) {
-            route.notifier.measured_by(&metrics);
-        }
-        Self { reader: self.reader.measured_by(metrics.clone()), metrics, ..self }
-    }
-
-    /// Where it counts and measures.
+    /// What it counts and measures in; the worker does so too.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }

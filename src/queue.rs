@@ -5,6 +5,7 @@
 //! new receipt handle; a message may come twice; a delete with a stale receipt handle may succeed
 //! without deleting. [`sqs`] is the real one and the only module that names the SQS client.
 
+pub mod backlog;
 pub mod dead_letter;
 pub mod leases;
 pub mod settle;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use crate::aws::error::ErrorClass;
 use crate::telemetry::trace::TraceHeader;
 pub use dead_letter::DeadLetter;
 
@@ -34,7 +36,7 @@ pub const LARGEST_MESSAGE_BEFORE: usize = 262_144;
 /// The longest that SQS keeps a received message invisible, counted from its receipt.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// How long after its receipt a message is given back at the latest, while its lease can still be
+/// How long after its receipt a message is released at the latest, while its lease can still be
 /// trusted: SQS counts by its own clock.
 pub const LONGEST_WORK: Duration = Duration::from_secs(12 * 60 * 60 - 300);
 
@@ -146,6 +148,11 @@ pub struct QueueCounts {
 }
 
 impl QueueCounts {
+    /// All messages, in whatever state.
+    pub fn all(self) -> u64 {
+        self.visible + self.in_flight + self.delayed
+    }
+
     /// Whether the queue holds nothing at all.
     pub fn is_empty(self) -> bool {
         self == Self::default()
@@ -162,6 +169,8 @@ pub enum QueueError {
         operation: &'static str,
         /// The queue's URL.
         queue: String,
+        /// What it means for the caller.
+        class: ErrorClass,
         /// AWS's error code, where it gave one.
         code: Option<String>,
         /// What the client said.
@@ -181,18 +190,17 @@ pub enum QueueError {
 }
 
 impl QueueError {
-    /// AWS's error code, where there was an answer that held one.
-    pub fn code(&self) -> Option<&str> {
+    /// What it means for the caller.
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Call { code, .. } => code.as_deref(),
-            Self::Answer { .. } => Some("Answer"),
+            Self::Call { class, .. } => *class,
+            Self::Answer { .. } => ErrorClass::Unavailable,
         }
     }
 
     /// Whether the queue said no, for good: it does not exist, or may not be used.
     pub fn is_refusal(&self) -> bool {
-        let Self::Call { code: Some(code), .. } = self else { return false };
-        ["AccessDenied", "NonExistentQueue", "QueueDoesNotExist"].iter().any(|refusal| code.contains(refusal))
+        matches!(self.class(), ErrorClass::Gone | ErrorClass::Denied)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::analysis::cause::{self, Called, ParsedCause};
 use crate::analysis::named_state;
 use crate::analysis::resources::Resource;
 use crate::analysis::timeline::{Moment, Timeline};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 use crate::history::Status;
 use crate::investigation::{Finding, Reading, Unread};
 use crate::logs::Logs;

@@ -119,10 +119,10 @@ impl Pauses {
     }
 }
 
-/// How long a message stays invisible when it is given back after its `receives`-th receive: 5 s,
+/// How long a message stays invisible when it is released after its `receives`-th receive: 5 s,
 /// 10 s, 20 s and so on up to 15 minutes, each between half of that and all of it, so that messages
 /// which failed together do not come back together. `at_least` lengthens it, up to half as much again.
-pub fn give_back_delay(receives: u32, at_least: Duration) -> Duration {
+pub fn release_delay(receives: u32, at_least: Duration) -> Duration {
     const FIRST: Duration = Duration::from_secs(5);
     const LONGEST: Duration = Duration::from_secs(900);
     let longest = FIRST.saturating_mul(1 << receives.saturating_sub(1).min(8)).min(LONGEST);
@@ -179,16 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_of_a_message_given_back_grows_with_its_receives_and_ends_at_fifteen_minutes() {
+    fn the_delay_of_a_message_released_grows_with_its_receives_and_ends_at_fifteen_minutes() {
         let mean = |receives| {
-            let total: Duration = (0..200).map(|_| give_back_delay(receives, Duration::ZERO)).sum();
+            let total: Duration = (0..200).map(|_| release_delay(receives, Duration::ZERO)).sum();
             total / 200
         };
         assert!(mean(1) < mean(3) && mean(3) < mean(6), "{:?} {:?} {:?}", mean(1), mean(3), mean(6));
         for receives in [0, 1, 2, 8, 100, u32::MAX] {
-            let delay = give_back_delay(receives, Duration::ZERO);
+            let delay = release_delay(receives, Duration::ZERO);
             assert!((Duration::from_millis(2_500)..=Duration::from_secs(900)).contains(&delay), "{delay:?}");
-            assert!(give_back_delay(receives, Duration::from_secs(60)) >= Duration::from_secs(60));
+            assert!(release_delay(receives, Duration::from_secs(60)) >= Duration::from_secs(60));
         }
     }
 }

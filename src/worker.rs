@@ -3,7 +3,7 @@
 //! A permit is acquired before a message is received and dropped when it is settled, so that received
 //! messages never queue in memory. Messages of one batch do not wait for each other. A poll is
 //! never cancelled: SQS may already have handed it messages. At a stop it ends by itself within its
-//! wait, and what it brings is given back at once.
+//! wait, and what it brings is released at once.
 
 pub mod health;
 mod intake;
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::failpoint::{Point, reach};
-use crate::metrics::{Metrics, RetriedOperation, RetryReason, Stage};
+use crate::metrics::{Metrics, RetriedOperation, Stage};
 use crate::outcome::Outcome;
 use crate::pipeline::{Attempt, Pipeline};
 
@@ -28,12 +28,12 @@ use crate::queue::dead_letter::Reason;
 use crate::queue::leases::{Lease, Leases};
 use crate::queue::settle::{SettleError, Settler};
 use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes, QueueError};
-use crate::retry::{Policy, give_back_delay};
+use crate::retry::{Policy, release_delay};
 use crate::telemetry::message::MessageSpan;
 use crate::telemetry::{chain, millis};
 use health::Health;
 
-/// How long giving back what is unfinished may take after the grace period.
+/// How long releasing what is unfinished may take after the grace period.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// How the worker runs.
@@ -68,7 +68,7 @@ pub struct Worker {
     tasks: TaskTracker,
     metrics: Metrics,
     health: Health,
-    /// Cancelled when the grace period has ended: what is still in hand is given back.
+    /// Cancelled when the grace period has ended: what is still in hand is released.
     force_stop: CancellationToken,
 }
 
@@ -123,7 +123,7 @@ impl Worker {
     }
 
     /// Waits for what is in hand, and for polls that were under way, until the grace period ends;
-    /// then has everything given back.
+    /// then has everything released.
     async fn drain(&self, last_polls: impl Future<Output = ()>) {
         self.tasks.close();
         let all = async {
@@ -133,12 +133,12 @@ impl Worker {
         tokio::pin!(all);
         let deadline = Instant::now() + self.settings.grace;
         if tokio::time::timeout_at(deadline, &mut all).await.is_err() {
-            warn!(in_hand = self.leases.in_hand(), "the grace period has ended; giving back what is in hand");
+            warn!(in_hand = self.leases.in_hand(), "the grace period has ended; releasing what is in hand");
             self.force_stop.cancel();
             // A poll that is longer than the grace period still must not be cancelled.
             let longest = self.settings.poll_wait + LAST_CALLS;
             if tokio::time::timeout(longest, all).await.is_err() {
-                warn!("could not give everything back; it returns after its visibility timeout");
+                warn!("could not release everything; it returns after its visibility timeout");
             }
         }
         if tokio::time::timeout_at(deadline, self.pipeline.drain_optional()).await.is_err() {
@@ -147,7 +147,7 @@ impl Worker {
         }
     }
 
-    /// Whether the queue moves a message to its dead-letter queue when it is given back once more.
+    /// Whether the queue moves a message to its dead-letter queue when it is released once more.
     fn is_last_receive(&self, message: &Message) -> bool {
         self.settings.max_receive_count.is_some_and(|most| message.receives >= most)
     }
@@ -242,17 +242,17 @@ impl Worker {
                 let delay = if self.force_stop.is_cancelled() {
                     Duration::ZERO
                 } else {
-                    give_back_delay(message.receives, at_least)
+                    release_delay(message.receives, at_least)
                 };
-                warn!(stage, error, delay_ms = millis(delay), "giving the message back");
-                self.settler.give_back(message.receipt.clone(), delay).await
+                warn!(stage, error, delay_ms = millis(delay), "releasing the message");
+                self.settler.release(message.receipt.clone(), delay).await
             }
         }
     }
 
     /// Sends a message that can never pass to the dead-letter queue, before it is deleted. Where there
     /// is no such queue, or it does not take it, or the lease is lost before it does, the message is to be
-    /// given back.
+    /// released.
     async fn dead_letter(&self, message: &Message, outcome: Outcome, lease: &Lease) -> Outcome {
         let Outcome::DeadLetter(reason) = &outcome else { return outcome };
         let Reason { stage, reason: why, error } = reason;
@@ -282,7 +282,7 @@ impl Worker {
                 error!(error = chain(&error), "the dead-letter queue did not take the message");
                 return unfinished(stage, "the dead-letter queue did not take it");
             }
-            self.metrics.retry(RetriedOperation::Settle, RetryReason::of_code(error.code()));
+            self.metrics.retry(RetriedOperation::Settle, error.class().into());
         }
         reach(Point::DeadLetterAnswered).await;
         self.metrics.dead_letter(why);

@@ -50,7 +50,7 @@ class AlertsTest(unittest.TestCase):
     def test_each_goes_off_when_it_should_and_only_then(self) -> None:
         self.assertFalse(self.failed_with(self.text), "promtool test rules infra/prometheus/alerts.test.yaml")
         for rule in self.rules:
-            for expression in ['absent(misstep_in_hand) > 1', 'vector(1)']:
+            for expression in ['absent(misstep_messages_in_flight) > 1', 'vector(1)']:
                 with self.subTest(rule["alert"], expression=expression):
                     [document] = image_tools.parsed_yaml(self.text)
                     for other in document["groups"][0]["rules"]:

@@ -32,7 +32,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 use crate::history::file::lenient_text;
 pub use called::Called;
 use field::meaningful;

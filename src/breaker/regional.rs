@@ -11,8 +11,9 @@
 //! alone at once. All other failures go on. Only where every account and region that has ever worked
 //! is open does the intake rest: then receiving further messages would only use up their receives.
 
+use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -20,10 +21,9 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Breaker;
-use crate::arn::AccountRegion;
-use crate::history::{Call, ReadClass, ReadError};
+use crate::aws::arn::AccountRegion;
+use crate::aws::error::ErrorClass;
 use crate::metrics::Metrics;
-use crate::telemetry::chain;
 
 /// How many different executions must fail to be read before a breaker opens.
 pub const MESSAGES: u32 = 3;
@@ -42,13 +42,23 @@ const NAME: &str = "step-functions";
 #[derive(Debug, Clone)]
 pub struct RegionalBreakers(Arc<Shared>);
 
+/// Why no call is made: the breaker of its account and region is open.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("not called: Step Functions keeps failing for {place}; it is tried again every {} s", RETRY_AFTER.as_secs())]
+pub struct NotCalled {
+    /// How the last call failed.
+    pub class: ErrorClass,
+    /// The account and region.
+    pub place: AccountRegion,
+}
+
 #[derive(Debug)]
 struct Shared {
     /// The worker's own account and region, where they are known.
     home: Option<AccountRegion>,
     breakers: Mutex<LruCache<AccountRegion, Regional>>,
     changed: Arc<Notify>,
-    metrics: OnceLock<Metrics>,
+    metrics: Metrics,
 }
 
 #[derive(Debug, Clone)]
@@ -60,27 +70,22 @@ struct Regional {
     /// When a call last passed.
     passed_at: Option<Instant>,
     /// How the last call failed.
-    last: ReadClass,
+    last: ErrorClass,
 }
 
 impl RegionalBreakers {
     /// Closed breakers. `home` is the worker's own account and region.
-    pub(super) fn new(home: Option<AccountRegion>, changed: Arc<Notify>) -> Self {
+    pub(super) fn new(home: Option<AccountRegion>, changed: Arc<Notify>, metrics: Metrics) -> Self {
         let breakers = Mutex::new(LruCache::new(MOST));
-        Self(Arc::new(Shared { home, breakers, changed, metrics: OnceLock::new() }))
-    }
-
-    pub(super) fn measured_by(&self, metrics: &Metrics) {
-        let _only_the_first = self.0.metrics.set(metrics.clone());
-        self.show(&self.breakers());
+        metrics.breaker(NAME, false);
+        Self(Arc::new(Shared { home, breakers, changed, metrics }))
     }
 
     /// Whether a call may be made for this account and region now.
     ///
     /// # Errors
-    /// While its breaker is open and other accounts and regions work; in the words of the last
-    /// failure.
-    pub fn admit(&self, place: &AccountRegion, call: &Call) -> Result<(), ReadError> {
+    /// While its breaker is open and other accounts and regions work.
+    pub fn admit(&self, place: &AccountRegion) -> Result<(), NotCalled> {
         let mut breakers = self.breakers();
         if next_half_open(&breakers).is_some() {
             return Ok(());
@@ -89,11 +94,7 @@ impl RegionalBreakers {
         if breaker.admits_after(RETRY_AFTER) {
             return Ok(());
         }
-        let why = format!(
-            "not called: Step Functions keeps failing for {place}; it is tried again every {} s",
-            RETRY_AFTER.as_secs()
-        );
-        Err(ReadError::new(*last, call.clone(), why))
+        Err(NotCalled { class: *last, place: place.clone() })
     }
 
     /// A call for this account and region passed.
@@ -103,14 +104,20 @@ impl RegionalBreakers {
 
     /// A call for this account and region got this error. Only what other executions would meet as
     /// well counts against the breaker; any other answer of the service shows that it works.
-    pub fn answered(&self, place: &AccountRegion, execution: &str, error: &ReadError) {
-        match error.class() {
+    pub fn answered(
+        &self,
+        place: &AccountRegion,
+        execution: &str,
+        class: ErrorClass,
+        error: &dyn fmt::Display,
+    ) {
+        match class {
             class if class.is_passing() => self.note(place, Some(class), |breaker| {
-                let for_certain = class == ReadClass::Credentials;
-                breaker.failed_for(execution, MESSAGES, for_certain, &chain(error));
+                let for_certain = class == ErrorClass::Credentials;
+                breaker.failed_for(execution, MESSAGES, for_certain, error);
             }),
             // The answer of one execution. It says nothing about the others.
-            ReadClass::Unparsable | ReadClass::TooLarge => {}
+            ErrorClass::Unparsable | ErrorClass::TooLarge => {}
             _ => self.passed(place),
         }
     }
@@ -155,7 +162,7 @@ impl RegionalBreakers {
         all.filter(|breaker| breaker.is_open()).cloned().collect()
     }
 
-    fn note(&self, place: &AccountRegion, class: Option<ReadClass>, note: impl FnOnce(&Breaker)) {
+    fn note(&self, place: &AccountRegion, class: Option<ErrorClass>, note: impl FnOnce(&Breaker)) {
         let mut breakers = self.breakers();
         let is_home = self.0.home.as_ref() == Some(place);
         let regional = breakers.get_or_insert_mut_ref(place, || Regional {
@@ -163,10 +170,11 @@ impl RegionalBreakers {
                 format!("{NAME}, {place}"),
                 "its failures are tried again later, or reported from the event alone",
                 self.0.changed.clone(),
+                None,
             )),
             is_proven: is_home,
             passed_at: None,
-            last: ReadClass::Unreachable,
+            last: ErrorClass::Unreachable,
         });
         match class {
             Some(class) => regional.last = class,
@@ -180,7 +188,7 @@ impl RegionalBreakers {
     }
 
     fn show(&self, breakers: &LruCache<AccountRegion, Regional>) {
-        let Some(metrics) = self.0.metrics.get() else { return };
+        let metrics = &self.0.metrics;
         metrics.breaker(NAME, next_half_open(breakers).is_some());
         metrics.regions_open(breakers.iter().filter(|(_, regional)| regional.breaker.is_open()).count());
     }
@@ -208,28 +216,23 @@ mod tests {
         AccountRegion { account: "123456789012".to_owned(), region: region.to_owned() }
     }
 
-    fn call() -> Call {
-        Call { operation: "GetExecutionHistory", target: "arn".to_owned() }
-    }
-
     fn breakers() -> RegionalBreakers {
-        RegionalBreakers::new(Some(place("home")), Arc::default())
+        RegionalBreakers::new(Some(place("home")), Arc::default(), Metrics::new())
     }
 
-    fn fails(breakers: &RegionalBreakers, region: &str, execution: u32, class: ReadClass) {
-        let error = ReadError::new(class, call(), "as the test wants it");
-        breakers.answered(&place(region), &execution.to_string(), &error);
+    fn fails(breakers: &RegionalBreakers, region: &str, execution: u32, class: ErrorClass) {
+        breakers.answered(&place(region), &execution.to_string(), class, &"as the test wants it");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_execution_opens_no_breaker_however_often_it_fails() {
         let breakers = breakers();
         for _ in 0..100 {
-            fails(&breakers, "home", 1, ReadClass::Unreachable);
+            fails(&breakers, "home", 1, ErrorClass::Unreachable);
         }
         assert!(!breakers.is_open(&place("home")));
         for execution in 2..=MESSAGES {
-            fails(&breakers, "home", execution, ReadClass::Unreachable);
+            fails(&breakers, "home", execution, ErrorClass::Unreachable);
         }
         assert!(breakers.is_open(&place("home")));
         assert!(breakers.rests());
@@ -239,13 +242,13 @@ mod tests {
     async fn a_region_may_be_out_until_a_call_for_any_execution_passes() {
         let breakers = breakers();
         let since = Instant::now();
-        fails(&breakers, "home", 1, ReadClass::Unreachable);
-        fails(&breakers, "elsewhere", 1, ReadClass::Unreachable);
+        fails(&breakers, "home", 1, ErrorClass::Unreachable);
+        fails(&breakers, "elsewhere", 1, ErrorClass::Unreachable);
         assert!(breakers.may_be_out(&place("home"), since));
         assert!(!breakers.may_be_out(&place("elsewhere"), since), "it has never worked");
         tokio::time::advance(Duration::from_secs(1)).await;
         breakers.passed(&place("home"));
-        fails(&breakers, "home", 1, ReadClass::Unreachable);
+        fails(&breakers, "home", 1, ErrorClass::Unreachable);
         assert!(!breakers.may_be_out(&place("home"), since));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(breakers.may_be_out(&place("home"), Instant::now()));
@@ -255,38 +258,38 @@ mod tests {
     async fn an_answer_that_cannot_be_parsed_says_nothing_about_the_others() {
         let breakers = breakers();
         for execution in 0..100 {
-            fails(&breakers, "home", execution, ReadClass::Unparsable);
-            fails(&breakers, "home", execution, ReadClass::TooLarge);
+            fails(&breakers, "home", execution, ErrorClass::Unparsable);
+            fails(&breakers, "home", execution, ErrorClass::TooLarge);
         }
         assert!(!breakers.is_open(&place("home")));
-        fails(&breakers, "home", 1, ReadClass::Unreachable);
-        fails(&breakers, "home", 2, ReadClass::Unreachable);
-        fails(&breakers, "home", 3, ReadClass::Denied);
-        fails(&breakers, "home", 4, ReadClass::Unreachable);
+        fails(&breakers, "home", 1, ErrorClass::Unreachable);
+        fails(&breakers, "home", 2, ErrorClass::Unreachable);
+        fails(&breakers, "home", 3, ErrorClass::Denied);
+        fails(&breakers, "home", 4, ErrorClass::Unreachable);
         assert!(!breakers.is_open(&place("home")), "a denial is an answer: the service works");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_region_that_never_worked_closes_the_intake_for_nobody() {
         let breakers = breakers();
-        fails(&breakers, "elsewhere", 1, ReadClass::Credentials);
+        fails(&breakers, "elsewhere", 1, ErrorClass::Credentials);
         assert!(breakers.is_open(&place("elsewhere")));
         assert!(!breakers.rests());
-        breakers.admit(&place("home"), &call()).unwrap();
+        breakers.admit(&place("home")).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_open_region_is_tried_by_one_message_at_a_time() {
         let breakers = breakers();
         breakers.passed(&place("home"));
-        fails(&breakers, "elsewhere", 1, ReadClass::Credentials);
-        let refused = breakers.admit(&place("elsewhere"), &call()).unwrap_err();
-        assert_eq!(refused.class(), ReadClass::Credentials);
+        fails(&breakers, "elsewhere", 1, ErrorClass::Credentials);
+        let refused = breakers.admit(&place("elsewhere")).unwrap_err();
+        assert_eq!(refused.class, ErrorClass::Credentials);
         tokio::time::advance(RETRY_AFTER).await;
-        breakers.admit(&place("elsewhere"), &call()).unwrap();
-        breakers.admit(&place("elsewhere"), &call()).unwrap_err();
+        breakers.admit(&place("elsewhere")).unwrap();
+        breakers.admit(&place("elsewhere")).unwrap_err();
         breakers.passed(&place("elsewhere"));
-        breakers.admit(&place("elsewhere"), &call()).unwrap();
+        breakers.admit(&place("elsewhere")).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -294,11 +297,11 @@ mod tests {
         let breakers = breakers();
         breakers.passed(&place("a"));
         breakers.passed(&place("b"));
-        fails(&breakers, "a", 1, ReadClass::Credentials);
+        fails(&breakers, "a", 1, ErrorClass::Credentials);
         assert!(!breakers.rests(), "b works");
-        fails(&breakers, "b", 1, ReadClass::Credentials);
+        fails(&breakers, "b", 1, ErrorClass::Credentials);
         assert!(breakers.rests());
-        breakers.admit(&place("a"), &call()).expect("a message in hand may probe");
+        breakers.admit(&place("a")).expect("a message in hand may probe");
         assert_eq!(breakers.next_half_open(), Some(Instant::now() + RETRY_AFTER));
         breakers.passed(&place("b"));
         assert!(!breakers.rests());

@@ -1,8 +1,9 @@
 //! Whether histories may be read: asked of an execution that does not exist.
 
 use super::{Finding, unanswered};
-use crate::arn::{ExecutionArn, MapRunArn};
-use crate::history::{ExecutionReader, PageRequest, ReadClass, ReadError, Status};
+use crate::aws::arn::{ExecutionArn, MapRunArn};
+use crate::aws::error::ErrorClass;
+use crate::history::{ExecutionReader, PageRequest, ReadError, Status};
 use crate::telemetry::chain;
 
 /// No execution is called so.
@@ -55,7 +56,7 @@ async fn ask_of_map_runs(reader: &dyn ExecutionReader, state_machine: &str) -> O
         ("states:DescribeExecution", &express, reader.describe_execution(&child).await.map(drop)),
     ];
     let is_denied = |answer: &Result<(), ReadError>| {
-        answer.as_ref().is_err_and(|error| error.class() == ReadClass::Denied)
+        answer.as_ref().is_err_and(|error| error.class() == ErrorClass::Denied)
     };
     let missing: Vec<String> = answers
         .iter()
@@ -84,11 +85,11 @@ fn judge(
     let executions = format!("{}:*", state_machine.replacen(":stateMachine:", ":execution:", 1));
     match answer {
         Ok(()) => Finding::ok(check, format!("readable of {state_machine}")),
-        Err(error) if error.class() == ReadClass::Gone => Finding::ok(
+        Err(error) if error.class() == ErrorClass::Gone => Finding::ok(
             check,
             format!("readable of {state_machine}, asked of an execution that does not exist"),
         ),
-        Err(error) if matches!(error.class(), ReadClass::Denied | ReadClass::Kms) => {
+        Err(error) if matches!(error.class(), ErrorClass::Denied | ErrorClass::Kms) => {
             let others = if named {
                 ""
             } else {
@@ -96,7 +97,7 @@ fn judge(
             };
             Finding::fail(check, chain(&error), format!("allow {action} on {executions}{others}"))
         }
-        Err(error) if error.class() == ReadClass::Throttled => {
+        Err(error) if error.class() == ErrorClass::Throttled => {
             Finding::warn(check, chain(&error), "try again; docs/scaling.md has the quotas of Step Functions")
         }
         Err(error) => Finding::fail(check, chain(&error), unanswered(error.class())),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Finding, unanswered};
-use crate::history::ReadClass;
+use crate::aws::error::ErrorClass;
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue as _, QueueAttributes, QueueCounts, QueueError, ReceiptHandle};
 use crate::telemetry::chain;
@@ -54,7 +54,7 @@ async fn deleting(queue: &SqsQueue) -> Finding {
     let deleted = queue.delete(std::slice::from_ref(&nothing)).await.map(drop);
     let changed = queue.change_visibility(&[(nothing, Duration::ZERO)]).await.map(drop);
     match deleted.and(changed) {
-        Ok(()) => Finding::ok("settling", "messages may be deleted and given back"),
+        Ok(()) => Finding::ok("settling", "messages may be deleted and released"),
         Err(error) => Finding::fail(
             "settling",
             chain(&error),
@@ -173,9 +173,9 @@ fn held(QueueCounts { visible, in_flight, delayed }: QueueCounts) -> String {
 }
 
 fn unreadable(check: &str, error: &QueueError, setting: &str) -> Finding {
-    let advice = match ReadClass::of_answer(error.code(), 0) {
-        ReadClass::Denied => format!("allow sqs:GetQueueAttributes on what {setting} names"),
-        ReadClass::Credentials => unanswered(ReadClass::Credentials).to_owned(),
+    let advice = match error.class() {
+        ErrorClass::Denied => format!("allow sqs:GetQueueAttributes on what {setting} names"),
+        ErrorClass::Credentials => unanswered(ErrorClass::Credentials).to_owned(),
         _ if error.is_refusal() => format!("check {setting} and the region"),
         class => format!("{}, and {setting}", unanswered(class)),
     };

@@ -2,19 +2,22 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::BehaviorVersion;
 use aws_sdk_sqs::config::ProvideCredentials as _;
 
+use crate::aws::Session;
+use crate::metrics::Metrics;
 use crate::telemetry::chain;
 
 /// How long finding region, credentials and the queue may take at the start.
 pub(super) const START_TIMEOUT: Duration = Duration::from_secs(9);
 
-/// Loads region, credentials and endpoints, and makes sure that there are some.
+/// Loads region, credentials and endpoints, and makes sure that there are some. Calls are counted in
+/// `metrics`.
 ///
 /// # Errors
 /// Says what is missing, and how to give it.
-pub(super) async fn load() -> Result<SdkConfig, String> {
+pub(super) async fn load(metrics: Metrics) -> Result<Session, String> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     if aws.region().is_none() {
         return Err("no AWS region: set AWS_REGION, or a region in the AWS profile".to_owned());
@@ -28,12 +31,12 @@ pub(super) async fn load() -> Result<SdkConfig, String> {
             chain(&error)
         ));
     }
-    Ok(aws)
+    Ok(Session::new(aws, metrics))
 }
 
-/// The same, or that it takes too long.
-pub(super) async fn load_in_time() -> Result<SdkConfig, String> {
-    tokio::time::timeout(START_TIMEOUT, load())
+/// The same for a command that counts nothing, or that it takes too long.
+pub(super) async fn load_in_time() -> Result<Session, String> {
+    tokio::time::timeout(START_TIMEOUT, load(Metrics::new()))
         .await
         .map_err(|_elapsed| "AWS credentials could not be had in time; check the network".to_owned())?
 }

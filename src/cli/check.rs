@@ -3,11 +3,11 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use aws_config::SdkConfig;
+use crate::aws::Session;
 use clap::{Arg, ArgMatches, Command};
 
 use super::{Exit, aws, failed, faults, print, run_async, sources};
-use crate::arn::partition_of;
+use crate::aws::arn::partition_of;
 use crate::check::{self, Finding, any_fails};
 use crate::config::Work;
 use crate::history::sfn::SfnReader;
@@ -85,7 +85,7 @@ fn admin_address(address: SocketAddr) -> Finding {
     }
 }
 
-async fn look_at_aws(settings: &Work, aws: &SdkConfig) -> Vec<Finding> {
+async fn look_at_aws(settings: &Work, aws: &Session) -> Vec<Finding> {
     let url = &settings.queue_url;
     let queue = SqsQueue::new(aws, url);
     let beside = |url: &str| SqsQueue::new(aws, url);
@@ -100,7 +100,7 @@ async fn look_at_aws(settings: &Work, aws: &SdkConfig) -> Vec<Finding> {
 }
 
 /// Where all state machines are handled, one that does not exist in the queue's account and region.
-fn any_state_machine(settings: &Work, aws: &SdkConfig) -> String {
+fn any_state_machine(settings: &Work, aws: &Session) -> String {
     let account = account_in_url(&settings.queue_url);
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let (partition, account) = (partition_of(&region), account.unwrap_or("000000000000"));

@@ -5,7 +5,7 @@ mod native;
 
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
+use crate::aws::Session;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use crate::config::Dlq;
 use crate::dlq::filter::{self, Filter};
 use crate::dlq::scan::{Whole, scan};
 use crate::dlq::{HOLD, Letter, list, show};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::sqs::SqsQueue;
 use crate::report::format::Format;
@@ -97,13 +98,13 @@ async fn run_list(
     }
     let whole = scanned.whole;
     // Before anything is printed: a reader may close the pipe.
-    give_back(scanned).await;
+    release(scanned).await;
     print(&text)?;
     match whole {
         Whole::Yes | Whole::Enough => Ok(()),
-        Whole::Interrupted => Err("interrupted: this is only what was seen so far; all of it was given back".to_owned()),
+        Whole::Interrupted => Err("interrupted: this is only what was seen so far; all of it was released".to_owned()),
         Whole::InFlightLimit => Err(
-            "SQS hands out no more than 120,000 messages at a time: this is what could be seen; all of it was given back".to_owned(),
+            "SQS hands out no more than 120,000 messages at a time: this is what could be seen; all of it was released".to_owned(),
         ),
     }
 }
@@ -115,7 +116,7 @@ async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken
     let seen = scanned.letters().count();
     let found = scanned.copy_of(id);
     let whole = scanned.whole;
-    give_back(scanned).await;
+    release(scanned).await;
     let letter = match (found, whole) {
         (Some(letter), _) => letter,
         (None, Whole::Interrupted) => return Err(format!("interrupted before {id} was found")),
@@ -144,9 +145,9 @@ async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken
 }
 
 /// The dead-letter queue that the settings name, or that the queue's redrive policy does, and its URL.
-async fn dead_letter_queue(settings: &Dlq) -> Result<(SdkConfig, String, Arc<dyn Queue>), String> {
+async fn dead_letter_queue(settings: &Dlq) -> Result<(Session, String, Arc<dyn Queue>), String> {
     let look = async {
-        let aws = aws::load().await?;
+        let aws = aws::load(Metrics::new()).await?;
         let url = match &settings.dlq_url {
             Some(url) => url.clone(),
             None => {
@@ -173,11 +174,11 @@ async fn dead_letter_queue(settings: &Dlq) -> Result<(SdkConfig, String, Arc<dyn
         .map_err(|_elapsed| "AWS did not answer in time; check the network and AWS_ENDPOINT_URL".to_owned())?
 }
 
-async fn give_back(scanned: crate::dlq::scan::Scan) {
-    let failed = scanned.give_back().await;
+async fn release(scanned: crate::dlq::scan::Scan) {
+    let failed = scanned.release().await;
     if failed > 0 {
         anstream::eprintln!(
-            "misstep: {} could not be given back at once and will be visible again within {} s",
+            "misstep: {} could not be released at once and will be visible again within {} s",
             count(failed, "message"),
             HOLD.as_secs()
         );
@@ -186,7 +187,7 @@ async fn give_back(scanned: crate::dlq::scan::Scan) {
 
 fn looked_in_vain(error: crate::queue::QueueError) -> String {
     format!(
-        "the dead-letter queue cannot be read: {}; what had been received was given back. Check the URL and sqs:ReceiveMessage",
+        "the dead-letter queue cannot be read: {}; what had been received was released. Check the URL and sqs:ReceiveMessage",
         telemetry::chain(&error)
     )
 }

@@ -4,12 +4,12 @@ use std::io::{ErrorKind, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
+use crate::aws::Session;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::analysis::Question;
-use crate::arn::{ExecutionArn, Workflow, execution_of_url, is_url};
+use crate::aws::arn::{ExecutionArn, Workflow, execution_of_url, is_url};
 use crate::config::Common;
 use crate::event::{self, StatusChange};
 use crate::history::Status;
@@ -111,7 +111,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
 fn with_logs(mut report: Report) -> Result<Report, String> {
     let read = async {
         let aws = aws::load_in_time().await?;
-        let reader = logs::reader(&aws, &Metrics::new()).ok_or(logs::UNAVAILABLE)?;
+        let reader = logs::reader(&aws).ok_or(logs::UNAVAILABLE)?;
         Ok(logs::of(&*reader, &report.analysis.resources).await)
     };
     let read: Result<Logs, String> = run_async(read)?;
@@ -259,12 +259,12 @@ fn explain_event(
 
 /// Reads and analyses one execution.
 pub(super) async fn explain_execution(
-    aws: &SdkConfig,
+    aws: &Session,
     execution: &ExecutionArn,
     status: Option<Status>,
     settings: &Common,
 ) -> Result<Report, String> {
-    let reader = ThrottledReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate);
+    let reader = ThrottledReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate, Metrics::new());
     let asked = Asked { execution: execution.clone(), status, redrive_count: None };
     let finding = investigate(&reader, &asked, &MemoryBudget::unlimited().report().await)
         .await

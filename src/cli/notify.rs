@@ -69,7 +69,7 @@ async fn try_all(common: &config::Common, settings: &[RouteSettings]) -> Result<
                 .unwrap_or_else(|_elapsed| Err("it took too long".to_owned())),
         };
         let said = match &answer {
-            Ok(()) => format!("taken in {} ms", began.elapsed().as_millis()),
+            Ok(()) => format!("accepted in {} ms", began.elapsed().as_millis()),
             Err(why) => format!("FAILED: {why}"),
         };
         all_work &= answer.is_ok();

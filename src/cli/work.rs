@@ -10,17 +10,17 @@ use tracing::{error, info, warn};
 
 use super::{Exit, aws, failed, faults, run_async, sources};
 use crate::admin::{Admin, View};
-use crate::arn::AccountRegion;
+use crate::aws::arn::AccountRegion;
 use crate::config;
 use crate::history::sfn::SfnReader;
 use crate::logs;
 use crate::memory::MemoryBudget;
-use crate::metrics::{Metrics, backlog};
+use crate::metrics::Metrics;
 use crate::notify;
 use crate::notify::settings::RouteSettings;
 use crate::pipeline::{Pipeline, Scope};
 use crate::queue::sqs::SqsQueue;
-use crate::queue::{Queue, QueueAttributes, account_in_url};
+use crate::queue::{Queue, QueueAttributes, account_in_url, backlog};
 use crate::telemetry::LogFormat;
 use crate::worker::{Settings, Worker};
 use crate::{shutdown, telemetry};
@@ -85,7 +85,7 @@ async fn work(settings: config::Work, until_empty: bool, log: &telemetry::Log) -
         })??,
     };
     view.watch(worker.health());
-    info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "working");
+    info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "worker started");
     worker.run(stop).await.map_err(|error| {
         format!(
             "the queue cannot be polled: {}; check MISSTEP_QUEUE_URL and sqs:ReceiveMessage",
@@ -126,9 +126,8 @@ async fn build(
     until_empty: bool,
     metrics: Metrics,
 ) -> Result<(Arc<Worker>, String), String> {
-    let aws = aws::load().await?;
-    let queue: Arc<dyn Queue> =
-        Arc::new(SqsQueue::new(&aws, &settings.queue_url).measured_by(metrics.clone()));
+    let aws = aws::load(metrics.clone()).await?;
+    let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(&aws, &settings.queue_url));
     let mut attributes = queue.attributes().await.map_err(|error| {
         format!(
             "the queue cannot be read: {}; check MISSTEP_QUEUE_URL, the region and sqs:GetQueueAttributes",
@@ -148,28 +147,29 @@ async fn build(
     let routes = notify::settings::connect(&settings.routes, Some(&aws)).into_iter().zip(&settings.routes);
     let routes = routes.map(|(route, its)| route.map_err(|why| format!("the route {}: {why}", its.name)));
     let routes = routes.collect::<Result<_, _>>()?;
-    tell_routes(&settings.routes);
+    log_routes(&settings.routes);
     let scope = Scope {
         state_machines: settings.state_machines.clone(),
         map_run_children: settings.map_run_children,
         env: settings.common.env.clone(),
         application: settings.common.application.clone(),
     };
-    let reader = SfnReader::new(&aws).measured_by(metrics.clone());
+    let reader = SfnReader::new(&aws);
     let home = account_in_url(&settings.queue_url)
         .zip(aws.region())
         .map(|(account, region)| AccountRegion { account: account.to_owned(), region: region.to_string() });
-    let pipeline = Pipeline::new(Arc::new(reader), settings.common.history_rate, routes, scope, home);
-    let pipeline = pipeline.within(MemoryBudget::new(settings.memory_budget)).measured_by(metrics.clone());
+    let pipeline =
+        Pipeline::new(Arc::new(reader), settings.common.history_rate, routes, scope, home, metrics.clone());
+    let pipeline = pipeline.within(MemoryBudget::new(settings.memory_budget));
     let shows_logs = settings.routes.iter().any(|route| route.logs);
-    let pipeline = match logs::reader(&aws, &metrics).filter(|_| shows_logs) {
+    let pipeline = match logs::reader(&aws).filter(|_| shows_logs) {
         Some(reader) => pipeline.reading_logs(reader),
         None => pipeline,
     };
     let dead_letters = attributes
         .dead_letter_url
         .as_ref()
-        .map(|url| -> Arc<dyn Queue> { Arc::new(SqsQueue::new(&aws, url).measured_by(metrics.clone())) });
+        .map(|url| -> Arc<dyn Queue> { Arc::new(SqsQueue::new(&aws, url)) });
     let largest_dead_letter = match &dead_letters {
         Some(queue) => largest_message(queue.as_ref()).await,
         None => None,
@@ -203,10 +203,10 @@ async fn largest_message(dead_letters: &dyn Queue) -> Option<usize> {
     }
 }
 
-fn tell_routes(routes: &[RouteSettings]) {
+fn log_routes(routes: &[RouteSettings]) {
     for route in routes {
         let RouteSettings { name, audience, channel, required, .. } = route;
-        info!(route = name, %audience, channel, required, "tells");
+        info!(route = name, %audience, channel, required, "route configured");
     }
     if !routes.iter().any(|route| route.required) {
         warn!("no route is required: messages are deleted whether anybody was told or not");

@@ -10,7 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::MapRunChildren;
-use crate::arn::base_state_machine;
+use crate::aws::arn::base_state_machine;
 use crate::memory;
 use crate::telemetry::LogFormat;
 

@@ -6,7 +6,7 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use regex_lite::Regex;
 
 use super::Letter;
-use crate::arn::base_state_machine;
+use crate::aws::arn::base_state_machine;
 
 /// What a message must be to be meant; everything, if nothing is asked for. Of a body that holds
 /// several events, one of them is enough.

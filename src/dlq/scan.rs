@@ -51,7 +51,7 @@ pub enum Whole {
 /// Looks through `queue` until it is empty, `enough` says so of a message, or `stop`.
 ///
 /// # Errors
-/// When polling fails. What was held by then has been given back.
+/// When polling fails. What was held by then has been released.
 pub async fn scan(
     queue: Arc<dyn Queue>,
     stop: &CancellationToken,
@@ -76,7 +76,7 @@ pub async fn scan(
                 break;
             }
             Err(error) => {
-                scan.give_back().await;
+                scan.release().await;
                 return Err(error);
             }
         };
@@ -146,7 +146,7 @@ impl Scan {
         found
     }
 
-    /// A copy of one message, to be looked at when it has been given back.
+    /// A copy of one message, to be looked at when it has been released.
     pub fn copy_of(&self, id: &str) -> Option<Letter> {
         let letter = self.letters().find(|letter| letter.message.id == id)?;
         Some(Letter::new(letter.message.clone()))
@@ -154,7 +154,7 @@ impl Scan {
 
     /// Makes everything visible again; returns how many messages that failed of, which are visible
     /// again after [`HOLD`].
-    pub async fn give_back(self) -> usize {
+    pub async fn release(self) -> usize {
         let mut receipts = Vec::new();
         for (letter, lease) in self.held {
             // One whose lease was lost is visible already, or somebody else's.
@@ -167,7 +167,7 @@ impl Scan {
             failed += match self.queue.change_visibility(changes).await {
                 Ok(results) => results.iter().filter(|result| result.is_err()).count(),
                 Err(error) => {
-                    warn!(error = %chain(&error), messages = changes.len(), "messages could not be given back");
+                    warn!(error = %chain(&error), messages = changes.len(), "messages could not be released");
                     changes.len()
                 }
             };

@@ -17,7 +17,7 @@ mod text;
 use std::borrow::Cow;
 
 use super::{EventType, History, HistoryEvent, HistoryPage, StateType};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 pub use executions::{Executions, Recorded, SelectError, Selected};
 pub use text::lenient_text;
 

@@ -7,7 +7,9 @@ use std::fmt;
 use async_trait::async_trait;
 
 use super::{HistoryEvent, Status};
-use crate::arn::{ExecutionArn, MapRunArn};
+use crate::aws::arn::{ExecutionArn, MapRunArn};
+use crate::aws::error::ErrorClass;
+use crate::metrics::DegradedBy;
 
 /// Asks Step Functions about executions. Every method is one call of the API.
 #[async_trait]
@@ -44,7 +46,7 @@ pub struct PageRequest {
     /// Where the last page said that the next one begins.
     pub token: Option<String>,
     /// The most bytes that the answer may have; a larger one is refused as
-    /// [`ReadClass::TooLarge`], before it is read where its length is known.
+    /// [`ErrorClass::TooLarge`], before it is read where its length is known.
     pub max_bytes: u64,
 }
 
@@ -115,36 +117,12 @@ impl fmt::Display for Call {
     }
 }
 
-/// What a failed call means for whoever made it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ReadClass {
-    /// What was asked about does not exist, or no longer.
-    Gone,
-    /// The caller may not read it.
-    Denied,
-    /// It is encrypted with a key that refused.
-    Kms,
-    /// It cannot be asked: an Express execution, an ARN that the service rejects.
-    Unsupported,
-    /// Too many calls at the moment.
-    Throttled,
-    /// No usable answer: the service or the way to it is broken at the moment.
-    Unreachable,
-    /// The caller's own credentials are missing, wrong or expired.
-    Credentials,
-    /// The service answered this question with something that no client can parse. That says
-    /// nothing about its other answers.
-    Unparsable,
-    /// The answer is larger than the request allows.
-    TooLarge,
-}
-
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call brought no answer.
 #[derive(Debug)]
 pub struct ReadError {
-    class: ReadClass,
+    class: ErrorClass,
     call: Call,
     source: Source,
     bytes: Option<u64>,
@@ -152,7 +130,7 @@ pub struct ReadError {
 
 impl ReadError {
     /// A failed call of a class.
-    pub fn new(class: ReadClass, call: Call, source: impl Into<Source>) -> Self {
+    pub fn new(class: ErrorClass, call: Call, source: impl Into<Source>) -> Self {
         Self { class, call, source: source.into(), bytes: None }
     }
 
@@ -167,8 +145,13 @@ impl ReadError {
         self.bytes
     }
 
+    /// The same in words.
+    pub fn meaning(&self) -> &'static str {
+        in_words(self.class)
+    }
+
     /// What it means for whoever made the call.
-    pub fn class(&self) -> ReadClass {
+    pub fn class(&self) -> ErrorClass {
         self.class
     }
 }
@@ -176,9 +159,9 @@ impl ReadError {
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { class, call, .. } = self;
-        write!(f, "{call}: {class}")?;
+        write!(f, "{call}: {}", self.meaning())?;
         match class {
-            ReadClass::Denied => write!(f, "; the caller needs the permission states:{}", call.operation),
+            ErrorClass::Denied => write!(f, "; the caller needs the permission states:{}", call.operation),
             _ => Ok(()),
         }
     }
@@ -190,97 +173,34 @@ impl std::error::Error for ReadError {
     }
 }
 
-impl fmt::Display for ReadClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gone => "it does not exist, or no longer (a history is kept for 90 days by default)",
-            Self::Denied => "access denied",
-            Self::Kms => "the key that encrypts it refused; the caller needs kms:Decrypt on it",
-            Self::Unsupported => "Step Functions does not support this",
-            Self::Throttled => "throttled by Step Functions",
-            Self::Unreachable => "no usable answer from Step Functions",
-            Self::Credentials => "the AWS credentials are missing, wrong or expired",
-            Self::Unparsable => "Step Functions answered, but the answer cannot be parsed",
-            Self::TooLarge => "the answer is larger than the memory budget allows",
-        })
+/// The class in the words of somebody who wanted to read an execution.
+fn in_words(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::Gone => "it does not exist, or no longer (a history is kept for 90 days by default)",
+        ErrorClass::Denied => "access denied",
+        ErrorClass::Kms => "the key that encrypts it refused; the caller needs kms:Decrypt on it",
+        ErrorClass::Invalid => "Step Functions rejects the request",
+        ErrorClass::Unsupported => "Step Functions does not support this",
+        ErrorClass::Throttled => "throttled by Step Functions",
+        ErrorClass::Unavailable | ErrorClass::Unreachable => "no usable answer from Step Functions",
+        ErrorClass::Credentials => "the AWS credentials are missing, wrong or expired",
+        ErrorClass::Unparsable => "Step Functions answered, but the answer cannot be parsed",
+        ErrorClass::TooLarge => "the answer is larger than the memory budget allows",
     }
 }
 
-impl ReadClass {
-    /// Whether the same question may be answered later, without a change to anything but the
-    /// service, the network or the credentials.
-    pub fn is_passing(self) -> bool {
-        match self {
-            Self::Throttled | Self::Unreachable | Self::Credentials => true,
-            Self::Gone | Self::Denied | Self::Kms | Self::Unsupported | Self::Unparsable | Self::TooLarge => {
-                false
-            }
-        }
-    }
-
-    /// The class of an answer by the error code in it, else by its HTTP status. Throttling is not
-    /// a modelled exception of Step Functions, so nothing but its code tells it apart. An answer
-    /// without a code is not AWS's, but that of a proxy or of a wrong endpoint: it says nothing of
-    /// the execution.
-    pub fn of_answer(code: Option<&str>, http_status: u16) -> Self {
-        let Some(code) = code else {
-            return if http_status == 429 { Self::Throttled } else { Self::Unreachable };
-        };
-        // Some front ends write the code with a namespace before it.
-        match code.rsplit('#').next().unwrap_or(code) {
-            "ExecutionDoesNotExist"
-            | "StateMachineDoesNotExist"
-            | "ResourceNotFound"
-            | "ResourceNotFoundException" => Self::Gone,
-            "KmsThrottlingException" => Self::Throttled,
-            "KmsAccessDeniedException" | "KmsInvalidStateException" => Self::Kms,
-            "AccessDenied"
-            | "AccessDeniedException"
-            | "UnauthorizedOperation"
-            | "NotAuthorized"
-            | "AuthorizationError"
-            | "OptInRequired" => Self::Denied,
-            "InvalidArn"
-            | "StateMachineTypeNotSupported"
-            | "ValidationException"
-            | "ValidationError"
-            | "UnknownOperationException" => Self::Unsupported,
-            "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "TooManyRequests"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "RateExceeded"
-            | "SlowDown"
-            | "LimitExceededException" => Self::Throttled,
-            "ExpiredToken"
-            | "ExpiredTokenException"
-            | "UnrecognizedClientException"
-            | "UnrecognizedClient"
-            | "InvalidClientTokenId"
-            | "InvalidSignature"
-            | "InvalidSignatureException"
-            | "SignatureDoesNotMatch"
-            | "IncompleteSignature"
-            | "IncompleteSignatureException"
-            | "MissingAuthenticationToken"
-            | "MissingAuthenticationTokenException"
-            | "InvalidAccessKeyId"
-            | "AuthFailure"
-            | "RequestExpired" => Self::Credentials,
-            // A page token that expired: reading from the start may work.
-            "InvalidToken" => Self::Unreachable,
-            _ => match http_status {
-                401 => Self::Credentials,
-                403 => Self::Denied,
-                404 => Self::Gone,
-                429 => Self::Throttled,
-                400..500 if http_status != 408 => Self::Unsupported,
-                _ => Self::Unreachable,
-            },
+impl From<&ReadError> for DegradedBy {
+    fn from(error: &ReadError) -> Self {
+        match error.class {
+            ErrorClass::Gone => Self::Gone,
+            ErrorClass::Denied => Self::Denied,
+            ErrorClass::Kms => Self::Kms,
+            ErrorClass::Invalid | ErrorClass::Unsupported => Self::Unsupported,
+            ErrorClass::Throttled => Self::Throttled,
+            ErrorClass::Unavailable | ErrorClass::Unreachable => Self::Unreachable,
+            ErrorClass::Credentials => Self::Credentials,
+            ErrorClass::Unparsable => Self::Unparsable,
+            ErrorClass::TooLarge => Self::TooLarge,
         }
     }
 }
@@ -290,53 +210,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_classed_by_their_code() {
-        for (code, class) in [
-            ("ExecutionDoesNotExist", ReadClass::Gone),
-            ("ResourceNotFound", ReadClass::Gone),
-            ("AccessDeniedException", ReadClass::Denied),
-            ("KmsAccessDeniedException", ReadClass::Kms),
-            ("KmsInvalidStateException", ReadClass::Kms),
-            ("KmsThrottlingException", ReadClass::Throttled),
-            ("InvalidArn", ReadClass::Unsupported),
-            ("StateMachineTypeNotSupported", ReadClass::Unsupported),
-            ("ThrottlingException", ReadClass::Throttled),
-            ("com.amazon.coral.availability#ThrottlingException", ReadClass::Throttled),
-            ("TooManyRequestsException", ReadClass::Throttled),
-            ("RequestLimitExceeded", ReadClass::Throttled),
-            ("InvalidToken", ReadClass::Unreachable),
-            ("ExpiredTokenException", ReadClass::Credentials),
-            ("UnrecognizedClientException", ReadClass::Credentials),
-            ("InvalidSignatureException", ReadClass::Credentials),
-            ("MissingAuthenticationTokenException", ReadClass::Credentials),
-        ] {
-            assert_eq!(ReadClass::of_answer(Some(code), 400), class, "{code}");
-        }
-    }
-
-    #[test]
-    fn answers_without_a_known_code_are_classed_by_their_http_status() {
-        for (status, class) in [
-            (429, ReadClass::Throttled),
-            (403, ReadClass::Denied),
-            (408, ReadClass::Unreachable),
-            (500, ReadClass::Unreachable),
-            (503, ReadClass::Unreachable),
-            (200, ReadClass::Unreachable),
-            (400, ReadClass::Unsupported),
-        ] {
-            assert_eq!(ReadClass::of_answer(Some("Novel"), status), class, "{status}");
-        }
-        for status in [400, 401, 403, 404, 500, 200] {
-            assert_eq!(ReadClass::of_answer(None, status), ReadClass::Unreachable, "{status}");
-        }
-        assert_eq!(ReadClass::of_answer(None, 429), ReadClass::Throttled);
-    }
-
-    #[test]
     fn an_error_says_what_was_asked_and_keeps_its_source() {
         let call = Call { operation: "GetExecutionHistory", target: "arn:x".into() };
-        let error = ReadError::new(ReadClass::Denied, call, "no identity-based policy allows it");
+        let error = ReadError::new(ErrorClass::Denied, call, "no identity-based policy allows it");
         assert_eq!(
             error.to_string(),
             "GetExecutionHistory of arn:x: access denied; the caller needs the permission states:GetExecutionHistory"

@@ -5,30 +5,25 @@
 mod body_limit;
 mod convert;
 
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::{Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_map_run::DescribeMapRunOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
-use lru::LruCache;
 use tracing::debug;
 
 use super::{
     Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
-    ReadClass, ReadError, Status,
+    ReadError, Status,
 };
-use crate::arn::{ExecutionArn, MapRunArn, Workflow};
+use crate::aws::arn::{ExecutionArn, MapRunArn, Workflow};
+use crate::aws::error::ErrorClass;
+use crate::aws::{CallCounter, RegionalClients, Session};
 use crate::history::file;
-use crate::metrics::{CallResult, Metrics, Service};
+use crate::metrics::Service;
 use body_limit::{BodyLimit, too_large};
-
-/// AWS has fewer commercial regions than this; a client of each is kept.
-const CLIENTS: NonZeroUsize = NonZeroUsize::new(40).expect("40 is not zero");
 
 /// The largest answer that describes an execution or a Map run: input and output have 256 KiB each at
 /// most, and may be escaped.
@@ -40,23 +35,15 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Reads executions of any region with the credentials of one configuration.
 #[derive(Debug)]
 pub struct SfnReader {
-    config: SdkConfig,
-    clients: Mutex<LruCache<String, Client>>,
-    metrics: Metrics,
+    clients: RegionalClients<Client>,
+    calls: CallCounter,
 }
 
 impl SfnReader {
-    /// A reader with this configuration's credentials and endpoint. Its region is not used: an
+    /// A reader with this session's credentials and endpoint. Its region is not used: an
     /// execution can only be read in its own.
-    pub fn new(config: &SdkConfig) -> Self {
-        let clients = Mutex::new(LruCache::new(CLIENTS));
-        Self { config: config.clone(), clients, metrics: Metrics::new() }
-    }
-
-    /// Counts its calls there.
-    #[must_use]
-    pub fn measured_by(self, metrics: Metrics) -> Self {
-        Self { metrics, ..self }
+    pub fn new(aws: &Session) -> Self {
+        Self { clients: aws.regional(CALL_TIMEOUT, Client::new), calls: aws.counter(Service::Sfn) }
     }
 
     /// Makes a call, and counts it.
@@ -70,31 +57,8 @@ impl SfnReader {
     {
         let operation = call.operation;
         let answer = asked.await.map_err(|error| failed(call, error));
-        let result = match &answer {
-            Ok(_) => CallResult::Ok,
-            Err(Failed { error, .. }) => CallResult::of_read(error.class()),
-        };
-        self.metrics.aws_call(Service::Sfn, operation, result);
+        self.calls.count(operation, answer.as_ref().err().map(|failed| failed.error.class()));
         answer
-    }
-
-    fn client(&self, region: &str) -> Client {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || {
-            let config = aws_sdk_sfn::config::Builder::from(&self.config)
-                .region(Region::new(region.to_owned()))
-                .retry_config(RetryConfig::disabled())
-                .timeout_config(
-                    TimeoutConfig::builder()
-                        .connect_timeout(Duration::from_secs(5))
-                        .operation_attempt_timeout(CALL_TIMEOUT)
-                        .operation_timeout(CALL_TIMEOUT)
-                        .build(),
-                )
-                .build();
-            Client::from_conf(config)
-        };
-        clients.get_or_insert_ref(region, make).clone()
     }
 }
 
@@ -108,14 +72,15 @@ impl ExecutionReader for SfnReader {
         let call = || Call { operation: "GetExecutionHistory", target: execution.to_string() };
         if execution.workflow() == Workflow::Express {
             return Err(ReadError::new(
-                ReadClass::Unsupported,
+                ErrorClass::Unsupported,
                 call(),
                 "an Express execution keeps no history that the API could read; look into its log group",
             ));
         }
         let limit = BodyLimit::new(page.max_bytes);
         let asked = self
-            .client(execution.region())
+            .clients
+            .of(execution.region())
             .get_execution_history()
             .execution_arn(execution.as_str())
             .reverse_order(page.newest_first)
@@ -137,7 +102,8 @@ impl ExecutionReader for SfnReader {
     async fn describe_execution(&self, execution: &ExecutionArn) -> Result<ExecutionDescription, ReadError> {
         let call = || Call { operation: "DescribeExecution", target: execution.to_string() };
         let asked = self
-            .client(execution.region())
+            .clients
+            .of(execution.region())
             .describe_execution()
             .execution_arn(execution.as_str())
             .customize()
@@ -155,7 +121,8 @@ impl ExecutionReader for SfnReader {
     async fn describe_map_run(&self, map_run: &MapRunArn) -> Result<MapRunDescription, ReadError> {
         let call = || Call { operation: "DescribeMapRun", target: map_run.to_string() };
         let asked = self
-            .client(map_run.region())
+            .clients
+            .of(map_run.region())
             .describe_map_run()
             .map_run_arn(map_run.as_str())
             .customize()
@@ -172,7 +139,8 @@ impl ExecutionReader for SfnReader {
     ) -> Result<Vec<ExecutionArn>, ReadError> {
         let call = || Call { operation: "ListExecutions", target: map_run.to_string() };
         let asked = self
-            .client(map_run.region())
+            .clients
+            .of(map_run.region())
             .list_executions()
             .map_run_arn(map_run.as_str())
             .status_filter(ExecutionStatus::from(status.as_str()))
@@ -185,7 +153,7 @@ impl ExecutionReader for SfnReader {
             .iter()
             .map(|child| {
                 ExecutionArn::parse(&child.execution_arn)
-                    .map_err(|error| ReadError::new(ReadClass::Unreachable, call(), error))
+                    .map_err(|error| ReadError::new(ErrorClass::Unreachable, call(), error))
             })
             .collect()
     }
@@ -234,26 +202,16 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     if let Some(bytes) = too_large(&error) {
-        let error = ReadError::new(ReadClass::TooLarge, call, error).with_bytes(bytes);
+        let error = ReadError::new(ErrorClass::TooLarge, call, error).with_bytes(bytes);
         return Failed { error, body: None };
     }
     // A body that the client cannot parse comes as an error of the service without a code.
     let answer = error.raw_response().filter(|answer| answer.status().is_success());
     if let Some(body) = answer.and_then(|answer| answer.body().bytes()).filter(|body| is_json_object(body)) {
         let body = Some(body.to_vec());
-        return Failed { error: ReadError::new(ReadClass::Unparsable, call, error), body };
+        return Failed { error: ReadError::new(ErrorClass::Unparsable, call, error), body };
     }
-    let class = match &error {
-        SdkError::ServiceError(answer) => {
-            ReadClass::of_answer(answer.err().code(), answer.raw().status().as_u16())
-        }
-        // The SDK has no public type for credentials that it could not find; they come as a call
-        // that could not be made, with their own words in its sources.
-        SdkError::ConstructionFailure(_) | SdkError::DispatchFailure(_) if speaks_of_credentials(&error) => {
-            ReadClass::Credentials
-        }
-        _ => ReadClass::Unreachable,
-    };
+    let class = ErrorClass::of(&error);
     Failed { error: ReadError::new(class, call, error), body: None }
 }
 
@@ -261,9 +219,4 @@ where
 fn is_json_object(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     body.starts_with(b"{") && body.ends_with(b"}")
-}
-
-fn speaks_of_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .any(|error| error.to_string().to_lowercase().contains("credential"))
 }

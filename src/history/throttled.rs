@@ -18,12 +18,13 @@ use tracing::debug;
 
 use super::limiter::Limiter;
 use super::{
-    Call, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest, ReadClass,
-    ReadError, Status,
+    Call, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest, ReadError,
+    Status,
 };
-use crate::arn::{AccountRegion, ExecutionArn, MapRunArn};
+use crate::aws::arn::{AccountRegion, ExecutionArn, MapRunArn};
+use crate::aws::error::ErrorClass;
 use crate::breaker::regional::RegionalBreakers;
-use crate::metrics::{Metrics, RetriedOperation, RetryReason};
+use crate::metrics::{Metrics, RetriedOperation};
 use crate::retry::{Pauses, Policy};
 use crate::telemetry::{chain, millis};
 
@@ -71,22 +72,17 @@ pub struct ThrottledReader {
 
 impl ThrottledReader {
     /// `rate` GetExecutionHistory calls a second for each account and region, and of the other
-    /// operations in proportion to their quotas; with `None` there is no limit on any call.
-    pub fn new(reader: Arc<dyn ExecutionReader>, rate: Option<f64>) -> Self {
+    /// operations in proportion to their quotas; with `None` there is no limit on any call. Retries are
+    /// counted in `metrics`.
+    pub fn new(reader: Arc<dyn ExecutionReader>, rate: Option<f64>, metrics: Metrics) -> Self {
         Self {
             reader,
             rate,
             quotas: Mutex::new(LruCache::new(MOST_QUOTAS)),
             breakers: None,
             waited_ms: AtomicU64::new(0),
-            metrics: Metrics::new(),
+            metrics,
         }
-    }
-
-    /// Counts its retries there.
-    #[must_use]
-    pub fn measured_by(self, metrics: Metrics) -> Self {
-        Self { metrics, ..self }
     }
 
     /// Reports every attempt at a history to `breakers`, and makes no call that they refuse.
@@ -117,7 +113,7 @@ impl ThrottledReader {
         let breakers = self.breakers.as_ref();
         let watched = breakers.zip(watched);
         if let Some((breakers, call)) = watched {
-            breakers.admit(place, call)?;
+            breakers.admit(place).map_err(|open| ReadError::new(open.class, call.clone(), open))?;
         }
         let mut pauses: Option<Pauses> = None;
         loop {
@@ -136,9 +132,9 @@ impl ThrottledReader {
                 Err(error) => error,
             };
             if let Some((breakers, call)) = watched {
-                breakers.answered(place, &call.target, &error);
+                breakers.answered(place, &call.target, error.class(), &chain(&error));
             }
-            if let (ReadClass::Throttled, Some(limiter)) = (error.class(), limiter) {
+            if let (ErrorClass::Throttled, Some(limiter)) = (error.class(), limiter) {
                 limiter.slow_down(sent);
             }
             let Some(policy) = policy(error.class()) else { return Err(error) };
@@ -146,11 +142,7 @@ impl ThrottledReader {
             if breakers.is_some_and(|breakers| breakers.is_open(place)) || !pauses.wait(None).await {
                 return Err(error);
             }
-            let throttled = error.class() == ReadClass::Throttled;
-            self.metrics.retry(
-                RetriedOperation::History,
-                if throttled { RetryReason::Throttled } else { RetryReason::Unreachable },
-            );
+            self.metrics.retry(RetriedOperation::History, error.class().into());
             debug!(attempt = pauses.attempts(), error = chain(&error), "calling Step Functions again");
         }
     }
@@ -172,17 +164,18 @@ impl ThrottledReader {
 }
 
 /// How a call that failed in this way is tried again; `None` where its answer would be the same.
-fn policy(class: ReadClass) -> Option<Policy> {
+fn policy(class: ErrorClass) -> Option<Policy> {
     match class {
-        ReadClass::Throttled | ReadClass::Unreachable => Some(Policy::IN_HAND),
+        ErrorClass::Throttled | ErrorClass::Unavailable | ErrorClass::Unreachable => Some(Policy::IN_HAND),
         // Mostly the answer stays the same, but a proxy may have damaged this one.
-        ReadClass::Unparsable => Some(Policy { attempts: Some(3), ..Policy::IN_HAND }),
-        ReadClass::Gone
-        | ReadClass::Denied
-        | ReadClass::Kms
-        | ReadClass::Unsupported
-        | ReadClass::Credentials
-        | ReadClass::TooLarge => None,
+        ErrorClass::Unparsable => Some(Policy { attempts: Some(3), ..Policy::IN_HAND }),
+        ErrorClass::Gone
+        | ErrorClass::Denied
+        | ErrorClass::Kms
+        | ErrorClass::Invalid
+        | ErrorClass::Unsupported
+        | ErrorClass::Credentials
+        | ErrorClass::TooLarge => None,
     }
 }
 

@@ -8,8 +8,9 @@ use super::newest::{self, Read, Wanted};
 use crate::analysis::answer::{Hop, HopKind, InFlight, RootCause};
 use crate::analysis::resources::{Resource, Role};
 use crate::analysis::{Analysis, Lead, analyse_to, named_state};
-use crate::arn::{ExecutionArn, MapRunArn, Workflow};
-use crate::history::{ReadClass, ReadError, Status};
+use crate::aws::arn::{ExecutionArn, MapRunArn, Workflow};
+use crate::aws::error::ErrorClass;
+use crate::history::{ReadError, Status};
 
 /// How many executions deep a cause is followed.
 const DEEPEST: usize = 5;
@@ -134,15 +135,16 @@ fn out_of_budget() -> String {
 
 fn refused(error: &ReadError) -> String {
     match error.class() {
-        ReadClass::Gone => "it does not exist, or no longer",
-        ReadClass::Denied => "access to it was denied",
-        ReadClass::Kms => "the key that encrypts it refused",
-        ReadClass::Unsupported => "Step Functions keeps no history of it",
-        ReadClass::Throttled => "Step Functions throttled the call",
-        ReadClass::Unreachable => "Step Functions gave no usable answer",
-        ReadClass::Credentials => "the AWS credentials were refused",
-        ReadClass::Unparsable => "the answer of Step Functions could not be parsed",
-        ReadClass::TooLarge => "the answer of Step Functions is too large for the memory budget",
+        ErrorClass::Gone => "it does not exist, or no longer",
+        ErrorClass::Denied => "access to it was denied",
+        ErrorClass::Kms => "the key that encrypts it refused",
+        ErrorClass::Invalid => "Step Functions rejects its ARN",
+        ErrorClass::Unsupported => "Step Functions keeps no history of it",
+        ErrorClass::Throttled => "Step Functions throttled the call",
+        ErrorClass::Unavailable | ErrorClass::Unreachable => "Step Functions gave no usable answer",
+        ErrorClass::Credentials => "the AWS credentials were refused",
+        ErrorClass::Unparsable => "the answer of Step Functions could not be parsed",
+        ErrorClass::TooLarge => "the answer of Step Functions is too large for the memory budget",
     }
     .to_owned()
 }
@@ -165,7 +167,7 @@ async fn nested(
     // Redriven since, it may have succeeded: what the parent saw is its last failure.
     let Read { history, end, share, .. } = match newest::read(calls, execution, Wanted::LastFailure).await {
         Ok(read) => read,
-        Err(error) if error.class() == ReadClass::Unsupported => return described(calls, execution).await,
+        Err(error) if error.class() == ErrorClass::Unsupported => return described(calls, execution).await,
         Err(error) => return Err(refused(&error)),
     };
     if end.is_none() {

@@ -13,11 +13,11 @@ use super::calls::{BUDGET, Calls};
 use super::texts::TextLimit;
 use super::{Question, find_end};
 use crate::analysis::enough::{Missing, missing};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
+use crate::aws::error::ErrorClass;
 use crate::failpoint::{Point, reach};
 use crate::history::{
-    EventType, ExecutionDescription, History, HistoryEvent, InputPruner, PageRequest, ReadClass, ReadError,
-    Status,
+    EventType, ExecutionDescription, History, HistoryEvent, InputPruner, PageRequest, ReadError, Status,
 };
 use crate::memory::HistoryShare;
 
@@ -202,14 +202,14 @@ impl Newest {
             let request = PageRequest { newest_first: true, max_results, token: token.clone(), max_bytes };
             match calls.reader.history_page(execution, &request).await {
                 Ok(page) => break page,
-                Err(error) if error.class() == ReadClass::TooLarge && calls.may_go_on() => {
+                Err(error) if error.class() == ErrorClass::TooLarge && calls.may_go_on() => {
                     if !self.shrink(calls, error.bytes()).await {
                         return Err(error);
                     }
                     shrunk = true;
                 }
                 Err(error) if shrunk && token.is_some() => {
-                    self.stopped = Some(format!("an older page is too large ({})", error.class()));
+                    self.stopped = Some(format!("an older page is too large ({})", error.meaning()));
                     return Ok(token);
                 }
                 Err(error) => return Err(error),

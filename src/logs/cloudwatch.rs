@@ -3,22 +3,17 @@
 //! No call is retried, and each is counted; how long they may take together is bounded outside.
 
 use std::collections::VecDeque;
-use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use aws_config::{Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
 use jiff::{SignedDuration, Timestamp};
-use lru::LruCache;
 
 use super::{Found, LONGEST, Line, LogReader, Wanted};
-use crate::metrics::{CallResult, Metrics, RetryReason, Service};
+use crate::aws::error::ErrorClass;
+use crate::aws::{CallCounter, RegionalClients, Session};
+use crate::metrics::Service;
 use crate::telemetry::chain;
-
-/// How many regions' clients are kept.
-const CLIENTS: NonZeroUsize = NonZeroUsize::new(40).expect("40 is not zero");
 
 /// How many pages of a search are read. A page may be empty while the search goes on.
 const PAGES: usize = 20;
@@ -26,30 +21,14 @@ const PAGES: usize = 20;
 /// Reads logs of any region with the credentials of one configuration.
 #[derive(Debug)]
 pub(super) struct CloudWatchReader {
-    config: SdkConfig,
-    clients: Mutex<LruCache<String, Client>>,
-    metrics: Metrics,
+    clients: RegionalClients<Client>,
+    calls: CallCounter,
 }
 
 impl CloudWatchReader {
-    /// A reader with this configuration's credentials and endpoint, which counts its calls there.
-    pub(super) fn new(config: &SdkConfig, metrics: Metrics) -> Self {
-        Self { config: config.clone(), clients: Mutex::new(LruCache::new(CLIENTS)), metrics }
-    }
-
-    fn client(&self, region: &str) -> Client {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || {
-            let timeouts =
-                TimeoutConfig::builder().connect_timeout(LONGEST).operation_timeout(LONGEST).build();
-            let config = aws_sdk_cloudwatchlogs::config::Builder::from(&self.config)
-                .region(Region::new(region.to_owned()))
-                .retry_config(RetryConfig::disabled())
-                .timeout_config(timeouts)
-                .build();
-            Client::from_conf(config)
-        };
-        clients.get_or_insert_ref(region, make).clone()
+    /// A reader with this session's credentials and endpoint.
+    pub(super) fn new(aws: &Session) -> Self {
+        Self { clients: aws.regional(LONGEST, Client::new), calls: aws.counter(Service::Logs) }
     }
 
     /// Makes a call, and counts it.
@@ -62,19 +41,15 @@ impl CloudWatchReader {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let answer = asked.await;
-        let result = match &answer {
-            Ok(_) => CallResult::Ok,
-            Err(error) => RetryReason::of_code(error.code()).into(),
-        };
-        self.metrics.aws_call(Service::Logs, operation, result);
+        let answer = self.calls.counted(operation, asked).await;
         answer.map_err(|error| refusal(operation, &wanted.group, &error))
     }
 
     /// The last lines of one stream.
     async fn stream(&self, wanted: &Wanted, stream: &str) -> Result<Found, String> {
         let asked = self
-            .client(&wanted.region)
+            .clients
+            .of(&wanted.region)
             .get_log_events()
             .log_group_name(&wanted.group)
             .log_stream_name(stream)
@@ -97,7 +72,8 @@ impl CloudWatchReader {
         let mut token = None;
         for _ in 0..PAGES {
             let asked = self
-                .client(&wanted.region)
+                .clients
+                .of(&wanted.region)
                 .filter_log_events()
                 .log_group_name(&wanted.group)
                 .set_log_stream_name_prefix(wanted.stream.clone())
@@ -156,12 +132,10 @@ fn refusal<E>(operation: &str, group: &str, error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    match error.code() {
-        Some("ResourceNotFoundException") => format!("{group} or the stream in it does not exist"),
-        Some(code) if code.contains("AccessDenied") => {
-            format!("{group} may not be read: allow logs:{operation} of it")
-        }
-        Some(code) => format!("{group} could not be read: {operation} answered {code}"),
-        None => format!("{group} could not be read: {}", chain(error)),
+    match (ErrorClass::of(error), error.code()) {
+        (ErrorClass::Gone, _) => format!("{group} or the stream in it does not exist"),
+        (ErrorClass::Denied, _) => format!("{group} may not be read: allow logs:{operation} of it"),
+        (_, Some(code)) => format!("{group} could not be read: {operation} answered {code}"),
+        (_, None) => format!("{group} could not be read: {}", chain(error)),
     }
 }

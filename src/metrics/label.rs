@@ -2,8 +2,6 @@
 
 use tracing::{Span, debug_span};
 
-use crate::history::ReadClass;
-use crate::notify::NotifyError;
 use crate::telemetry::STAGES;
 
 /// A label of a metric.
@@ -41,12 +39,15 @@ pub(super) const OUTCOMES: &[&str] = &[
     "unlisted",
     "folded-child",
     "unrouted",
-    "given-back",
+    "released",
     "dead-lettered",
     "lease-lost",
     "panicked",
     OTHER,
 ];
+
+/// The states of a message on a queue, as SQS counts them.
+pub(super) const MESSAGE_STATES: &[&str] = &["visible", "in_flight", "delayed"];
 
 pub(super) const OUTCOME: Label = listed("outcome", OUTCOMES);
 pub(super) const STAGE: Label = listed("stage", Stage::NAMES);
@@ -63,7 +64,7 @@ pub(super) const DEAD_LETTER_REASON: Label = named(
     "reason",
     "the attribute `misstep.reason` of the message there, such as `not-understood` and `rejected`",
 );
-pub(super) const MESSAGE_STATE: Label = listed("state", &["visible", "in_flight", "delayed"]);
+pub(super) const MESSAGE_STATE: Label = listed("state", MESSAGE_STATES);
 pub(super) const REPORT_KIND: Label = listed("kind", &[FULL, DEGRADED]);
 pub(super) const REPORT_REASON: Label = listed("reason", REPORT_REASONS);
 pub(super) const VERSION: Label = named("version", "one");
@@ -111,7 +112,7 @@ values! {
         Analyse = "analyse",
         /// People are told.
         Notify = "notify",
-        /// The message is deleted, given back or dead-lettered.
+        /// The message is deleted, released or dead-lettered.
         Settle = "settle",
     }
 }
@@ -215,8 +216,8 @@ values! {
 values! {
     /// What a route made of an attempt at a notification.
     SendResult {
-        /// It took it.
-        Taken = "taken",
+        /// It accepted the notification.
+        Accepted = "accepted",
         /// Not now.
         Transient = "transient",
         /// Never this one.
@@ -245,83 +246,5 @@ impl Stage {
             Self::Notify => "notify_ms",
             Self::Settle => "settle_ms",
         }
-    }
-}
-
-impl RetryReason {
-    /// Why a notification is sent again.
-    pub fn of_notification(error: &NotifyError) -> Self {
-        match error {
-            NotifyError::Transient { .. } => Self::Transient,
-            NotifyError::Rejected { .. } => Self::Refused,
-            NotifyError::Misconfigured { .. } => Self::Misconfigured,
-        }
-    }
-
-    /// Why a call of AWS failed, by the error code in the answer; `None` where there was no answer.
-    pub fn of_code(code: Option<&str>) -> Self {
-        let Some(code) = code else { return Self::Unreachable };
-        match ReadClass::of_answer(Some(code.rsplit('.').next().unwrap_or(code)), 500) {
-            ReadClass::Throttled => Self::Throttled,
-            ReadClass::Credentials => Self::Credentials,
-            ReadClass::Gone | ReadClass::Denied | ReadClass::Kms | ReadClass::Unsupported => Self::Refused,
-            ReadClass::Unreachable
-                if code.ends_with("NonExistentQueue") || code.ends_with("QueueDoesNotExist") =>
-            {
-                Self::Refused
-            }
-            ReadClass::Unreachable | ReadClass::Unparsable | ReadClass::TooLarge => Self::Unavailable,
-        }
-    }
-}
-
-impl DegradedBy {
-    /// Why a report rests on the event alone, by how the reading of its execution failed.
-    pub fn of_read(class: ReadClass) -> Self {
-        match class {
-            ReadClass::Gone => Self::Gone,
-            ReadClass::Denied => Self::Denied,
-            ReadClass::Kms => Self::Kms,
-            ReadClass::Unsupported => Self::Unsupported,
-            ReadClass::Throttled => Self::Throttled,
-            ReadClass::Unreachable => Self::Unreachable,
-            ReadClass::Credentials => Self::Credentials,
-            ReadClass::Unparsable => Self::Unparsable,
-            ReadClass::TooLarge => Self::TooLarge,
-        }
-    }
-}
-
-impl CallResult {
-    /// What a failed call of Step Functions came to.
-    pub fn of_read(class: ReadClass) -> Self {
-        match class {
-            ReadClass::Throttled => Self::Throttled,
-            ReadClass::Denied | ReadClass::Kms => Self::Denied,
-            ReadClass::Gone
-            | ReadClass::Unsupported
-            | ReadClass::Unreachable
-            | ReadClass::Credentials
-            | ReadClass::Unparsable
-            | ReadClass::TooLarge => Self::Error,
-        }
-    }
-}
-
-impl SendResult {
-    /// What an attempt at a notification came to.
-    pub fn of(answer: &Result<(), NotifyError>) -> Self {
-        match answer {
-            Ok(()) => Self::Taken,
-            Err(NotifyError::Transient { .. }) => Self::Transient,
-            Err(NotifyError::Rejected { .. }) => Self::Rejected,
-            Err(NotifyError::Misconfigured { .. }) => Self::Misconfigured,
-        }
-    }
-}
-
-impl From<RetryReason> for CallResult {
-    fn from(cause: RetryReason) -> Self {
-        if cause == RetryReason::Throttled { Self::Throttled } else { Self::Error }
     }
 }

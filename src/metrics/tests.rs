@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use super::*;
-use crate::history::ReadClass;
 
 #[test]
 fn the_documentation_is_the_table() {
@@ -18,22 +17,12 @@ fn the_documentation_is_the_table() {
 fn outcomes_are_counted_by_their_names() {
     let metrics = Metrics::new();
     assert_eq!(metrics.messages().to_string(), "none");
-    for name in ["notified", "given-back", "notified"] {
+    for name in ["notified", "released", "notified"] {
         metrics.message(name, Duration::ZERO);
     }
-    assert_eq!(metrics.messages().to_string(), "given-back 1, notified 2");
+    assert_eq!(metrics.messages().to_string(), "notified 2, released 1");
     metrics.panicked();
-    assert_eq!(metrics.messages().to_string(), "given-back 1, notified 2, panicked 1");
-}
-
-#[test]
-fn every_outcome_has_a_name_of_its_own() {
-    use crate::outcome::{Ignored, Outcome};
-    let ignored = [Ignored::Running, Ignored::Succeeded, Ignored::Unlisted, Ignored::FoldedChild];
-    let retry = Outcome::Retry { stage: "notify", error: String::new(), at_least: Duration::ZERO };
-    for outcome in ignored.map(Outcome::Ignore).into_iter().chain([Outcome::Done, retry]) {
-        assert!(OUTCOMES.contains(&outcome.name()), "{}", outcome.name());
-    }
+    assert_eq!(metrics.messages().to_string(), "notified 2, panicked 1, released 1");
 }
 
 #[test]
@@ -48,9 +37,8 @@ fn a_value_that_is_not_listed_makes_no_series_of_its_own() {
 #[test]
 fn what_cannot_be_read_is_absent() {
     let metrics = Metrics::new();
-    let read = QueueCounts { visible: 3, in_flight: 2, delayed: 1 };
-    metrics.backlog(Some(read));
-    metrics.dead_letter_queue(Some(read));
+    metrics.backlog(Some([3, 2, 1]));
+    metrics.dead_letter_queue(Some(6));
     let text = metrics.text(Format::Prometheus);
     assert!(text.contains("misstep_backlog_messages{state=\"visible\"} 3.0\n"), "{text}");
     assert!(text.contains("misstep_dead_letter_queue_messages 6.0\n"), "{text}");
@@ -90,8 +78,8 @@ fn every_kind_of_report_is_at_zero_until_one_is_made() {
     assert_eq!(zeros.len(), 1 + DegradedBy::NAMES.len(), "{zeros:?}");
     assert!(zeros.iter().all(|line| line.ends_with(" 0")), "{zeros:?}");
     metrics.report(None);
-    metrics.report(Some(DegradedBy::of_read(ReadClass::Kms)));
-    metrics.report(Some(DegradedBy::of_read(ReadClass::Kms)));
+    metrics.report(Some(DegradedBy::Kms));
+    metrics.report(Some(DegradedBy::Kms));
     let mut counted: Vec<String> = series().into_iter().filter(|line| !line.ends_with(" 0")).collect();
     counted.sort();
     assert_eq!(
@@ -101,14 +89,4 @@ fn every_kind_of_report_is_at_zero_until_one_is_made() {
             "misstep_reports_total{kind=\"full\",reason=\"none\"} 1",
         ]
     );
-}
-
-#[test]
-fn causes_follow_the_error_codes_of_aws() {
-    assert_eq!(RetryReason::of_code(None), RetryReason::Unreachable);
-    assert_eq!(RetryReason::of_code(Some("RequestThrottled")), RetryReason::Throttled);
-    assert_eq!(RetryReason::of_code(Some("AWS.SimpleQueueService.NonExistentQueue")), RetryReason::Refused);
-    assert_eq!(RetryReason::of_code(Some("AccessDenied")), RetryReason::Refused);
-    assert_eq!(RetryReason::of_code(Some("ExpiredToken")), RetryReason::Credentials);
-    assert_eq!(RetryReason::of_code(Some("InternalFailure")), RetryReason::Unavailable);
 }

@@ -12,10 +12,9 @@ pub mod stdout;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use aws_config::SdkConfig;
-
 use super::Notifier;
 use super::settings::Reading;
+use crate::aws::Session;
 
 /// Every channel.
 pub const CHANNELS: &[Channel] = &[
@@ -51,5 +50,5 @@ pub trait Connect: Debug + Send + Sync {
     ///
     /// # Errors
     /// Says what the client could not be made of.
-    fn connect(&self, aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String>;
+    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String>;
 }

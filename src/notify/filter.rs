@@ -3,7 +3,7 @@
 use regex::Regex;
 use serde_json::Value;
 
-use crate::arn::{base_state_machine, state_machine_name};
+use crate::aws::arn::{base_state_machine, state_machine_name};
 use crate::history::Status;
 
 /// Which failures a route is for: those that match one of each that is given.

@@ -212,11 +212,11 @@ mod tests {
                 body: Vec::new(),
                 broke_off: false,
             };
-            SendResult::of(&answer.judge()).name()
+            SendResult::from(&answer.judge()).name()
         };
         for status in 200..=599 {
             let expected = match status {
-                200..=299 => "taken",
+                200..=299 => "accepted",
                 400 | 413 | 422 => "rejected",
                 408 | 425 | 429 | 500.. => "transient",
                 _ => "misconfigured",

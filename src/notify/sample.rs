@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::analysis::Question;
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 use crate::history::{Status, file};
 use crate::investigation::Finding;
 use crate::report::{Report, Subject};

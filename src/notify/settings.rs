@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use url::Url;
 
 use super::channels::http::Http;
@@ -12,6 +11,7 @@ use super::channels::{CHANNELS, Connect, FEATURES};
 use super::filter::{Filter, Pattern};
 use super::template::{Escape, Template};
 use super::{Audience, Form, Material, Route, sample};
+use crate::aws::Session;
 use crate::config::document::Fields;
 use crate::config::{Fault, values};
 use crate::history::Status;
@@ -219,7 +219,7 @@ fn try_templates(
 }
 
 /// Connects the routes, or says why one of them cannot be; nothing is sent.
-pub fn connect(settings: &[RouteSettings], aws: Option<&SdkConfig>) -> Vec<Result<Route, String>> {
+pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<Route, String>> {
     let mut redactors: Vec<(&Rules, Arc<Redactor>)> = Vec::new();
     let connected = settings.iter().map(|route| {
         let known = redactors.iter().find(|(rules, _)| **rules == route.redaction);

@@ -14,7 +14,7 @@ use tracing::{Instrument as _, Span, debug, warn};
 use super::{Attempt, Handled, Pipeline};
 use crate::breaker::{Breaker, Probe};
 use crate::failpoint::{Point, reach};
-use crate::metrics::{Metrics, RetriedOperation, RetryReason, SendResult};
+use crate::metrics::{Metrics, RetriedOperation, SendResult};
 use crate::notify::{Notification, NotifyError, Route};
 use crate::redact::Redactor;
 use crate::retry::{Pauses, Policy};
@@ -60,7 +60,7 @@ impl Pipeline {
         attempt: Attempt,
     ) -> Result<(), NotifyError> {
         let notification = composed.inspect_err(|error| {
-            self.metrics.notification(&route.name, SendResult::of(&Err(error.clone())));
+            self.metrics.notification(&route.name, error.into());
         })?;
         let mut pauses = Policy::IN_HAND.start().until(attempt.until);
         let mut probing = None;
@@ -68,7 +68,7 @@ impl Pipeline {
         loop {
             reach(Point::NotificationSending((&route.audience).into())).await;
             let answer = route.notifier.notify(&notification).await;
-            self.metrics.notification(&route.name, SendResult::of(&answer));
+            self.metrics.notification(&route.name, (&answer).into());
             let error = match answer {
                 Ok(()) => {
                     reach(Point::NotificationAnswered((&route.audience).into())).await;
@@ -104,13 +104,13 @@ impl Pipeline {
             if !again {
                 return Err(error);
             }
-            self.metrics.retry(RetriedOperation::Notify, RetryReason::of_notification(&error));
+            self.metrics.retry(RetriedOperation::Notify, (&error).into());
         }
     }
 }
 
 /// Whether a message that met an open breaker stays in hand to probe it; waits before it does so
-/// again. `false`, at once, when the breaker is closed or the message is to be given back.
+/// again. `false`, at once, when the breaker is closed or the message is to be released.
 pub(super) async fn stays(
     breaker: &Arc<Breaker>,
     attempt: Attempt,
@@ -161,7 +161,7 @@ impl OptionalRoute {
         let notification = match composed {
             Ok(notification) => notification,
             Err(error) => {
-                metrics.notification(&name, SendResult::of(&Err(error.clone())));
+                metrics.notification(&name, (&error).into());
                 metrics.notification(&name, SendResult::Dropped);
                 return warn!(route = %name, %error, "a notification could not be made, and is dropped");
             }
@@ -175,7 +175,7 @@ impl OptionalRoute {
             let mut pauses = Policy::OPTIONAL.start();
             loop {
                 let answer = notifier.notify(&notification).await;
-                metrics.notification(&name, SendResult::of(&answer));
+                metrics.notification(&name, (&answer).into());
                 let Err(error) = answer else { break };
                 let retry_after = match &error {
                     NotifyError::Transient { retry_after, .. } => *retry_after,

@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 
 use super::deliver::stays;
 use super::{Attempt, Pipeline};
-use crate::arn::{AccountRegion, Workflow};
+use crate::aws::arn::{AccountRegion, Workflow};
 use crate::breaker::Probe;
 use crate::event::StatusChange;
 use crate::failpoint::{Point, reach};
@@ -29,7 +29,7 @@ const NOT_ENDED: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
-/// How long a message is given back at least for, while Step Functions fails in its account and
+/// How long a message is released at least for, while Step Functions fails in its account and
 /// region only: no history is read there before that.
 const REGION_PAUSE: Duration = Duration::from_secs(60);
 
@@ -140,7 +140,7 @@ impl Pipeline {
         waiting: &mut Waiting,
     ) -> Next {
         let later = match Unread::from_error(error, self.urgency(place, attempt)) {
-            Unread::Degrade(reason) => return Next::Degrade(DegradedBy::of_read(error.class()), reason),
+            Unread::Degrade(reason) => return Next::Degrade(DegradedBy::from(error), reason),
             Unread::Later(outcome) => outcome,
         };
         match self.step_functions.get(place).filter(|breaker| breaker.is_open()) {

@@ -66,9 +66,9 @@ impl Settler {
         tokio::spawn(gather(change_jobs, metrics, move |changes: Vec<(ReceiptHandle, Duration)>| {
             let queue = queue.clone();
             async move {
-                reach(Point::GiveBackSending).await;
+                reach(Point::ReleaseSending).await;
                 let answer = queue.change_visibility(&changes).await;
-                reach(Point::GiveBackAnswered).await;
+                reach(Point::ReleaseAnswered).await;
                 answer
             }
         }));
@@ -88,7 +88,7 @@ impl Settler {
     ///
     /// # Errors
     /// When it may still be invisible until its visibility timeout ends.
-    pub async fn give_back(&self, receipt: ReceiptHandle, delay: Duration) -> Result<(), SettleError> {
+    pub async fn release(&self, receipt: ReceiptHandle, delay: Duration) -> Result<(), SettleError> {
         settle(&self.changes, (receipt, delay)).await
     }
 }
@@ -153,7 +153,7 @@ where
             }
             Err(error) => {
                 last = chain(&error);
-                cause = RetryReason::of_code(error.code());
+                cause = error.class().into();
                 again = batch;
             }
         }

@@ -1,8 +1,6 @@
 //! The real queue: the only module that names the SQS client.
 //!
-//! The client's own retries are off: the settler, the leases and the intake each retry in their
-//! own way. Every call has a timeout, without which a connection that died silently would hold
-//! the worker for ever.
+//! The settler, the leases and the intake each retry in their own way.
 
 mod moves;
 
@@ -11,9 +9,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{
@@ -26,7 +21,9 @@ use tokio::time::Instant;
 
 pub use moves::Move;
 
-use crate::metrics::{CallResult, Metrics, RetryReason, Service};
+use crate::aws::error::ErrorClass;
+use crate::aws::{CallCounter, Session, time_limits};
+use crate::metrics::Service;
 use crate::telemetry::trace::TraceHeader;
 
 use super::{
@@ -48,33 +45,23 @@ pub struct SqsQueue {
     /// The queue's visibility timeout as it was read: asked for with every receive, so that the
     /// leases still hold when somebody changes it meanwhile.
     visibility_timeout: OnceLock<Duration>,
-    metrics: Metrics,
+    calls: CallCounter,
 }
 
 impl SqsQueue {
     /// The queue at `url`. Nothing is asked of it yet.
-    pub fn new(aws: &SdkConfig, url: &str) -> Self {
-        let config = aws_sdk_sqs::config::Builder::from(aws)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts(CALL_TIMEOUT))
-            .build();
+    pub fn new(aws: &Session, url: &str) -> Self {
         Self {
-            client: aws_sdk_sqs::Client::from_conf(config),
+            client: aws_sdk_sqs::Client::new(&aws.client_config(None, CALL_TIMEOUT)),
             url: url.to_owned(),
             visibility_timeout: OnceLock::new(),
-            metrics: Metrics::new(),
+            calls: aws.counter(Service::Sqs),
         }
-    }
-
-    /// Counts its calls there.
-    #[must_use]
-    pub fn measured_by(self, metrics: Metrics) -> Self {
-        Self { metrics, ..self }
     }
 
     /// The queue at `url`, from which messages are received for as long as `visibility_timeout`,
     /// whatever the queue is set to.
-    pub fn holding(aws: &SdkConfig, url: &str, visibility_timeout: Duration) -> Self {
+    pub fn holding(aws: &Session, url: &str, visibility_timeout: Duration) -> Self {
         Self { visibility_timeout: OnceLock::from(visibility_timeout), ..Self::new(aws, url) }
     }
 
@@ -145,15 +132,9 @@ impl SqsQueue {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let answer = call.await;
-        let result = match &answer {
-            Ok(_) => CallResult::Ok,
-            Err(error) => RetryReason::of_code(error.code()).into(),
-        };
-        self.metrics.aws_call(Service::Sqs, operation, result);
-        answer.map_err(|error| {
-            let code = error.code().map(str::to_owned);
-            QueueError::Call { operation, queue: url.to_owned(), code, source: Box::new(error) }
+        self.calls.counted(operation, call).await.map_err(|error| {
+            let (class, code) = (ErrorClass::of(&error), error.code().map(str::to_owned));
+            QueueError::Call { operation, queue: url.to_owned(), class, code, source: Box::new(error) }
         })
     }
 
@@ -167,14 +148,6 @@ impl SqsQueue {
         }
         results
     }
-}
-
-fn timeouts(call: Duration) -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .operation_attempt_timeout(call)
-        .operation_timeout(call)
-        .build()
 }
 
 /// What SQS and its stand-ins say of a receipt handle that is no longer good. `InvalidParameterValue`
@@ -241,7 +214,7 @@ impl Queue for SqsQueue {
     }
 
     async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<Message>, QueueError> {
-        let limit = timeouts(wait + POLL_MARGIN);
+        let limit = time_limits(wait + POLL_MARGIN);
         let call = self
             .client
             .receive_message()

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{summary, wording};
 use crate::analysis::resources::Resource;
-use crate::arn::state_machine_name;
+use crate::aws::arn::state_machine_name;
 
 /// Characters of a name in a subject.
 const NAME: usize = 80;

@@ -19,7 +19,7 @@ use message::normal;
 
 use super::Report;
 use crate::analysis::cause::ParsedCause;
-use crate::arn::base_state_machine;
+use crate::aws::arn::base_state_machine;
 use crate::history::Status;
 
 /// Raised when the recipe changes, so that old and new fingerprints are never taken for each other.

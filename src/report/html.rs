@@ -17,7 +17,7 @@ use super::Report;
 use super::payload::{self, Payload};
 use super::value::{address, grouped, harmless};
 use super::wording::{self, Part, Sentence, Tone};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::analysis::cause;
-use crate::arn::state_machine_name;
+use crate::aws::arn::state_machine_name;
 
 /// Characters of a message.
 const MESSAGE: usize = 300;

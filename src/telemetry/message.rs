@@ -7,7 +7,7 @@ use tracing::{Instrument as _, Span, error_span};
 
 #[cfg(feature = "otel")]
 use super::traces::Process;
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 use crate::queue::Message;
 #[cfg(not(feature = "otel"))]
 use crate::telemetry::trace::TraceHeader;

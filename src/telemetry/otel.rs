@@ -25,7 +25,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::{STAGES, chain};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 use crate::queue::Message;
 use crate::telemetry::trace::TraceHeader;
 

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 use super::{Worker, health};
 use crate::breaker::Admission;
 use crate::failpoint::{Point, reach};
-use crate::metrics::{RetriedOperation, RetryReason};
+use crate::metrics::RetriedOperation;
 use crate::queue::{MOST_ENTRIES, Message, QueueError};
 use crate::retry::{Pauses, Policy};
 use crate::telemetry::chain;
@@ -60,7 +60,7 @@ struct PollBackoff {
 impl Worker {
     /// Polls until `stop`, until the queue is empty, or until the queue refuses the first poll.
     /// Returns what must still be awaited as well: the polls that are under way, whose messages are
-    /// given back.
+    /// released.
     pub(super) async fn take_in(
         self: &Arc<Self>,
         stop: &CancellationToken,
@@ -77,7 +77,7 @@ impl Worker {
         let last_polls = async move {
             while let Some(polled) = intake.polls.join_next().await {
                 if let Ok(Polled { result: Ok(messages), permits, .. }) = polled {
-                    worker.give_back_unread(messages, permits).await;
+                    worker.release_unread(messages, permits).await;
                 }
             }
         };
@@ -150,7 +150,7 @@ impl Worker {
                 };
                 let empty = messages.is_empty();
                 // A poll that was under way when a breaker opened brings half-open messages as well:
-                // giving them back would use up one more of their receives.
+                // releasing them would use up one more of their receives.
                 let half_open = half_open || self.pipeline.breakers().admission() != Admission::All;
                 let mut permits = permits.into_iter();
                 for message in messages {
@@ -164,7 +164,7 @@ impl Worker {
             Err(error) if !intake.has_polled && error.is_refusal() => Err(error),
             Err(error) => {
                 intake.wanted = 1;
-                self.metrics.retry(RetriedOperation::Poll, RetryReason::of_code(error.code()));
+                self.metrics.retry(RetriedOperation::Poll, error.class().into());
                 let pause = intake.backoff.get_or_insert_with(|| PollBackoff::begin(&error)).pause(&error);
                 intake.not_before = Instant::now() + pause;
                 Ok(false)
@@ -222,7 +222,7 @@ impl Worker {
 
     /// Gives back what a poll brought after the stop, but for messages on their last receive: those
     /// would go to the dead-letter queue unread, so they are worked on while the grace period lasts.
-    async fn give_back_unread(self: &Arc<Self>, messages: Vec<Message>, permits: Vec<OwnedSemaphorePermit>) {
+    async fn release_unread(self: &Arc<Self>, messages: Vec<Message>, permits: Vec<OwnedSemaphorePermit>) {
         let (last, others): (Vec<_>, Vec<_>) =
             messages.into_iter().partition(|message| self.is_last_receive(message));
         let mut permits = permits.into_iter();
@@ -230,8 +230,8 @@ impl Worker {
             self.begin(message, permits.next(), false);
         }
         join_all(others.into_iter().map(|message| async move {
-            if let Err(error) = self.settler.give_back(message.receipt, Duration::ZERO).await {
-                warn!(message.id = message.id, error = chain(&error), "could not give a message back");
+            if let Err(error) = self.settler.release(message.receipt, Duration::ZERO).await {
+                warn!(message.id = message.id, error = chain(&error), "could not release a message");
             }
         }))
         .await;

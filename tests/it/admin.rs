@@ -44,10 +44,10 @@ async fn every_metric_that_is_declared_is_seen_with_a_sensible_value() {
     let mut worker = house.worker(&[]);
 
     let scrape = worker.wait_for_series("misstep_lease_renewals_total", 1.0).await;
-    assert_eq!(scrape.value("misstep_in_hand"), 1.0);
+    assert_eq!(scrape.value("misstep_messages_in_flight"), 1.0);
     gate.send(()).unwrap();
     let scrape = worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
-    assert_eq!(scrape.value("misstep_in_hand"), 0.0);
+    assert_eq!(scrape.value("misstep_messages_in_flight"), 0.0);
 
     house.sqs.send("failures", &failure);
     house.sqs.send("failures", "no event at all");
@@ -131,7 +131,7 @@ async fn every_metric_that_is_declared_is_seen_with_a_sensible_value() {
             .filter_map(|series| scrape.get(series))
             .sum::<f64>()
     };
-    assert!((4.0..=5.0).contains(&told("taken")), "{}", told("taken"));
+    assert!((4.0..=5.0).contains(&told("accepted")), "{}", told("accepted"));
     assert_eq!(told("transient"), 1.0);
     let now = jiff::Timestamp::now().as_millisecond() as f64 / 1_000.0;
     let last_poll = scrape.value("misstep_last_poll_timestamp_seconds");
@@ -174,7 +174,7 @@ async fn a_panic_is_counted() {
     let worker = house.worker(&[("MISSTEP_FAILPOINT", "parsed=panic")]);
     let scrape = worker.wait_for_series("misstep_panics_total", 1.0).await;
     assert_eq!(scrape.value("misstep_messages_total{outcome=\"panicked\"}"), 1.0);
-    worker.wait_for_series("misstep_messages_total{outcome=\"given-back\"}", 1.0).await;
+    worker.wait_for_series("misstep_messages_total{outcome=\"released\"}", 1.0).await;
     let told = worker.lines().into_iter().find(|line| line.get("panic.place").is_some()).unwrap();
     assert_eq!(told["span"]["execution.arn"], Value::Null);
     assert!(!worker.log().contains("panic.text"), "{}", worker.log());
@@ -209,7 +209,7 @@ async fn calls_of_sns_are_counted_as_those_of_the_queue_are() {
             format!("misstep_aws_calls_total{{service=\"sns\",operation=\"Publish\",result=\"{result}\"}}");
         assert_eq!(scrape.value(&series), 1.0);
     }
-    assert_eq!(scrape.value("misstep_notifications_total{route=\"topic\",result=\"taken\"}"), 1.0);
+    assert_eq!(scrape.value("misstep_notifications_total{route=\"topic\",result=\"accepted\"}"), 1.0);
 }
 
 #[tokio::test]
@@ -241,17 +241,17 @@ async fn a_worker_is_ready_once_its_queue_was_read_and_until_it_is_stopped() {
 }
 
 #[tokio::test]
-async fn what_the_dead_letter_queue_did_not_take_counts_as_given_back() {
+async fn what_the_dead_letter_queue_did_not_take_counts_as_released() {
     let house = House::start(LONG).await;
     house.sqs.plan("SendMessage", (0..5).map(|_| Some(Fault::internal())));
     house.sqs.send("failures", "no event at all");
     let worker = house.worker(&[]);
     let outcome = |name: &str| format!("misstep_messages_total{{outcome=\"{name}\"}}");
-    let scrape = worker.wait_for_series(&outcome("given-back"), 1.0).await;
+    let scrape = worker.wait_for_series(&outcome("released"), 1.0).await;
     assert_eq!(scrape.get(&outcome("dead-lettered")).unwrap_or(0.0), 0.0);
     assert_eq!(house.sqs.counts("dead").visible, 0);
-    let settled = worker.lines().into_iter().find(|line| line["message"] == "settled");
-    assert_eq!(settled.expect("it is logged")["outcome"], "given-back");
+    let settled = worker.lines().into_iter().find(|line| line["message"] == "message settled");
+    assert_eq!(settled.expect("it is logged")["outcome"], "released");
 }
 
 /// `misstep health` with this address; its exit code and all that it says.
@@ -380,7 +380,7 @@ async fn the_log_says_in_one_line_what_happened_to_a_message() {
         line.clone()
     };
     let told = of(&first);
-    assert_eq!((&told["message"], &told["outcome"]), (&"settled".into(), &"notified".into()));
+    assert_eq!((&told["message"], &told["outcome"]), (&"message settled".into(), &"notified".into()));
     assert_eq!(told["span"]["execution.arn"], execution(0));
     assert_eq!(told["span"]["message.receives"], 1);
     assert_eq!(told["span"]["trace.id"], "58406520a006649127e371903a2de979");

@@ -179,7 +179,7 @@ async fn a_second_signal_ends_the_worker_at_once_with_130() {
 }
 
 #[tokio::test]
-async fn a_stop_gives_back_what_is_in_hand_when_the_grace_period_ends() {
+async fn a_stop_releases_what_is_in_hand_when_the_grace_period_ends() {
     let (receiver, sqs) = (Receiver::start().await, Sqs::start().await);
     let mut worker = busy_worker(&receiver, &sqs, "1").await;
     let began = Instant::now();

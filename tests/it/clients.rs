@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::Credentials;
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
+use misstep::aws::error::ErrorClass;
 use misstep::history::sfn::SfnReader;
-use misstep::history::{ExecutionReader, PageRequest, ReadClass};
+use misstep::history::{ExecutionReader, PageRequest};
 use misstep::queue::sqs::SqsQueue;
 use misstep::queue::{Queue, ReceiptHandle};
 use tokio::time::Instant;
@@ -14,23 +13,13 @@ use tokio::time::Instant;
 use crate::configured;
 use crate::stub::sfn::StepFunctions;
 use crate::stub::sqs::Sqs;
-use crate::stub::{Fault, Refusal};
-
-/// Leads to a stand-in at `url`.
-pub async fn leading_to(url: &str) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .endpoint_url(url)
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .load()
-        .await
-}
+use crate::stub::{Fault, Refusal, session};
 
 #[tokio::test]
 async fn a_failed_call_of_the_queue_is_one_call() {
     let stub = Sqs::start().await;
     let url = stub.queue("failures", Duration::from_secs(30));
-    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
+    let queue = SqsQueue::new(&session(stub.url()), &url);
     let receipts = [ReceiptHandle("r".to_owned())];
     for operation in
         ["ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch", "GetQueueAttributes"]
@@ -48,12 +37,12 @@ async fn a_failed_call_of_the_queue_is_one_call() {
 async fn a_failed_reading_is_one_call() {
     let stub = StepFunctions::start().await;
     stub.refuse("GetExecutionHistory", Refusal::new(400, "ThrottlingException", "Rate exceeded"));
-    let reader = SfnReader::new(&leading_to(stub.url()).await);
+    let reader = SfnReader::new(&session(stub.url()));
     let execution =
         ExecutionArn::parse("arn:aws:states:eu-west-1:123456789012:execution:orders:run").unwrap();
     let page = PageRequest { newest_first: true, max_results: 1_000, token: None, max_bytes: u64::MAX };
     let error = reader.history_page(&execution, &page).await.unwrap_err();
-    assert_eq!(error.class(), ReadClass::Throttled);
+    assert_eq!(error.class(), ErrorClass::Throttled);
     assert_eq!(stub.calls().len(), 1);
 }
 
@@ -61,7 +50,7 @@ async fn a_failed_reading_is_one_call() {
 async fn a_poll_that_nobody_answers_ends_soon_after_its_wait() {
     let stub = Sqs::start().await;
     let url = stub.queue("failures", Duration::from_secs(30));
-    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
+    let queue = SqsQueue::new(&session(stub.url()), &url);
     stub.plan("ReceiveMessage", [Some(Fault::Silence)]);
     let began = Instant::now();
     queue.receive(1, Duration::from_secs(1)).await.unwrap_err();
@@ -72,7 +61,7 @@ async fn a_poll_that_nobody_answers_ends_soon_after_its_wait() {
 async fn a_long_poll_is_not_cut_short() {
     let stub = Sqs::start().await;
     let url = stub.queue("failures", Duration::from_secs(30));
-    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
+    let queue = SqsQueue::new(&session(stub.url()), &url);
     let began = Instant::now();
     assert!(queue.receive(1, Duration::from_secs(12)).await.unwrap().is_empty());
     assert!(began.elapsed() >= Duration::from_secs(12), "{:?}", began.elapsed());

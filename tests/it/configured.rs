@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use misstep::config::Sources;
 use misstep::notify::Route;
 use misstep::notify::settings::{RouteSettings, connect};
+
+use crate::stub::session;
 
 /// What the file at `path` says of routes, or all its faults.
 pub(crate) fn settings(path: &Path, variables: &[(&str, &str)]) -> Result<Vec<RouteSettings>, Vec<String>> {
@@ -27,7 +28,7 @@ pub(crate) fn settings_of(text: &str, variables: &[(&str, &str)]) -> Result<Vec<
 
 /// The routes of a file with this text, connected.
 pub(crate) fn routes(text: &str, variables: &[(&str, &str)]) -> Vec<Route> {
-    connect(&settings_of(text, variables).unwrap(), Some(&nowhere()))
+    connect(&settings_of(text, variables).unwrap(), Some(&session("http://127.0.0.1:1")))
         .into_iter()
         .collect::<Result<_, _>>()
         .unwrap()
@@ -38,15 +39,4 @@ pub(crate) fn route(text: &str, variables: &[(&str, &str)]) -> Route {
     let mut routes = routes(text, variables);
     assert_eq!(routes.len(), 1);
     routes.remove(0)
-}
-
-/// An account that is not there: clients can be made, and every call is refused.
-fn nowhere() -> SdkConfig {
-    let credentials = aws_sdk_sqs::config::Credentials::new("test", "test", None, None, "test");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("eu-west-1"))
-        .endpoint_url("http://127.0.0.1:1")
-        .credentials_provider(aws_sdk_sqs::config::SharedCredentialsProvider::new(credentials))
-        .build()
 }

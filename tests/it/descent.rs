@@ -1,31 +1,23 @@
 //! Down from a failed state into what it ran, against a stand-in for Step Functions.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sfn::config::{Credentials, SharedCredentialsProvider};
 use misstep::analysis::answer::HopKind;
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
+use misstep::aws::error::ErrorClass;
+use misstep::history::Status;
 use misstep::history::sfn::SfnReader;
-use misstep::history::{ReadClass, Status};
 use misstep::investigation::{Asked, Finding, InvestigationError, investigate};
 use misstep::memory::{self, MemoryBudget};
 use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
 use serde_json::json;
 
-use crate::stub::Fault;
 use crate::stub::sfn::StepFunctions;
+use crate::stub::{Fault, session, session_with};
 use crate::synth::steps::{Failure, Phase, child, fail, map_run, pass, task};
 use crate::synth::{self, Machine, execution_arn, map_run_arn};
 
 fn reader(stub: &StepFunctions) -> SfnReader {
-    let credentials = Credentials::new("test", "test", None, None, "stub");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(stub.url())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build();
-    SfnReader::new(&config)
+    SfnReader::new(&session(stub.url()))
 }
 
 fn asked(arn: &str) -> Asked {
@@ -319,7 +311,7 @@ async fn where_describing_is_denied_everything_is_read_and_where_it_is_throttled
     let asked = Asked { status: Some(Status::Failed), redrive_count: Some(0), ..asked(&arn) };
     stub.plan("DescribeExecution", [Some(Fault::throttled())]);
     match read(&reader(&stub), &asked).await.unwrap_err() {
-        InvestigationError::Read(error) => assert_eq!(error.class(), ReadClass::Throttled),
+        InvestigationError::Read(error) => assert_eq!(error.class(), ErrorClass::Throttled),
         other => panic!("{other}"),
     }
     stub.plan("DescribeExecution", [Some(Fault::denied())]);
@@ -336,16 +328,16 @@ async fn every_refusal_of_step_functions_is_told_apart() {
     let arn = execution_arn("shop", "run");
     add(&stub, &arn, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
     for (fault, class) in [
-        (Fault::throttled(), ReadClass::Throttled),
-        (Fault::denied(), ReadClass::Denied),
-        (Fault::kms_denied(), ReadClass::Kms),
-        (Fault::expired_token(), ReadClass::Credentials),
-        (Fault::internal(), ReadClass::Unreachable),
-        (Fault::Bare(503), ReadClass::Unreachable),
-        (Fault::Bare(429), ReadClass::Throttled),
-        (Fault::Reset, ReadClass::Unreachable),
-        (Fault::Half, ReadClass::Unreachable),
-        (Fault::Garbage, ReadClass::Unreachable),
+        (Fault::throttled(), ErrorClass::Throttled),
+        (Fault::denied(), ErrorClass::Denied),
+        (Fault::kms_denied(), ErrorClass::Kms),
+        (Fault::expired_token(), ErrorClass::Credentials),
+        (Fault::internal(), ErrorClass::Unavailable),
+        (Fault::Bare(503), ErrorClass::Unreachable),
+        (Fault::Bare(429), ErrorClass::Throttled),
+        (Fault::Reset, ErrorClass::Unreachable),
+        (Fault::Half, ErrorClass::Unreachable),
+        (Fault::Garbage, ErrorClass::Unreachable),
     ] {
         let what = format!("{fault:?}");
         stub.plan("GetExecutionHistory", [Some(fault)]);
@@ -355,20 +347,16 @@ async fn every_refusal_of_step_functions_is_told_apart() {
         }
     }
     let gone = read(&reader(&stub), &asked(&execution_arn("shop", "other"))).await.unwrap_err();
-    assert!(matches!(gone, InvestigationError::Read(error) if error.class() == ReadClass::Gone));
+    assert!(matches!(gone, InvestigationError::Read(error) if error.class() == ErrorClass::Gone));
 }
 
 #[tokio::test]
 async fn missing_credentials_are_told_apart() {
     let stub = StepFunctions::start().await;
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(stub.url())
-        .region(Region::new("us-east-1"))
-        .build();
-    let error = read(&SfnReader::new(&config), &asked(&execution_arn("shop", "run"))).await.unwrap_err();
+    let reader = SfnReader::new(&session_with(stub.url(), None));
+    let error = read(&reader, &asked(&execution_arn("shop", "run"))).await.unwrap_err();
     match error {
-        InvestigationError::Read(error) => assert_eq!(error.class(), ReadClass::Credentials, "{error:?}"),
+        InvestigationError::Read(error) => assert_eq!(error.class(), ErrorClass::Credentials, "{error:?}"),
         InvestigationError::NotEnded { .. } => panic!("{error}"),
     }
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use misstep::analysis::Question;
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
 use misstep::event;
 use misstep::investigation::Finding;
 use misstep::notify::channels::CHANNELS;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use misstep::analysis::Question;
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
 use misstep::history::{Status, file};
 use misstep::investigation::Finding;
 use misstep::report::{Report, Subject};

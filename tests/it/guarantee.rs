@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use misstep::config::MapRunChildren;
+use misstep::metrics::Metrics;
 use misstep::notify::Route;
 use misstep::pipeline::{Pipeline, Scope};
 use misstep::queue::Queue;
@@ -146,7 +147,14 @@ fn work(
         env: "test".to_owned(),
         application: None,
     };
-    let pipeline = Pipeline::new(Arc::new(reader.clone()), None, (plan.routes)(api.clone()), scope, None);
+    let pipeline = Pipeline::new(
+        Arc::new(reader.clone()),
+        None,
+        (plan.routes)(api.clone()),
+        scope,
+        None,
+        Metrics::new(),
+    );
     let settings = Settings {
         queue_name: "model".to_owned(),
         concurrency: plan.concurrency,

@@ -4,11 +4,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use misstep::analysis::resources::{Resource, Role};
 use misstep::logs::{self, Found, Line, LogReader, Logs, Wanted};
-use misstep::metrics::Metrics;
 use misstep::redact::{Redactor, Rules};
 use misstep::report::Report;
 use misstep::report::format::Format;
@@ -17,7 +14,7 @@ use serde_json::{Value, json};
 use crate::configured::settings_of;
 use crate::planted::reports;
 use crate::stub::logs::{CloudWatchLogs, GROUP};
-use crate::stub::{Fault, environment};
+use crate::stub::{Fault, environment, session};
 
 const REQUEST: &str = "8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11";
 
@@ -25,14 +22,7 @@ const REQUEST: &str = "8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11";
 const NOON: i64 = 1_772_366_400_000;
 
 fn reader(stub: &CloudWatchLogs) -> Arc<dyn LogReader> {
-    let credentials = Credentials::new("test", "test", None, None, "stub");
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(stub.url())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build();
-    logs::reader(&config, &Metrics::new()).unwrap()
+    logs::reader(&session(stub.url())).unwrap()
 }
 
 /// A function that ran for five seconds from noon on.

@@ -1,7 +1,7 @@
 //! The report in Markdown: its looks, and that nothing planted in it gets a meaning.
 
 use misstep::analysis::Question;
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
 use misstep::history::{History, Status};
 use misstep::investigation::Finding;
 use misstep::report::format::Format;

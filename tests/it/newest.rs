@@ -6,10 +6,11 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use misstep::analysis::answer::{FailedState, RootCause};
 use misstep::analysis::{Question, analyse};
-use misstep::arn::{ExecutionArn, MapRunArn};
+use misstep::aws::arn::{ExecutionArn, MapRunArn};
+use misstep::aws::error::ErrorClass;
 use misstep::history::{
     Call, EventType, ExecutionDescription, ExecutionReader, History, HistoryPage, MapRunDescription,
-    PageRequest, ReadClass, ReadError, Status,
+    PageRequest, ReadError, Status,
 };
 use misstep::investigation::{Asked, Finding, investigate};
 use misstep::memory::{self, MemoryBudget};
@@ -40,7 +41,7 @@ impl Pages {
 
     fn not_there<T>(operation: &'static str, target: &str) -> Result<T, ReadError> {
         let call = Call { operation, target: target.to_owned() };
-        Err(ReadError::new(ReadClass::Gone, call, "there is one execution only"))
+        Err(ReadError::new(ErrorClass::Gone, call, "there is one execution only"))
     }
 }
 

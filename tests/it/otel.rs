@@ -137,7 +137,9 @@ async fn a_message_is_a_span_that_goes_on_with_its_senders_trace() {
     // The log names the traces as they were exported.
     let lines = worker.lines();
     for (id, span) in [(traced, told), (untraced, dead)] {
-        let line = lines.iter().find(|line| line["message"] == "settled" && line["span"]["message.id"] == id);
+        let line = lines
+            .iter()
+            .find(|line| line["message"] == "message settled" && line["span"]["message.id"] == id);
         assert_eq!(line.unwrap()["span"]["trace.id"], hex(&span.trace_id));
     }
 }

@@ -180,7 +180,7 @@ async fn a_test_goes_down_every_route_and_says_of_itself_that_it_is_one() {
     let (line, table) = ended.stdout.split_once('\n').unwrap();
     assert_eq!(lines(&format!("{line}\n"))[0]["route"], "log");
     let rows: Vec<Vec<&str>> = table.lines().map(|row| row.split_whitespace().take(4).collect()).collect();
-    let row = |name, channel| vec![name, channel, "taken", "in"];
+    let row = |name, channel| vec![name, channel, "accepted", "in"];
     let expected =
         [("api", "http"), ("assist", "http"), ("on-call", "slack"), ("archive", "file"), ("log", "stdout")];
     assert_eq!(rows, expected.map(|(name, channel)| row(name, channel)));
@@ -207,7 +207,7 @@ async fn a_test_tries_all_routes_although_some_fail_and_names_route_and_reason()
     assert!(row("api").contains("FAILED: POST") && row("api").contains("answered 401"), "{}", row("api"));
     assert!(row("on-call").contains("FAILED") && row("on-call").contains("not as Slack does"));
     for name in ["assist", "archive", "log"] {
-        assert!(row(name).contains("taken in"), "{}", row(name));
+        assert!(row(name).contains("accepted in"), "{}", row(name));
     }
     // One alone.
     let ended = errand.run(&["notify", "--test", "--route", "assist"], &routes, &variables).await;
@@ -237,7 +237,7 @@ channel = "stdout"
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let row = |name: &str| ended.stdout.lines().find(|line| line.starts_with(name)).unwrap();
     assert!(row("topic").contains("FAILED") && row("topic").contains("credentials"), "{}", row("topic"));
-    assert!(row("log").contains("taken in"), "{}", row("log"));
+    assert!(row("log").contains("accepted in"), "{}", row("log"));
     let ended = errand.run(&["check", "--format", "json"], routes, &nobody).await;
     let told: Value = serde_json::from_str(&ended.stdout).unwrap();
     let verdict = |check: &str| {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use misstep::aws::error::ErrorClass;
 use misstep::config::MapRunChildren;
-use misstep::history::ReadClass;
+use misstep::metrics::Metrics;
 use misstep::outcome::{Ignored, Outcome};
 use misstep::pipeline::{Attempt, Pipeline, Scope};
 use misstep::queue::LONGEST_WORK;
@@ -30,7 +31,14 @@ fn office(scope: Scope) -> Office {
     let (chance, record) = (Chance::new(0), Record::default());
     let api = ModelApi::new(Faults::default(), chance.clone(), record.clone());
     let reader = ModelReader::new(Faults::default(), chance);
-    let pipeline = Pipeline::new(Arc::new(reader.clone()), None, routes(Arc::new(api.clone())), scope, None);
+    let pipeline = Pipeline::new(
+        Arc::new(reader.clone()),
+        None,
+        routes(Arc::new(api.clone())),
+        scope,
+        None,
+        Metrics::new(),
+    );
     Office { api, reader, record, pipeline }
 }
 
@@ -120,7 +128,7 @@ fn a_child_of_a_map_run_is_told_where_the_settings_say_so() {
 #[test]
 fn a_history_that_cannot_be_read_is_told_from_the_event_alone() {
     on_paused_time(async {
-        for class in [ReadClass::Gone, ReadClass::Denied, ReadClass::Kms, ReadClass::Unsupported] {
+        for class in [ErrorClass::Gone, ErrorClass::Denied, ErrorClass::Kms, ErrorClass::Unsupported] {
             let office = office(everything());
             office.reader.set_broken(Some(class));
             assert_eq!(office.process(&failure(0)).await, Outcome::Done);
@@ -166,10 +174,10 @@ fn a_history_that_has_not_ended_is_read_again_and_then_told_from_the_event_alone
 }
 
 #[test]
-fn an_unreachable_history_is_tried_in_hand_and_then_given_back() {
+fn an_unreachable_history_is_tried_in_hand_and_then_released() {
     on_paused_time(async {
         let office = office(everything());
-        office.reader.set_broken(Some(ReadClass::Unreachable));
+        office.reader.set_broken(Some(ErrorClass::Unreachable));
         let outcome = office.process(&failure(0)).await;
         assert!(matches!(outcome, Outcome::Retry { stage: "history", .. }), "{outcome:?}");
         assert_eq!(office.reader.calls(), 5);
@@ -180,7 +188,7 @@ fn an_unreachable_history_is_tried_in_hand_and_then_given_back() {
 #[test]
 fn on_the_last_receive_an_unreachable_history_is_told_from_the_event_alone() {
     on_paused_time(async {
-        for class in [ReadClass::Throttled, ReadClass::Unreachable, ReadClass::Credentials] {
+        for class in [ErrorClass::Throttled, ErrorClass::Unreachable, ErrorClass::Credentials] {
             let office = office(everything());
             office.reader.set_broken(Some(class));
             let last = Attempt { last: true, ..attempt() };
@@ -235,7 +243,7 @@ fn a_notification_is_never_larger_than_its_route_takes() {
     on_paused_time(async {
         let office = office(everything());
         office.api.set_limit(4_096);
-        office.reader.set_broken(Some(ReadClass::Gone));
+        office.reader.set_broken(Some(ErrorClass::Gone));
         let body = with(&[("input", json!("x".repeat(100_000))), ("cause", json!("y".repeat(32_000)))]);
         assert_eq!(office.process(&body).await, Outcome::Done);
         let largest = office.api.largest();

@@ -6,14 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use misstep::aws::Session;
+use misstep::metrics::Metrics;
 use misstep::queue::sqs::SqsQueue;
 use misstep::queue::{Message, Queue, ReceiptHandle};
 
-use crate::clients::leading_to;
 use crate::guarantee::on_paused_time;
 use crate::localstack::stage::Stage;
 use crate::model::queue::ModelQueue;
 use crate::model::{Chance, Faults, Record};
+use crate::stub::session;
 use crate::stub::sqs::Sqs;
 
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -133,7 +135,7 @@ async fn the_stub_keeps_the_contract() {
     stub.queue("dead", Duration::from_secs(30));
     let url = stub.queue("failures", VISIBILITY_TIMEOUT);
     stub.dead_letters("failures", "dead", MAX_RECEIVE_COUNT.into());
-    let queue = SqsQueue::new(&leading_to(stub.url()).await, &url);
+    let queue = SqsQueue::new(&session(stub.url()), &url);
     let send: Box<dyn Fn(String) -> Sent> = Box::new(move |body| {
         stub.send("failures", &body);
         Box::pin(std::future::ready(()))
@@ -145,7 +147,8 @@ async fn the_stub_keeps_the_contract() {
 async fn localstack_keeps_the_contract() {
     let parameters = [("VisibilityTimeoutSeconds", "3"), ("MaxReceiveCount", "50")];
     let stage = Arc::new(Stage::set_up("contract", &[], &parameters).await);
-    let queue = SqsQueue::new(&crate::localstack::stage::aws().await, &stage.queue_url);
+    let queue =
+        SqsQueue::new(&Session::new(crate::localstack::stage::aws().await, Metrics::new()), &stage.queue_url);
     let send: Box<dyn Fn(String) -> Sent> = Box::new(move |body| {
         let stage = stage.clone();
         Box::pin(async move { stage.send(&body, None).await })

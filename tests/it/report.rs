@@ -1,7 +1,7 @@
 //! The report as JSON: names and order of the contract, and what it says without a history.
 
 use misstep::analysis::Question;
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
 use misstep::history::{EventType, History, Status};
 use misstep::investigation::Finding;
 use misstep::report::{Report, Subject};

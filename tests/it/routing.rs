@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use misstep::arn::{ExecutionArn, MapRunArn};
+use misstep::aws::arn::{ExecutionArn, MapRunArn};
 use misstep::breaker::Admission;
 use misstep::config::MapRunChildren;
 use misstep::history::{
@@ -13,6 +13,7 @@ use misstep::history::{
     PageRequest, ReadError, Status,
 };
 use misstep::logs::{Found, Line, LogReader, Wanted};
+use misstep::metrics::Metrics;
 use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
 use misstep::outcome::{Ignored, Outcome};
@@ -111,7 +112,7 @@ fn desk_reading(reader: &ModelReader, routes: Vec<Route>) -> Pipeline {
         env: "test".to_owned(),
         application: None,
     };
-    Pipeline::new(Arc::new(reader.clone()), None, routes, scope, None)
+    Pipeline::new(Arc::new(reader.clone()), None, routes, scope, None, Metrics::new())
 }
 
 async fn handled(pipeline: &Pipeline, body: &str) -> Outcome {
@@ -194,7 +195,7 @@ fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() 
         let required = Kept::new(move |_| if answers.load(Ordering::SeqCst) { Ok(()) } else { Err(busy()) });
         let chat = Kept::willing();
         let pipeline = pipeline(vec![to("required", &required), aside("chat", &chat)]);
-        // Another message opens the breaker and keeps its probe, so that this one is given back.
+        // Another message opens the breaker and keeps its probe, so that this one is released.
         let other = failure(1);
         let keeping = pipeline.process_message(
             &other,
@@ -204,12 +205,12 @@ fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() 
             while pipeline.breakers().admission() == Admission::All {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            let given_back = handled(&pipeline, &failure(0)).await;
+            let released = handled(&pipeline, &failure(0)).await;
             up.store(true, Ordering::SeqCst);
             while pipeline.breakers().admission() != Admission::All {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            (given_back, handled(&pipeline, &failure(0)).await)
+            (released, handled(&pipeline, &failure(0)).await)
         });
         assert!(matches!(outcome, (Outcome::Retry { stage: "notify", .. }, Outcome::Done)), "{outcome:?}");
         pipeline.drain_optional().await;
@@ -358,7 +359,8 @@ fn desk_with_logs(routes: Vec<Route>, log: OneLine) -> Pipeline {
         env: "test".to_owned(),
         application: None,
     };
-    Pipeline::new(Arc::new(OfAFunction), None, routes, scope, None).reading_logs(Arc::new(log))
+    Pipeline::new(Arc::new(OfAFunction), None, routes, scope, None, Metrics::new())
+        .reading_logs(Arc::new(log))
 }
 
 #[test]

@@ -224,7 +224,7 @@ async fn other_answers_mean_what_slack_means_by_them() {
         let told = format!("{answer:?}");
         receiver.answer([answer]);
         let answered = route.notifier.notify(&notification).await;
-        assert_eq!(SendResult::of(&answered).name(), kind, "{told}: {answered:?}");
+        assert_eq!(SendResult::from(&answered).name(), kind, "{told}: {answered:?}");
         let error = answered.unwrap_err();
         let waits = match &error {
             NotifyError::Transient { retry_after, .. } => *retry_after,

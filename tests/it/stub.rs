@@ -17,15 +17,34 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use misstep::aws::Session;
+use misstep::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
 use crate::loopback::{Line, Loopback, half};
+
+/// A session whose AWS is at `url`.
+pub(crate) fn session(url: &str) -> Session {
+    let credentials = Credentials::new("test", "test", None, None, "stub");
+    session_with(url, Some(SharedCredentialsProvider::new(credentials)))
+}
+
+/// A session, with or without credentials.
+pub(crate) fn session_with(url: &str, credentials: Option<SharedCredentialsProvider>) -> Session {
+    let mut config = SdkConfig::builder();
+    config.set_credentials_provider(credentials);
+    let config =
+        config.behavior_version(BehaviorVersion::latest()).endpoint_url(url).region(Region::new("eu-west-1"));
+    Session::new(config.build(), Metrics::new())
+}
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,7 +1,7 @@
 //! The report in text, as `explain` prints it.
 
 use misstep::analysis::Question;
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
 use misstep::history::{History, Status};
 use misstep::investigation::Finding;
 use misstep::report::format::Format;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use misstep::arn::ExecutionArn;
+use misstep::aws::arn::ExecutionArn;
+use misstep::aws::error::ErrorClass;
 use misstep::history::throttled::ThrottledReader;
-use misstep::history::{ExecutionReader, PageRequest, ReadClass};
+use misstep::history::{ExecutionReader, PageRequest};
+use misstep::metrics::Metrics;
 use tokio::time::Instant;
 
 use crate::guarantee::on_paused_time;
@@ -27,7 +29,7 @@ fn model() -> ModelReader {
 #[test]
 fn calls_of_all_messages_share_the_rate() {
     on_paused_time(async {
-        let reader = Arc::new(ThrottledReader::new(Arc::new(model()), Some(10.0)));
+        let reader = Arc::new(ThrottledReader::new(Arc::new(model()), Some(10.0), Metrics::new()));
         let began = Instant::now();
         // The burst is twenty seconds' worth.
         let asking: Vec<_> = (0..300)
@@ -49,7 +51,7 @@ fn calls_of_all_messages_share_the_rate() {
 #[test]
 fn other_calls_have_small_buckets_of_their_own() {
     on_paused_time(async {
-        let reader = ThrottledReader::new(Arc::new(model()), Some(10.0));
+        let reader = ThrottledReader::new(Arc::new(model()), Some(10.0), Metrics::new());
         let began = Instant::now();
         for _ in 0..75 {
             reader.describe_execution(&execution()).await.unwrap();
@@ -63,7 +65,7 @@ fn other_calls_have_small_buckets_of_their_own() {
 #[test]
 fn without_a_limit_nothing_waits() {
     on_paused_time(async {
-        let reader = ThrottledReader::new(Arc::new(model()), None);
+        let reader = ThrottledReader::new(Arc::new(model()), None, Metrics::new());
         let began = Instant::now();
         for _ in 0..1_000 {
             reader.history_page(&execution(), &page()).await.unwrap();
@@ -76,19 +78,19 @@ fn without_a_limit_nothing_waits() {
 fn what_may_change_is_asked_again_and_what_will_not_is_not() {
     on_paused_time(async {
         for (class, calls) in [
-            (ReadClass::Throttled, 5),
-            (ReadClass::Unreachable, 5),
-            (ReadClass::Gone, 1),
-            (ReadClass::Denied, 1),
-            (ReadClass::Kms, 1),
-            (ReadClass::Unsupported, 1),
-            (ReadClass::Credentials, 1),
-            (ReadClass::Unparsable, 3),
-            (ReadClass::TooLarge, 1),
+            (ErrorClass::Throttled, 5),
+            (ErrorClass::Unreachable, 5),
+            (ErrorClass::Gone, 1),
+            (ErrorClass::Denied, 1),
+            (ErrorClass::Kms, 1),
+            (ErrorClass::Unsupported, 1),
+            (ErrorClass::Credentials, 1),
+            (ErrorClass::Unparsable, 3),
+            (ErrorClass::TooLarge, 1),
         ] {
             let model = model();
             model.set_broken(Some(class));
-            let reader = ThrottledReader::new(Arc::new(model.clone()), None);
+            let reader = ThrottledReader::new(Arc::new(model.clone()), None, Metrics::new());
             let error = reader.history_page(&execution(), &page()).await.unwrap_err();
             assert_eq!((error.class(), model.calls()), (class, calls), "{class:?}");
         }
@@ -99,8 +101,8 @@ fn what_may_change_is_asked_again_and_what_will_not_is_not() {
 fn throttling_slows_down_everybody() {
     on_paused_time(async {
         let model = model();
-        let reader = ThrottledReader::new(Arc::new(model.clone()), Some(10.0));
-        model.set_broken(Some(ReadClass::Throttled));
+        let reader = ThrottledReader::new(Arc::new(model.clone()), Some(10.0), Metrics::new());
+        model.set_broken(Some(ErrorClass::Throttled));
         reader.history_page(&execution(), &page()).await.unwrap_err();
         model.set_broken(None);
         let began = Instant::now();

@@ -246,13 +246,13 @@ async fn drained(channel: &str, status: u16, fast: bool) {
     let answer = route.notifier.notify(&notification(&route)).await;
     assert!(began.elapsed() < Duration::from_secs(4), "{channel}: {:?}", began.elapsed());
     let expected = match (channel, status, fast) {
-        ("http", 200, _) => "taken",
+        ("http", 200, _) => "accepted",
         // Slack says one word, and whoever says so much is not Slack.
         (_, 200, true) => "misconfigured",
         (_, 400, _) => "rejected",
         _ => "transient",
     };
-    assert_eq!(SendResult::of(&answer).name(), expected, "{channel}, {status}: {answer:?}");
+    assert_eq!(SendResult::from(&answer).name(), expected, "{channel}, {status}: {answer:?}");
     // The connection is given up: the server does not get rid of its gigabyte.
     let written = tokio::time::timeout(Duration::from_secs(10), server).await;
     let written = written.expect("the connection is closed in time").unwrap();

@@ -83,7 +83,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn the_whole_queue_is_listed_and_given_back() {
+async fn the_whole_queue_is_listed_and_released() {
     let bench = Bench::start().await;
     let rejected = bench.fill(45).await;
     let output = bench.run(&["list"]).await;
@@ -160,16 +160,12 @@ async fn a_network_that_breaks_in_the_middle_leaves_nothing_invisible() {
     bench.sqs.plan("ReceiveMessage", [None, None, Some(Fault::internal())]);
     let output = bench.run(&["list"]).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stderr).contains("what had been received was given back"),
-        "{}",
-        text(&output.stderr)
-    );
+    assert!(text(&output.stderr).contains("what had been received was released"), "{}", text(&output.stderr));
     bench.nothing_is_held(27);
 }
 
 #[tokio::test]
-async fn an_interrupt_gives_back_what_is_held() {
+async fn an_interrupt_releases_what_is_held() {
     let bench = Bench::start().await;
     bench.fill(25).await;
     let (gate, held) = Fault::held();

@@ -12,7 +12,7 @@ use super::field::meaningful;
 use super::partial::Fields;
 use super::readers::Own;
 use super::{CauseKind, ParsedCause, Reading};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 
 /// Fields of the description other than the child's ARN.
 const OTHERS: [&str; 20] = [

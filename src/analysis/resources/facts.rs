@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::analysis::cause;
-use crate::arn::is_region;
+use crate::aws::arn::is_region;
 use crate::history::target::KEPT;
 use crate::history::{HistoryEvent, Target};
 

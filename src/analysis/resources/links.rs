@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::arn::{console_domain, partition_of};
+use crate::aws::arn::{console_domain, partition_of};
 
 /// The longest address. Slack takes none longer than 3,000 characters.
 const LONGEST: usize = 2_800;

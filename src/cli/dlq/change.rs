@@ -10,14 +10,15 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{dead_letter_queue, flag, give_back, looked_in_vain, native};
-use crate::cli::{count, print};
+use super::{dead_letter_queue, flag, looked_in_vain, native, release};
+use crate::cli::{aws, count, print};
 use crate::config::Dlq;
 use crate::dlq::filter::Filter;
 use crate::dlq::journal::Journal;
 use crate::dlq::replay::{Done, Pace, delete, replay, send_again};
 use crate::dlq::scan::{Scan, Whole, scan};
 use crate::dlq::{Letter, dropped, list};
+use crate::metrics::Metrics;
 use crate::queue::MOST_ENTRIES;
 use crate::queue::sqs::SqsQueue;
 
@@ -119,7 +120,7 @@ pub(super) async fn run_replay(
         Ok(false) => Ok(None),
         Err(why) => Err(why),
     };
-    give_back(scanned).await;
+    release(scanned).await;
     done?.map_or(Ok(()), |done| told_of(&done))
 }
 
@@ -142,7 +143,7 @@ async fn replay_file(
     }
     let from = file.display().to_string();
     let mut journal = Journal::open(&journal_path(matches, &from), &from, &settings.queue_url)?;
-    let aws = crate::cli::aws::load().await?;
+    let aws = aws::load(Metrics::new()).await?;
     let target = SqsQueue::new(&aws, &settings.queue_url);
     let bar = bar(ids.len());
     let progress = |done| bar.inc(done as u64);
@@ -192,7 +193,7 @@ pub(super) async fn run_drop(
         failed += chosen.len();
         scanned.put_back(chosen);
     }
-    give_back(scanned).await;
+    release(scanned).await;
     if !kept? {
         return Ok(());
     }
@@ -213,8 +214,8 @@ pub(super) async fn run_drop(
 /// A scan that was interrupted is no ground to change anything on.
 async fn selected(scanned: Scan) -> Result<Scan, String> {
     if scanned.whole == Whole::Interrupted {
-        give_back(scanned).await;
-        return Err("interrupted: nothing was changed, all of it was given back".to_owned());
+        release(scanned).await;
+        return Err("interrupted: nothing was changed, all of it was released".to_owned());
     }
     Ok(scanned)
 }

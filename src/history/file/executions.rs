@@ -1,7 +1,7 @@
 //! Which execution of a file is meant.
 
 use super::super::{EventType, History, Status};
-use crate::arn::ExecutionArn;
+use crate::aws::arn::ExecutionArn;
 
 /// The history of one execution, as a file holds it.
 #[derive(Debug, Clone)]

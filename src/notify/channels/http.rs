@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::aws::Session;
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -189,7 +189,7 @@ fn header_name(text: &str) -> Result<HeaderName, String> {
 }
 
 impl Connect for Http {
-    fn connect(&self, _aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         Ok(Arc::new(HttpApi::new(self.clone())?))
     }
 }

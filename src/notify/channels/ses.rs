@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::{Region, SdkConfig};
 use aws_sdk_ses::Client;
 use aws_sdk_ses::types::{Body, Content, Destination, Message};
 use maud::{DOCTYPE, html};
@@ -15,9 +14,10 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::{Channel, Connect};
+use crate::aws::{CallCounter, Session};
 use crate::config::values;
-use crate::metrics::{Metrics, Service};
-use crate::notify::aws::{Calls, bounded_by, judge, no_retries};
+use crate::metrics::Service;
+use crate::notify::aws::classify;
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -52,7 +52,7 @@ struct Settings {
 struct Mail {
     settings: Settings,
     client: Client,
-    calls: Calls,
+    calls: CallCounter,
 }
 
 fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
@@ -77,17 +77,13 @@ impl Connect for Settings {
         true
     }
 
-    fn connect(&self, aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         let aws = aws.ok_or("a mail through SES needs AWS credentials")?;
-        let mut config = aws_sdk_ses::config::Builder::from(aws);
-        if let Some(region) = &self.region {
-            config = config.region(Region::new(region.clone()));
-        }
-        let config = config.retry_config(no_retries()).timeout_config(bounded_by(self.timeout)).build();
+        let config = aws.client_config(self.region.as_deref(), self.timeout);
         Ok(Arc::new(Mail {
             settings: self.clone(),
-            client: Client::from_conf(config),
-            calls: Calls::of(Service::Ses),
+            client: Client::new(&config),
+            calls: aws.counter(Service::Ses),
         }))
     }
 }
@@ -119,10 +115,6 @@ impl Notifier for Mail {
         Ok(Notification { subject, html: Some(html), ..Notification::of(material, text) })
     }
 
-    fn measured_by(&self, metrics: &Metrics) {
-        self.calls.measured_by(metrics);
-    }
-
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let content =
             |text: &str| Content::builder().charset("UTF-8").data(text).build().expect("the data is set");
@@ -138,7 +130,7 @@ impl Notifier for Mail {
         match self.calls.counted("SendEmail", sent).await {
             Ok(_) => Ok(()),
             // An address that is not verified is refused as the message is, and is none of its fault.
-            Err(error) => Err(judge("SendEmail", &error, &["not verified", "ddress", "omain", "@"])),
+            Err(error) => Err(classify("SendEmail", &error, &["not verified", "ddress", "omain", "@"])),
         }
     }
 }

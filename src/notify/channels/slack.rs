@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::aws::Session;
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
@@ -86,7 +86,7 @@ fn is_local(url: &url::Url) -> bool {
 }
 
 impl Connect for Settings {
-    fn connect(&self, _aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         let post = Post::new(self.target.clone(), self.timeout)?;
         Ok(Arc::new(Webhook { settings: self.clone(), post }))
     }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::{Region, SdkConfig};
 use aws_sdk_sns::Client;
-use aws_sdk_sns::error::ProvideErrorMetadata as _;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde_json::Value;
 
 use super::{Channel, Connect};
-use crate::metrics::{Metrics, Service};
-use crate::notify::aws::{Calls, bounded_by, judge, no_retries};
+use crate::aws::error::ErrorClass;
+use crate::aws::{CallCounter, Session};
+use crate::metrics::Service;
+use crate::notify::aws::classify;
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Material, Notification, Notifier, NotifyError};
@@ -50,7 +50,7 @@ struct Settings {
 struct Topic {
     settings: Settings,
     client: Client,
-    calls: Calls,
+    calls: CallCounter,
 }
 
 fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
@@ -80,17 +80,13 @@ impl Connect for Settings {
         true
     }
 
-    fn connect(&self, aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         let aws = aws.ok_or("an SNS topic needs AWS credentials")?;
-        let config = aws_sdk_sns::config::Builder::from(aws)
-            .region(Region::new(self.region.clone()))
-            .retry_config(no_retries())
-            .timeout_config(bounded_by(self.timeout))
-            .build();
+        let config = aws.client_config(Some(&self.region), self.timeout);
         Ok(Arc::new(Topic {
             settings: self.clone(),
-            client: Client::from_conf(config),
-            calls: Calls::of(Service::Sns),
+            client: Client::new(&config),
+            calls: aws.counter(Service::Sns),
         }))
     }
 }
@@ -125,21 +121,13 @@ impl Notifier for Topic {
         match self.client.get_topic_attributes().topic_arn(topic).send().await {
             Ok(_) => Ok(Some(format!("{topic} is there; whether it may be published to was not tried"))),
             // Publishing is another permission.
-            Err(error)
-                if error
-                    .code()
-                    .is_some_and(|code| code.contains("Authorization") || code.contains("AccessDenied")) =>
-            {
+            Err(error) if ErrorClass::of(&error) == ErrorClass::Denied => {
                 Ok(Some(format!("not tried, since sns:GetTopicAttributes of {topic} is not allowed")))
             }
             Err(error) => {
-                Err(judge(&format!("GetTopicAttributes of {topic}"), &error, &["TopicArn", "topic"]))
+                Err(classify(&format!("GetTopicAttributes of {topic}"), &error, &["TopicArn", "topic"]))
             }
         }
-    }
-
-    fn measured_by(&self, metrics: &Metrics) {
-        self.calls.measured_by(metrics);
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
@@ -159,7 +147,7 @@ impl Notifier for Topic {
         }
         match self.calls.counted("Publish", call.send()).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(judge(&format!("Publish to {topic}"), &error, &["TopicArn", "topic"])),
+            Err(error) => Err(classify(&format!("Publish to {topic}"), &error, &["TopicArn", "topic"])),
         }
     }
 }

@@ -4,8 +4,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::aws::Session;
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 
 use super::line::Lines;
 use super::{Channel, Connect, line};
@@ -34,7 +34,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
 }
 
 impl Connect for Settings {
-    fn connect(&self, _aws: Option<&SdkConfig>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         Ok(Arc::new(Stdout { max_bytes: self.max_bytes, lines: Lines::new(self.timeout) }))
     }
 }

@@ -56,7 +56,7 @@ impl Action {
             (Self::Kill | Self::TerminateTwice, _) => NEEDED,
             // Given back since one audience could not be told; the next process does not know that the
             // other one was.
-            (Self::Terminate, Point::GiveBackSending | Point::GiveBackAnswered) => FAILURES - 1,
+            (Self::Terminate, Point::ReleaseSending | Point::ReleaseAnswered) => FAILURES - 1,
             // What is under way for one failure ends with the panic.
             (Self::Panic, Point::NotificationSending(_) | Point::NotificationAnswered(_)) => AUDIENCES.len(),
             // The process goes on and remembers whom it told.
@@ -83,7 +83,7 @@ pub(super) async fn play(point: Point, action: Action) -> Counted {
     let worker = world.worker(Some(&format!("{}={}", point.name(), action.name())));
     worker.wait_for_log(&format!("\"failpoint\":\"{}\"", point.name())).await;
     drop(gate);
-    if is_give_back(point) {
+    if is_release(point) {
         world.receiver.recover();
     }
     let mut last = outcome(&world, point, action, worker).await;
@@ -102,7 +102,7 @@ fn prepare(world: &World, point: Point) -> usize {
             world.sqs.send("failures", POISON);
             1
         }
-        Point::GiveBackSending | Point::GiveBackAnswered => {
+        Point::ReleaseSending | Point::ReleaseAnswered => {
             world.refuse_developers();
             0
         }
@@ -119,8 +119,8 @@ fn hold_for_a_renewal(world: &World, point: Point) -> Option<tokio::sync::onesho
     })
 }
 
-fn is_give_back(point: Point) -> bool {
-    matches!(point, Point::GiveBackSending | Point::GiveBackAnswered)
+fn is_release(point: Point) -> bool {
+    matches!(point, Point::ReleaseSending | Point::ReleaseAnswered)
 }
 
 /// The end of the worker, where the action ends it, as it should be; returns the one that goes on.
@@ -131,8 +131,8 @@ async fn outcome(world: &World, point: Point, action: Action, mut worker: Worker
         Action::TerminateTwice => assert_eq!(worker.ended().await.code(), Some(130), "{}", worker.log()),
         Action::Terminate => {
             assert_eq!(worker.ended().await.code(), Some(0), "{}", worker.log());
-            // What is given back with a delay is counted as in flight until it ends.
-            if !is_give_back(point) {
+            // What is released with a delay is counted as in flight until it ends.
+            if !is_release(point) {
                 assert_eq!(world.sqs.counts("failures").in_flight, 0, "{}", worker.log());
             }
         }

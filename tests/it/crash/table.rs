@@ -20,7 +20,7 @@ and notification API, with three failures on the queue: six notifications are ne
 in the first column one thing happens, once: the process is killed with SIGKILL, asked to stop with
 SIGTERM, asked twice, panics, or hangs for 7 s, longer than two visibility timeouts. What ended is
 started again without. In every cell each failure was told to both audiences, the queue ended empty,
-and nothing was in flight after an orderly stop, but for what had been given back with a delay.
+and nothing was in flight after an orderly stop, but for what had been released with a delay.
 
 A cell says how many notifications arrived, and how many of these were duplicates (in brackets, if
 any; with the `Idempotency-Key` of the first, always). Duplicates come from a process that ended or
@@ -30,7 +30,7 @@ from run to run. The two `dead-letter` rows have a message more that can never p
 copies of it the dead-letter queue got: a second one where the message came back before its delete.
 
 `…-sending` is just before a call, `…-answered` is when its effect is there and the worker has not
-taken note of it. In the `give-back` rows notifications were refused for a while, in the `renewal`
+taken note of it. In the `release` rows notifications were refused for a while, in the `renewal`
 rows one was answered late.
 ";
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use misstep::history::ReadClass;
+use misstep::aws::error::ErrorClass;
 use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Route};
 use tokio::time::Instant;
@@ -77,7 +77,7 @@ fn work_longer_than_the_lease_is_not_done_twice() {
 }
 
 #[test]
-fn a_stop_gives_back_what_is_unfinished_and_leaves_nothing_in_flight() {
+fn a_stop_releases_what_is_unfinished_and_leaves_nothing_in_flight() {
     on_paused_time(async {
         let mut run = Run::start(&Plan { grace: Duration::from_secs(5), ..Plan::default() });
         run.api.set_mood(Mood::Up(Duration::from_secs(60)));
@@ -106,7 +106,7 @@ fn a_stop_lets_work_finish_within_the_grace_period() {
 }
 
 #[test]
-fn messages_that_a_last_poll_brings_are_given_back_at_once() {
+fn messages_that_a_last_poll_brings_are_released_at_once() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -173,7 +173,7 @@ fn a_route_that_answers_403_opens_its_breaker_at_once() {
 
 #[test]
 fn expired_credentials_and_an_unreachable_service_bring_nothing_to_the_dead_letter_queue() {
-    for class in [ReadClass::Credentials, ReadClass::Unreachable, ReadClass::Throttled] {
+    for class in [ErrorClass::Credentials, ErrorClass::Unreachable, ErrorClass::Throttled] {
         on_paused_time(async {
             let run = Run::start(&Plan { max_receive_count: 3, ..Plan::default() });
             outage(run, 20, |run, broken| run.reader.set_broken(broken.then_some(class)), 120).await;
@@ -271,7 +271,7 @@ fn an_outage_longer_than_the_longest_lease_brings_nothing_to_the_dead_letter_que
 }
 
 #[test]
-fn a_panic_gives_its_message_back_and_the_worker_lives() {
+fn a_panic_releases_its_message_and_the_worker_lives() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         run.api.panic_at("run-1");
@@ -349,7 +349,7 @@ fn what_is_not_a_failure_is_deleted_without_a_word() {
 }
 
 #[test]
-fn work_that_reaches_twelve_hours_gives_its_message_back() {
+fn work_that_reaches_twelve_hours_releases_its_message() {
     on_paused_time(async {
         // No breaker opens: the API never answers at all.
         let mut run = Run::start(&Plan { max_receive_count: 3, ..Plan::default() });

@@ -224,7 +224,7 @@ fn explain(
                 _ if first.process == entry.process => UNEXPLAINED,
                 _ if life.was_killed => "kill",
                 _ if life.ended("lease-lost", execution_of[key]) => "lost lease",
-                _ if life.ended("given-back", execution_of[key]) => "given back",
+                _ if life.ended("released", execution_of[key]) => "released",
                 _ => UNEXPLAINED,
             };
             if entry.given != Given::Refused || reason == UNEXPLAINED {

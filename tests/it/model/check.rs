@@ -14,7 +14,7 @@ use super::{Event, Record};
 /// or its settling failed, or the queue gave it to two at once.
 const MAY_REPEAT: &[&str] = &["delivered-twice", "refused", "hung", "reply-lost"];
 
-/// Faults after which a message may be received once more without having been given back.
+/// Faults after which a message may be received once more without having been released.
 const MAY_RETURN: &[&str] = &["delivered-twice", "refused", "hung", "reply-lost", "back-after-delete"];
 
 /// So many times in a row an entry of a batch must fail before the worker gives up on it.
@@ -112,7 +112,7 @@ fn messages_do_not_return_unexplained(events: &[(Instant, Event)], broken: &mut 
     let allowed = changed.len() + struck(events, MAY_RETURN) + given_up;
     if again > allowed {
         broken.push(format!(
-            "messages were received {again} times too often, {allowed} give-backs and faults explain it"
+            "messages were received {again} times too often, {allowed} releases and faults explain it"
         ));
     }
 }
@@ -149,7 +149,7 @@ fn stops_are_kept(events: &[(Instant, Event)], broken: &mut Vec<String>) {
 }
 
 /// A receipt is deleted once, and its visibility changed twice for each visibility timeout that it
-/// was in hand, and once to give it back; more only for the faults that struck.
+/// was in hand, and once to release it; more only for the faults that struck.
 fn calls_are_few(events: &[(Instant, Event)], visibility_timeout: Duration, broken: &mut Vec<String>) {
     let mut in_hand: HashMap<&str, (Instant, Instant)> = HashMap::new();
     let (mut deletes, mut changes) = (0, 0);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use misstep::aws::error::ErrorClass;
 use misstep::queue::{
     AttributeValue, DeadLetter, EntryError, EntryResults, LONGEST_LEASE, Message, Queue, QueueAttributes,
     QueueCounts, QueueError, ReceiptHandle,
@@ -238,6 +239,7 @@ fn error(operation: &'static str, what: &str) -> QueueError {
     QueueError::Call {
         operation,
         queue: "model".to_owned(),
+        class: ErrorClass::of_answer(Some(what), 500),
         code: Some(what.to_owned()),
         source: what.into(),
     }

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use misstep::arn::{ExecutionArn, MapRunArn};
+use misstep::aws::arn::{ExecutionArn, MapRunArn};
+use misstep::aws::error::ErrorClass;
 use misstep::history::{
     Call, Details, EventType, ExecutionDescription, ExecutionReader, HistoryEvent, HistoryPage,
-    MapRunDescription, PageRequest, ReadClass, ReadError, Status,
+    MapRunDescription, PageRequest, ReadError, Status,
 };
 
 use super::{Chance, Faults};
@@ -17,7 +18,7 @@ use super::{Chance, Faults};
 pub struct ModelReader {
     faults: Faults,
     chance: Chance,
-    broken: Arc<Mutex<Option<ReadClass>>>,
+    broken: Arc<Mutex<Option<ErrorClass>>>,
     reads_before_end: Arc<Mutex<u32>>,
     calls: Arc<AtomicU32>,
 }
@@ -35,7 +36,7 @@ impl ModelReader {
     }
 
     /// Fails every call in this way from now on, or none.
-    pub fn set_broken(&self, class: Option<ReadClass>) {
+    pub fn set_broken(&self, class: Option<ErrorClass>) {
         *self.broken.lock().unwrap() = class;
     }
 
@@ -58,7 +59,7 @@ impl ModelReader {
 
     fn refuse(&self, operation: &'static str, target: &str) -> Result<(), ReadError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        let throttled = self.chance.of(self.faults.throttled).then_some(ReadClass::Throttled);
+        let throttled = self.chance.of(self.faults.throttled).then_some(ErrorClass::Throttled);
         match self.broken.lock().unwrap().or(throttled) {
             None => Ok(()),
             Some(class) => Err(ReadError::new(

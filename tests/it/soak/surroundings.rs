@@ -24,7 +24,7 @@ use crate::stub::sfn::StepFunctions;
 
 const TEMPLATE: &str = "arn:aws:states:eu-west-1:123456789012:execution:orders:template";
 
-/// The queue's visibility timeout, in seconds. A change to less than that gives a message back.
+/// The queue's visibility timeout, in seconds. A change to less than that releases a message.
 const VISIBILITY: u64 = 120;
 
 /// A queue, Step Functions and a notification API.
@@ -110,7 +110,7 @@ impl Surroundings {
 }
 
 impl Queue {
-    /// Hands out messages that were given back long enough ago, or new ones; says when there will be
+    /// Hands out messages that were released long enough ago, or new ones; says when there will be
     /// another.
     fn next(&mut self, max: usize) -> (Vec<usize>, Option<Instant>) {
         let now = Instant::now();
@@ -119,8 +119,8 @@ impl Queue {
         let new = self.handed_out..self.total.min(self.handed_out + max.saturating_sub(next.len()));
         self.handed_out = new.end;
         next.extend(new);
-        for given_back in next.drain(max.min(next.len())..) {
-            self.again.push((now, given_back));
+        for released in next.drain(max.min(next.len())..) {
+            self.again.push((now, released));
         }
         self.in_flight.extend(&next);
         (next, self.again.iter().map(|(due, _)| *due).min())

@@ -252,7 +252,7 @@ async fn executions_whose_histories_are_gone_are_warned_of() {
 }
 
 #[tokio::test]
-async fn an_interrupted_replay_gives_back_what_it_has_not_sent() {
+async fn an_interrupted_replay_releases_what_it_has_not_sent() {
     let bench = Bench::start().await;
     bench.fill(28).await;
     let folder = tempfile::tempdir().unwrap();

@@ -53,7 +53,7 @@ locals {
     linuxParameters        = { capabilities = { add = [], drop = ["ALL"] }, initProcessEnabled = false }
 
     # SIGTERM, then SIGKILL after so many seconds. The worker needs 40 at most with its default settings:
-    # a grace period of 25, the last poll's wait of 10, and 5 to give back what is left.
+    # a grace period of 25, the last poll's wait of 10, and 5 to release what is left.
     stopTimeout = 60
 
     # Asks the worker's own /livez, which is green while a breaker is open and while the worker drains.

@@ -6,7 +6,7 @@ use super::{Found, arn, encoded, encoded_arn, named, sdk_status};
 use crate::analysis::cause::child_execution;
 use crate::analysis::resources::facts::{Arn, Facts, last_part};
 use crate::analysis::resources::links::Console;
-use crate::arn::{ExecutionArn, state_machine_name};
+use crate::aws::arn::{ExecutionArn, state_machine_name};
 
 pub(super) fn states(facts: &Facts<'_>, _console: &Console) -> Found {
     let said = facts.get(&["ExecutionArn"]).and_then(|arn| ExecutionArn::parse(&arn).ok());
@@ -96,7 +96,7 @@ pub(super) fn sqs(facts: &Facts<'_>, console: &Console) -> Found {
         account.filter(|account| !account.is_empty() && account.bytes().all(|digit| digit.is_ascii_digit()));
     let arn = name.as_deref().zip(account).map(|(name, account)| {
         let region = console.region();
-        format!("arn:{}:sqs:{region}:{account}:{name}", crate::arn::partition_of(region))
+        format!("arn:{}:sqs:{region}:{account}:{name}", crate::aws::arn::partition_of(region))
     });
     let page = console.page(&format!("sqs/v3/home?region={}#/queues/{}", console.region(), encoded(&url)));
     Found { name, arn, id, status: sdk_status(facts), console: page, ..Found::default() }

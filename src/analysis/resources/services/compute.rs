@@ -28,7 +28,7 @@ pub(super) fn lambda(facts: &Facts<'_>, console: &Console) -> Found {
     };
     let arn = Arn::parse(&called).map(|_| called.clone()).or_else(|| {
         let account = account.filter(|account| account.bytes().all(|digit| digit.is_ascii_digit()))?;
-        let (region, partition) = (console.region(), crate::arn::partition_of(console.region()));
+        let (region, partition) = (console.region(), crate::aws::arn::partition_of(console.region()));
         (!account.is_empty())
             .then(|| format!("arn:{partition}:lambda:{region}:{account}:function:{function}"))
     });
@@ -206,7 +206,7 @@ impl Facts<'_> {
         Some(Log {
             group: option("awslogs-group"),
             stream: option("awslogs-stream-prefix"),
-            region: option("awslogs-region").filter(|region| crate::arn::is_region(region)),
+            region: option("awslogs-region").filter(|region| crate::aws::arn::is_region(region)),
             ..Log::default()
         })
     }

@@ -92,7 +92,7 @@ async fn what_is_not_deleted_comes_back_and_then_goes_to_the_dead_letters() {
 }
 
 #[tokio::test]
-async fn visibility_is_extended_and_given_back() {
+async fn visibility_is_extended_and_released() {
     let stub = Sqs::start().await;
     let url = stub.queue("failures", Duration::from_secs(1));
     stub.send("failures", "slow");

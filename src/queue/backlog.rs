@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::Metrics;
-use crate::queue::{Queue, QueueCounts};
+use super::{Queue, QueueCounts};
+use crate::metrics::Metrics;
 use crate::telemetry::chain;
 
 /// How often the queues are asked.
@@ -16,9 +16,10 @@ pub const EVERY: Duration = Duration::from_secs(30);
 /// absent from the metrics until it can: an old number would look like a queue that stands still.
 pub async fn watch(queue: Arc<dyn Queue>, dead_letters: Option<Arc<dyn Queue>>, metrics: Metrics) {
     loop {
-        metrics.backlog(counts(queue.as_ref()).await);
+        let backlog = counts(queue.as_ref()).await;
+        metrics.backlog(backlog.map(|counts| [counts.visible, counts.in_flight, counts.delayed]));
         if let Some(queue) = &dead_letters {
-            metrics.dead_letter_queue(counts(queue.as_ref()).await);
+            metrics.dead_letter_queue(counts(queue.as_ref()).await.map(QueueCounts::all));
         }
         tokio::time::sleep(EVERY).await;
     }
