@@ -18,7 +18,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{CONFIG_VARIABLE, Fault, SETTINGS, Sources};
+use crate::config::{CONFIG_VARIABLE, SETTINGS, Sources};
+use crate::settings::Fault;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,49 +5,27 @@
 //! variable that is set but empty counts as not set. Which AWS account and region is meant follows
 //! the AWS SDK's own chain and is not read here.
 
-pub(crate) mod document;
-pub mod secret;
 mod settings;
-pub(crate) mod values;
+mod values;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use url::Url;
-
 use crate::notify::settings::{Defaults, RouteSettings};
+use crate::pipeline::MapRunChildren;
 use crate::redact::Rules;
+use crate::settings::Fault;
+use crate::settings::document::{Document, Variables, has_routes};
+use crate::settings::values::{api_url, email, name, names, number, seconds, switch};
 use crate::telemetry::{self, LogFormat};
-use document::{Document, Variables, has_routes};
 pub use settings::{SETTINGS, Setting};
 use values::{
-    admin_addr, api_url, email, history_rate, log_format, map_run_children, memory_budget, name, names,
-    number, queue_url, seconds, state_machines, switch,
+    admin_addr, history_rate, log_format, map_run_children, memory_budget, queue_url, state_machines,
 };
 
 /// The variable that names the configuration file.
 pub const CONFIG_VARIABLE: &str = "MISSTEP_CONFIG";
-
-/// One thing that is wrong with the settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault(String);
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What to do with events of a Distributed Map's children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MapRunChildren {
-    /// Acknowledge and count them: the parent's report covers them.
-    Fold,
-    /// Treat each like any other failure.
-    Notify,
-}
 
 /// Settings that every command has.
 #[derive(Debug, Clone)]
@@ -111,13 +89,6 @@ pub struct Notify {
     pub common: Common,
     /// Who is told, and how.
     pub routes: Vec<RouteSettings>,
-}
-
-/// A URL as it may be shown: without user information, query and path, each of which can be a
-/// secret (a webhook's path is one).
-pub fn without_secrets(url: &Url) -> String {
-    let more = if url.path() == "/" && url.query().is_none() { "/" } else { "/…" };
-    format!("{}{more}", url.origin().ascii_serialization())
 }
 
 /// A value as it was given, and where.

@@ -10,11 +10,9 @@ mod armed;
 #[cfg(feature = "failpoints")]
 pub use armed::{VARIABLE, reach};
 
-use crate::notify::Audience;
-
-/// Whom a notification is for, as far as steps are told apart by it.
+/// The audience of a notification, as far as points are told apart by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum Recipient {
     /// The developers.
     Developers,
     /// CustomerAssist.
@@ -23,12 +21,13 @@ pub enum Told {
     Others,
 }
 
-impl From<&Audience> for Told {
-    fn from(audience: &Audience) -> Self {
+impl Recipient {
+    /// The recipient for an audience of this name.
+    pub fn of(audience: &str) -> Self {
         match audience {
-            Audience::Developers => Self::Developers,
-            Audience::CustomerAssist => Self::CustomerAssist,
-            Audience::Other(_) => Self::Others,
+            "developers" => Self::Developers,
+            "customer-assist" => Self::CustomerAssist,
+            _ => Self::Others,
         }
     }
 }
@@ -48,9 +47,9 @@ pub enum Point {
     /// The finding is there.
     Analysed,
     /// A notification is about to go out.
-    NotificationSending(Told),
+    NotificationSending(Recipient),
     /// A notification was taken.
-    NotificationAnswered(Told),
+    NotificationAnswered(Recipient),
     /// A message is to be deleted.
     DeleteQueued,
     /// A batch of deletes is about to go out.
@@ -79,10 +78,10 @@ impl Point {
         Self::NewestPage,
         Self::OlderPage,
         Self::Analysed,
-        Self::NotificationSending(Told::Developers),
-        Self::NotificationSending(Told::CustomerAssist),
-        Self::NotificationAnswered(Told::Developers),
-        Self::NotificationAnswered(Told::CustomerAssist),
+        Self::NotificationSending(Recipient::Developers),
+        Self::NotificationSending(Recipient::CustomerAssist),
+        Self::NotificationAnswered(Recipient::Developers),
+        Self::NotificationAnswered(Recipient::CustomerAssist),
         Self::DeleteQueued,
         Self::DeleteSending,
         Self::DeleteAnswered,
@@ -107,12 +106,12 @@ impl Point {
             Self::NewestPage => "newest-page",
             Self::OlderPage => "older-page",
             Self::Analysed => "analysed",
-            Self::NotificationSending(Told::Developers) => "notification-sending-developers",
-            Self::NotificationSending(Told::CustomerAssist) => "notification-sending-customer-assist",
-            Self::NotificationAnswered(Told::Developers) => "notification-answered-developers",
-            Self::NotificationAnswered(Told::CustomerAssist) => "notification-answered-customer-assist",
-            Self::NotificationSending(Told::Others) => "notification-sending-others",
-            Self::NotificationAnswered(Told::Others) => "notification-answered-others",
+            Self::NotificationSending(Recipient::Developers) => "notification-sending-developers",
+            Self::NotificationSending(Recipient::CustomerAssist) => "notification-sending-customer-assist",
+            Self::NotificationAnswered(Recipient::Developers) => "notification-answered-developers",
+            Self::NotificationAnswered(Recipient::CustomerAssist) => "notification-answered-customer-assist",
+            Self::NotificationSending(Recipient::Others) => "notification-sending-others",
+            Self::NotificationAnswered(Recipient::Others) => "notification-answered-others",
             Self::DeleteQueued => "delete-queued",
             Self::DeleteSending => "delete-sending",
             Self::DeleteAnswered => "delete-answered",

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`cli`] | the command line: which command, and its exit code |
 //! | [`config`] | flags, environment and file become one checked value |
+//! | [`settings`] | what settings are made of: text with its origin, faults, secrets |
 //! | [`telemetry`] | logs and traces |
 //! | [`metrics`] | what is counted and measured |
 //! | [`admin`] | health and metrics over HTTP |
@@ -42,6 +43,7 @@ pub mod event;
 pub mod failpoint;
 pub mod history;
 pub mod investigation;
+mod json_escape;
 pub mod logs;
 pub mod memory;
 pub mod metrics;
@@ -52,6 +54,7 @@ pub mod queue;
 pub mod redact;
 pub mod report;
 pub mod retry;
+pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod worker;

@@ -24,7 +24,6 @@ use crate::analysis::resources::Resource;
 use crate::aws::arn::{AccountRegion, base_state_machine, is_map_run_child};
 use crate::breaker::regional::RegionalBreakers;
 use crate::breaker::{Breaker, Breakers};
-use crate::config::MapRunChildren;
 use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::throttled::ThrottledReader;
@@ -41,6 +40,15 @@ use deliver::{OptionalRoute, Redacted};
 /// How many handled notifications are remembered, so that a message which comes back (its delete
 /// failed, or another route could not be reached) does not notify the same people twice.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
+
+/// What to do with events of a Distributed Map's children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapRunChildren {
+    /// Acknowledge and count them: the parent's report covers them.
+    Fold,
+    /// Treat each like any other failure.
+    Notify,
+}
 
 /// Which failures are handled, and how they are named.
 #[derive(Debug, Clone)]
@@ -190,7 +198,7 @@ impl Pipeline {
         reach(Point::Parsed).await;
         let mut outcome = fault.map(Outcome::from);
         for change in &changes {
-            MessageSpan::names(&change.execution);
+            MessageSpan::names(change.execution.as_str());
             let this = self.process_failure(change, attempt).await;
             outcome = Some(match outcome {
                 Some(outcome) => outcome.and(this),

@@ -29,7 +29,7 @@ use crate::queue::leases::{Lease, Leases};
 use crate::queue::settle::{SettleError, Settler};
 use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes, QueueError};
 use crate::retry::{Policy, release_delay};
-use crate::telemetry::message::MessageSpan;
+use crate::telemetry::message::{MessageSpan, Received};
 use crate::telemetry::{chain, millis};
 use health::Health;
 
@@ -156,7 +156,12 @@ impl Worker {
     fn begin(self: &Arc<Self>, message: Message, permit: Option<OwnedSemaphorePermit>, half_open: bool) {
         let worker = self.clone();
         let lease = self.leases.hold(&message);
-        let span = MessageSpan::of(&message, &self.settings.queue_name);
+        let span = MessageSpan::of(&Received {
+            queue: &self.settings.queue_name,
+            id: &message.id,
+            receives: message.receives,
+            trace: message.trace.as_ref(),
+        });
         let work = async move {
             worker.work_on(message, lease, half_open).await;
             if half_open {

@@ -37,7 +37,6 @@ use crate::history::file::lenient_text;
 pub use called::Called;
 use field::meaningful;
 use partial::Fields;
-pub(crate) use partial::unescape;
 pub use readers::{Row, table};
 
 /// How many wrappings are taken off: JSON in a JSON string, a cause in a cause, a message that is JSON.

@@ -70,7 +70,8 @@ async fn work(settings: config::Work, until_empty: bool, log: &telemetry::Log) -
         shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
     let metrics = Metrics::new();
     // Ends with the runtime.
-    tokio::spawn(log.watch(metrics.clone()));
+    let counted = metrics.clone();
+    tokio::spawn(log.watch(move |dropped| counted.log_lines_dropped(dropped)));
     let view = View::new(metrics.clone());
     serve(settings.admin_addr, view.clone()).await?;
     let (worker, queue_url) = tokio::select! {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::NotifyError;
-use crate::config::secret::{Secret, SecretError, exposed};
-use crate::config::{values, without_secrets};
+use crate::settings::secret::{Secret, SecretError, exposed};
+use crate::settings::{values, without_secrets};
 use crate::telemetry::chain;
 
 /// How long a connection may take to be made.

@@ -12,10 +12,10 @@ use super::filter::{Filter, Pattern};
 use super::template::{Escape, Template};
 use super::{Audience, Form, Material, Route, sample};
 use crate::aws::Session;
-use crate::config::document::Fields;
-use crate::config::{Fault, values};
 use crate::history::Status;
 use crate::redact::{Redactor, Rules};
+use crate::settings::document::Fields;
+use crate::settings::{Fault, values};
 
 /// The keys of inputs whose values the form `summary` keeps, where a route names none.
 pub const INPUT_KEYS: &[&str] =

@@ -13,7 +13,7 @@ use tracing::{Instrument as _, Span, debug, warn};
 
 use super::{Attempt, Handled, Pipeline};
 use crate::breaker::{Breaker, Probe};
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{Point, Recipient, reach};
 use crate::metrics::{Metrics, RetriedOperation, SendResult};
 use crate::notify::{Notification, NotifyError, Route};
 use crate::redact::Redactor;
@@ -66,12 +66,12 @@ impl Pipeline {
         let mut probing = None;
         let mut attempts = 0_u32;
         loop {
-            reach(Point::NotificationSending((&route.audience).into())).await;
+            reach(Point::NotificationSending(Recipient::of(route.audience.name()))).await;
             let answer = route.notifier.notify(&notification).await;
             self.metrics.notification(&route.name, (&answer).into());
             let error = match answer {
                 Ok(()) => {
-                    reach(Point::NotificationAnswered((&route.audience).into())).await;
+                    reach(Point::NotificationAnswered(Recipient::of(route.audience.name()))).await;
                     breaker.passed();
                     self.handled().put(notification.idempotency_key, Handled::Delivered);
                     return Ok(());

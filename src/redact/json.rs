@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::names::Secret;
 use super::options;
 use super::sweep::Sweep;
-use crate::analysis::cause::unescape;
+use crate::json_escape::unescape;
 
 /// Strings of a list that are read as a command and its arguments.
 const ARGUMENTS: usize = 64;

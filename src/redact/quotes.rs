@@ -3,7 +3,7 @@
 //! A mark escaped n times has 2ⁿ − 1 backslashes before it, so a quoted text ends at the mark with as
 //! many as it began with.
 
-use crate::analysis::cause::unescape;
+use crate::json_escape::unescape;
 
 /// How deeply escaped a text may be.
 const DEEPEST: u32 = 12;

@@ -5,12 +5,22 @@ use std::future::Future;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span, error_span};
 
+use super::trace::TraceHeader;
 #[cfg(feature = "otel")]
 use super::traces::Process;
-use crate::aws::arn::ExecutionArn;
-use crate::queue::Message;
-#[cfg(not(feature = "otel"))]
-use crate::telemetry::trace::TraceHeader;
+
+/// A received message, as far as its span shows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'m> {
+    /// The name of the queue.
+    pub queue: &'m str,
+    /// SQS's id of the message.
+    pub id: &'m str,
+    /// How often it was received, this time included.
+    pub receives: u32,
+    /// The trace that it belongs to, where its sender was traced.
+    pub trace: Option<&'m TraceHeader>,
+}
 
 /// A message's span; the spans of the stages lie in it.
 #[derive(Debug)]
@@ -21,15 +31,12 @@ pub struct MessageSpan {
 }
 
 impl MessageSpan {
-    /// The span of a message just received from a queue.
-    pub fn of(
-        message: &Message,
-        #[cfg_attr(not(feature = "otel"), expect(unused_variables))] queue: &str,
-    ) -> Self {
+    /// The span of a message just received.
+    pub fn of(received: &Received<'_>) -> Self {
         let lines = error_span!(
             "message",
-            message.id = message.id,
-            message.receives = message.receives,
+            message.id = received.id,
+            message.receives = received.receives,
             trace.id = Empty,
             execution.arn = Empty,
             analyse_ms = Empty,
@@ -37,11 +44,11 @@ impl MessageSpan {
             settle_ms = Empty,
         );
         #[cfg(feature = "otel")]
-        let process = Process::of(message, queue);
+        let process = Process::of(received);
         #[cfg(feature = "otel")]
-        let trace_id = process.trace_id().or_else(|| Some(message.trace.as_ref()?.trace_id()));
+        let trace_id = process.trace_id().or_else(|| Some(received.trace?.trace_id()));
         #[cfg(not(feature = "otel"))]
-        let trace_id = message.trace.as_ref().map(TraceHeader::trace_id);
+        let trace_id = received.trace.map(TraceHeader::trace_id);
         if let Some(trace_id) = trace_id {
             lines.record("trace.id", trace_id);
         }
@@ -61,10 +68,10 @@ impl MessageSpan {
     }
 
     /// The message that is being worked on is about this execution.
-    pub fn names(execution: &ExecutionArn) {
-        Span::current().record("execution.arn", execution.as_str());
+    pub fn names(execution_arn: &str) {
+        Span::current().record("execution.arn", execution_arn);
         #[cfg(feature = "otel")]
-        Process::names(execution);
+        Process::names(execution_arn);
     }
 
     /// The work on the message that is being worked on ends so.

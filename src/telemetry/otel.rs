@@ -24,9 +24,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::message::Received;
 use super::{STAGES, chain};
-use crate::aws::arn::ExecutionArn;
-use crate::queue::Message;
 use crate::telemetry::trace::TraceHeader;
 
 /// What only an export sees.
@@ -101,7 +100,8 @@ fn service(name: String) -> KeyValue {
 pub(super) struct Process(Span);
 
 impl Process {
-    pub(super) fn of(message: &Message, queue: &str) -> Self {
+    pub(super) fn of(received: &Received<'_>) -> Self {
+        let Received { queue, id, trace, .. } = received;
         let span = info_span!(
             target: TARGET,
             parent: None,
@@ -112,10 +112,10 @@ impl Process {
             messaging.operation.name = "process",
             messaging.operation.r#type = "process",
             messaging.destination.name = queue,
-            messaging.message.id = message.id,
+            messaging.message.id = id,
             execution.arn = Empty,
         );
-        if let Some(sender) = message.trace.as_ref().and_then(sender) {
+        if let Some(sender) = trace.and_then(sender) {
             // It fails where nothing is exported.
             let _no_parent = span.set_parent(Context::new().with_remote_span_context(sender));
         }
@@ -133,8 +133,8 @@ impl Process {
         work.instrument(self.0)
     }
 
-    pub(super) fn names(execution: &ExecutionArn) {
-        let attribute = KeyValue::new("execution.arn", execution.to_string());
+    pub(super) fn names(execution_arn: &str) {
+        let attribute = KeyValue::new("execution.arn", execution_arn.to_owned());
         Context::current().span().set_attribute(attribute);
     }
 

@@ -14,8 +14,6 @@ use tokio::time::Instant;
 use tracing::warn;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::metrics::Metrics;
-
 /// How many bytes of lines may wait. Counted in bytes, since a line at debug level may hold a whole message.
 const MOST_BYTES: usize = 1024 * 1024;
 
@@ -126,9 +124,9 @@ impl Log {
         Self { output }
     }
 
-    /// Counts dropped lines into `metrics`, and logs how many they are as soon as lines pass again; never
-    /// returns.
-    pub fn watch(&self, metrics: Metrics) -> impl Future<Output = ()> + use<> {
+    /// Calls `count` with how many more lines were dropped, every second, and logs how many they are as
+    /// soon as lines pass again; never returns.
+    pub fn watch<F: Fn(u64)>(&self, count: F) -> impl Future<Output = ()> + use<F> {
         let output = self.output.clone();
         async move {
             let (mut counted, mut logged, mut logged_at) = (0, 0, Instant::now());
@@ -136,7 +134,7 @@ impl Log {
                 tokio::time::sleep(LOOK).await;
                 let dropped = output.dropped();
                 let passes = dropped == counted;
-                metrics.log_lines_dropped(dropped - counted);
+                count(dropped - counted);
                 counted = dropped;
                 if dropped > logged && (passes || logged_at.elapsed() >= LOG_EVERY) {
                     warn!(

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use misstep::config::MapRunChildren;
 use misstep::metrics::Metrics;
 use misstep::notify::Route;
+use misstep::pipeline::MapRunChildren;
 use misstep::pipeline::{Pipeline, Scope};
 use misstep::queue::Queue;
 use misstep::worker::{Settings, Worker};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use misstep::aws::error::ErrorClass;
-use misstep::config::MapRunChildren;
 use misstep::metrics::Metrics;
 use misstep::outcome::{Ignored, Outcome};
+use misstep::pipeline::MapRunChildren;
 use misstep::pipeline::{Attempt, Pipeline, Scope};
 use misstep::queue::LONGEST_WORK;
 use serde_json::{Value, json};

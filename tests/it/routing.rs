@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use misstep::aws::arn::{ExecutionArn, MapRunArn};
 use misstep::breaker::Admission;
-use misstep::config::MapRunChildren;
 use misstep::history::{
     Details, EventType, ExecutionDescription, ExecutionReader, HistoryEvent, HistoryPage, MapRunDescription,
     PageRequest, ReadError, Status,
@@ -17,6 +16,7 @@ use misstep::metrics::Metrics;
 use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
 use misstep::outcome::{Ignored, Outcome};
+use misstep::pipeline::MapRunChildren;
 use misstep::pipeline::{Attempt, Pipeline, Scope};
 use misstep::queue::LONGEST_WORK;
 use misstep::redact::{Redactor, Rules};

@@ -15,13 +15,13 @@ use sha2::Sha256;
 use url::Url;
 
 use super::{Channel, Connect};
-use crate::config::secret::{Secret, Text, exposed};
-use crate::config::values;
 use crate::notify::post::{Post, Target, Wanted, missing};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Audience, Material, Notification, Notifier, NotifyError};
 use crate::redact::{Redactor, Rules, is_scheme, names_a_secret};
+use crate::settings::secret::{Secret, Text, exposed};
+use crate::settings::values;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "http", read };

@@ -15,13 +15,13 @@ use serde_json::Value;
 
 use super::{Channel, Connect};
 use crate::aws::{CallCounter, Session};
-use crate::config::values;
 use crate::metrics::Service;
 use crate::notify::aws::classify;
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Material, Notification, Notifier, NotifyError};
 use crate::report::{Report, brief, html as page, text};
+use crate::settings::values;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "ses", read };

@@ -12,13 +12,13 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::{Channel, Connect};
-use crate::config::secret::Text;
-use crate::config::values;
 use crate::notify::post::{Post, PostResponse, Target, Wanted};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Material, Notification, Notifier, NotifyError};
 use crate::report::brief::{self, Fact};
+use crate::settings::secret::Text;
+use crate::settings::values;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "slack", read };

@@ -27,7 +27,7 @@ impl Document {
     ///
     /// # Errors
     /// That it cannot be read.
-    pub(super) fn read(path: &str) -> Result<Self, Vec<Fault>> {
+    pub(crate) fn read(path: &str) -> Result<Self, Vec<Fault>> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| vec![Fault(format!("configuration file {path}: cannot be read: {error}"))])?;
         Ok(Self { path: path.to_owned(), text })
@@ -37,7 +37,7 @@ impl Document {
     ///
     /// # Errors
     /// Everything in it that is not TOML.
-    pub(super) fn table(&self) -> Result<DeTable<'_>, Vec<Fault>> {
+    pub(crate) fn table(&self) -> Result<DeTable<'_>, Vec<Fault>> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
         if errors.is_empty() {
             return Ok(table.into_inner());
@@ -58,7 +58,7 @@ impl Document {
 
     /// The single settings in its table: key, value as a flag would hold it (`None` for what no flag can
     /// hold), and place.
-    pub(super) fn settings<'d>(
+    pub(crate) fn settings<'d>(
         &'d self,
         table: &'d DeTable<'_>,
     ) -> impl Iterator<Item = (&'d str, Option<String>, String)> {
@@ -69,7 +69,7 @@ impl Document {
     }
 
     /// The tables under `[[routes]]` in its table.
-    pub(super) fn routes<'d>(
+    pub(crate) fn routes<'d>(
         &'d self,
         table: &'d DeTable<'d>,
         variables: &'d Variables<'d>,
@@ -94,7 +94,7 @@ impl Document {
 }
 
 /// Whether a table says who is told.
-pub(super) fn has_routes(table: &DeTable<'_>) -> bool {
+pub(crate) fn has_routes(table: &DeTable<'_>) -> bool {
     table.contains_key(ROUTES)
 }
 
