@@ -8,29 +8,29 @@
 mod aws;
 pub mod channels;
 pub mod filter;
-pub mod fit;
 mod post;
 pub mod sample;
 pub mod settings;
 pub mod template;
+pub mod truncate;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::FailureKey;
 use crate::metrics::{RetryReason, SendResult};
 use crate::redact::Redactor;
-use crate::report::summary::summary;
+use crate::report::Report;
+use crate::report::notice::Notice;
+use crate::report::summary::Summary;
 use filter::Filter;
 
-/// Who is told.
+/// Who is notified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Audience {
     /// The developers of the state machine.
@@ -77,10 +77,10 @@ impl fmt::Display for Audience {
     }
 }
 
-/// How much of a failure a route tells.
+/// How much of a failure a route shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Form {
-    /// Everything that is known: the contract's `data`.
+    /// Everything that is known.
     Full,
     /// For people outside the team: what failed, when, and which request, in plain words.
     Summary {
@@ -90,26 +90,26 @@ pub enum Form {
 }
 
 impl Form {
-    /// This form of a report's `data`.
-    pub fn of<'d>(&self, data: &'d Value) -> Cow<'d, Value> {
+    /// A report in this form.
+    pub fn of<'r>(&self, report: &'r Report) -> Notice<'r> {
         match self {
-            Self::Full => Cow::Borrowed(data),
-            Self::Summary { input_keys } => Cow::Owned(summary(data, input_keys)),
+            Self::Full => Notice::failure(report),
+            Self::Summary { input_keys } => Notice::Summary(Box::new(Summary::of(report, input_keys))),
         }
     }
 }
 
 /// What a channel makes its notification from.
 #[derive(Debug, Clone, Copy)]
-pub struct Material<'m> {
-    /// Who is told.
-    pub audience: &'m Audience,
+pub struct Content<'c> {
+    /// Who is notified.
+    pub audience: &'c Audience,
     /// The route's name.
-    pub route: &'m str,
+    pub route: &'c str,
     /// The same for every delivery of the same failure to the same audience.
-    pub idempotency_key: &'m str,
-    /// The report, redacted, in the route's form, and short enough.
-    pub data: &'m Value,
+    pub idempotency_key: &'c str,
+    /// What there is to notify of: redacted, in the route's form, and short enough.
+    pub notice: &'c Notice<'c>,
 }
 
 /// One notification, ready to be sent. Each channel sends of it what it has a place for.
@@ -129,9 +129,9 @@ pub struct Notification {
 
 impl Notification {
     /// A notification that is a body and nothing else.
-    pub fn of(material: &Material<'_>, body: impl Into<Vec<u8>>) -> Self {
+    pub fn of(content: &Content<'_>, body: impl Into<Vec<u8>>) -> Self {
         Self {
-            idempotency_key: material.idempotency_key.to_owned(),
+            idempotency_key: content.idempotency_key.to_owned(),
             subject: String::new(),
             body: body.into(),
             html: None,
@@ -208,17 +208,17 @@ impl From<&NotifyError> for RetryReason {
     }
 }
 
-/// A way out of the house.
+/// Delivers notifications through one channel.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
     /// The most bytes that a notification may have.
     fn limit(&self) -> usize;
 
-    /// Makes a notification from what there is to tell.
+    /// Makes a notification of the content.
     ///
     /// # Errors
     /// Says why there can be none, whenever it is tried: a template that does not fit the data.
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String>;
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String>;
 
     /// Looks whether the other side is there, and sends nothing. `Ok(None)` where only sending would
     /// show.
@@ -235,13 +235,13 @@ pub trait Notifier: Send + Sync + 'static {
 pub struct Route {
     /// Tells routes apart, in logs and figures.
     pub name: Arc<str>,
-    /// Who is told.
+    /// Who is notified.
     pub audience: Audience,
     /// Whether a message is deleted only after this route took it.
     pub required: bool,
     /// Which failures it is for.
     pub filter: Filter,
-    /// How much it tells.
+    /// How much it shows.
     pub form: Form,
     /// What it leaves out; routes that leave out the same share one.
     pub redactor: Arc<Redactor>,
@@ -252,27 +252,28 @@ pub struct Route {
 }
 
 impl Route {
-    /// The notification of a report's `data`, which is redacted already, cut to what the channel takes.
+    /// The notification of a report, which is redacted already, cut to what the channel takes.
     ///
     /// # Errors
     /// [`NotifyError::Rejected`] when no notification can be made of it.
-    pub fn compose(&self, data: &Value, idempotency_key: &str) -> Result<Notification, NotifyError> {
-        let compose = |data: &Value| {
-            let material = Material { audience: &self.audience, route: &self.name, idempotency_key, data };
-            self.notifier.compose(&material)
+    pub fn compose(&self, report: &Report, idempotency_key: &str) -> Result<Notification, NotifyError> {
+        let compose = |notice: &Notice<'_>| {
+            let content = Content { audience: &self.audience, route: &self.name, idempotency_key, notice };
+            self.notifier.compose(&content)
         };
-        let mut data = self.form.of(data).into_owned();
+        let mut notice = self.form.of(report);
         let limit = self.notifier.limit();
-        let refused = match compose(&data) {
+        let refused = match compose(&notice) {
             Ok(notification) if notification.size() <= limit => return Ok(notification),
             Ok(_) => None,
             Err(why) => Some(why),
         };
         // What a template cannot take as it is, it may take when there is less of it.
-        let size = |data: &Value| compose(data).map_or(usize::MAX, |notification| notification.size());
-        fit::fit(&mut data, limit, size);
+        let size =
+            |notice: &Notice<'_>| compose(notice).map_or(usize::MAX, |notification| notification.size());
+        truncate::truncate(&mut notice, limit, size);
         let notification =
-            compose(&data).map_err(|what| NotifyError::Rejected { what: refused.unwrap_or(what) })?;
+            compose(&notice).map_err(|what| NotifyError::Rejected { what: refused.unwrap_or(what) })?;
         match notification.size() {
             size if size > limit => Err(NotifyError::Rejected {
                 what: format!(
@@ -306,7 +307,10 @@ fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::answer::{Failure, Step};
     use crate::event;
+    use crate::report::Subject;
+    use crate::report::tests::failed_at;
 
     fn key(redrive_count: u32) -> FailureKey {
         let body = format!(
@@ -334,8 +338,8 @@ mod tests {
             1 << 24
         }
 
-        fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
-            Ok(Notification::of(material, self.0.render(material)?))
+        fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+            Ok(Notification::of(content, self.0.render(content)?))
         }
 
         async fn notify(&self, _notification: &Notification) -> Result<(), NotifyError> {
@@ -343,7 +347,7 @@ mod tests {
         }
     }
 
-    fn composed(source: &str, data: &Value) -> Result<String, NotifyError> {
+    fn composed(source: &str, report: &Report) -> Result<String, NotifyError> {
         let template = template::Template::parse(source.to_owned(), template::Escape::Text).unwrap();
         let route = Route {
             name: "pager".into(),
@@ -355,25 +359,26 @@ mod tests {
             logs: false,
             notifier: Arc::new(Templated(template)),
         };
-        route.compose(data, "key").map(|notification| String::from_utf8(notification.body).unwrap())
+        route.compose(report, "key").map(|notification| String::from_utf8(notification.body).unwrap())
     }
 
     #[test]
     fn a_report_is_cut_until_the_template_takes_it_though_its_size_would_do() {
-        let step =
-            |n: usize| serde_json::json!({"name": format!("Step {n}"), "initial_input": "x".repeat(200)});
-        let steps: Vec<Value> = (0..30_000).map(step).collect();
-        let data = serde_json::json!({
-            "event_info": {}, "event_details": {"steps": steps},
-            "analysis": {"failed_state": {"name": "Step 7"}, "truncated": []},
-        });
+        let step = |n: usize| Step {
+            name: format!("Step {n}"),
+            initial_input: Some("x".repeat(200)),
+            latest_error: Failure::default(),
+        };
+        let mut report = failed_at("Step 7", &Subject::default());
+        report.event_details.steps = (0..30_000).map(step).collect();
         let names =
             "{% for step in event_details.steps %}{{ step.name }}, {% endfor %}{{ analysis.truncated[-1] }}";
-        let text = composed(names, &data).unwrap();
+        let text = composed(names, &report).unwrap();
         assert!(
             text.starts_with("Step 0, ") && text.contains("Step 7,") && text.ends_with("event_details.steps")
         );
-        let refused = composed("{{ analysis.nothing }}{{ event_details.steps[20000] }}", &data).unwrap_err();
+        let refused =
+            composed("{{ analysis.nothing }}{{ event_details.steps[20000] }}", &report).unwrap_err();
         assert!(refused.what().contains("undefined"), "{refused:?}");
     }
 }

@@ -14,13 +14,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use lru::LruCache;
-use serde_json::Value;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use crate::analysis::resources::Resource;
 use crate::aws::arn::{AccountRegion, base_state_machine, is_map_run_child};
 use crate::breaker::regional::RegionalBreakers;
 use crate::breaker::{Breaker, Breakers};
@@ -34,6 +32,7 @@ use crate::metrics::{Metrics, Stage};
 use crate::notify::{Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, of_answers};
 use crate::redact::{Redactor, Rules};
+use crate::report::Report;
 use crate::telemetry::message::MessageSpan;
 use deliver::{OptionalRoute, Redacted};
 
@@ -223,25 +222,23 @@ impl Pipeline {
             Ok(reported) => reported,
             Err(later) => return later,
         };
-        let data = serde_json::to_value(&report).expect("a report has only text keys");
-        let is_degraded = report.analysis.degraded.is_some();
-        let resources = report.analysis.resources.clone();
-        drop(report);
-        let (due, others): (Vec<PendingDelivery<'_>>, _) =
-            pending.into_iter().partition(|pending| pending.route.filter.takes(&data));
-        // With the history, a filter may take what it refused on the event alone.
-        for refused in others.into_iter().filter(|_| !is_degraded) {
-            self.handled().put(refused.key, Handled::Excluded);
+        let (due, excluded): (Vec<PendingDelivery<'_>>, _) =
+            pending.into_iter().partition(|pending| pending.route.filter.takes(&report));
+        // With the history, a filter may take what it excludes on the event alone.
+        if report.analysis.degraded.is_none() {
+            for PendingDelivery { key, .. } in excluded {
+                self.handled().put(key, Handled::Excluded);
+            }
         }
         if due.is_empty() {
             return self.already_delivered(change);
         }
-        let mut with_logs = self.with_logs(&resources, &data, &due).await;
-        let mut redacted = Redacted::new(data);
+        let mut with_logs = self.with_logs(&report, &due).await.map(Redacted::new);
+        let mut redacted = Redacted::new(report);
         let mut answers = Vec::new();
         for PendingDelivery { route, kind, key } in due {
-            let data = with_logs.as_mut().filter(|_| route.logs).unwrap_or(&mut redacted);
-            let composed = route.compose(data.by(&route.redactor), &key);
+            let report = with_logs.as_mut().filter(|_| route.logs).unwrap_or(&mut redacted);
+            let composed = route.compose(report.by(&route.redactor), &key);
             match kind {
                 RouteKind::Optional(optional) => {
                     optional.deliver(composed, &self.optional_tasks, &self.metrics);
@@ -253,7 +250,7 @@ impl Pipeline {
             }
         }
         // From here on there are only the requests, which have limits of their own.
-        drop((redacted, memory));
+        drop((redacted, with_logs, memory));
         let has_required = !answers.is_empty();
         let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
         if let (Outcome::Done, Some(stopped_at), true) = (&outcome, change.stopped_at, has_required) {
@@ -262,21 +259,14 @@ impl Pipeline {
         outcome
     }
 
-    /// The data with the last lines of the log of what failed, where a route shows them.
-    async fn with_logs(
-        &self,
-        resources: &[Resource],
-        data: &Value,
-        due: &[PendingDelivery<'_>],
-    ) -> Option<Redacted> {
-        let (reader, redactor) =
-            self.logs.as_ref().filter(|_| due.iter().any(|pending| pending.route.logs))?;
-        let lines = logs::of(&**reader, resources).await;
-        let mut lines = serde_json::to_value(lines).expect("lines have only text keys");
+    /// The report with the last lines of the log of what failed, where a route shows them.
+    async fn with_logs(&self, report: &Report, due: &[PendingDelivery<'_>]) -> Option<Report> {
+        let (reader, redactor) = self.logs.as_ref().filter(|_| due.iter().any(|due| due.route.logs))?;
+        let mut lines = logs::of(&**reader, &report.analysis.resources).await;
         redactor.redact(&mut lines);
-        let mut data = data.clone();
-        data["analysis"]["logs"] = lines;
-        Some(Redacted::new(data))
+        let mut report = report.clone();
+        report.analysis.logs = Some(lines);
+        Some(report)
     }
 
     /// The outcome of a failure that no route still has to be notified of.

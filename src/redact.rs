@@ -13,27 +13,21 @@ mod json;
 mod keys;
 mod names;
 mod options;
+mod pass;
 mod patterns;
 mod prose;
 mod quotes;
 mod repeats;
 mod rules;
 mod sentences;
-mod sweep;
 mod values;
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::report::Report;
 use names::Names;
+pub use pass::Pass;
 use patterns::Kind;
-use sweep::Sweep;
-
-/// Where a report's `data` names what its states called.
-const RESOURCES: &str = "/analysis/resources";
+use serde::{Deserialize, Serialize};
 
 /// What is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +64,9 @@ impl Removed {
         *self.kinds.entry(kind.name().to_owned()).or_default() += values;
     }
 
-    fn and(mut self, other: Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
         self.values += other.values;
         for (kind, values) in other.kinds {
             *self.kinds.entry(kind).or_default() += values;
@@ -87,9 +83,9 @@ pub struct Redactor {
     emails: bool,
 }
 
-/// What a text of the report is.
+/// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub enum Role {
     /// Names something, and stays unless it looks like a secret itself.
     Name,
     /// An input: JSON.
@@ -98,17 +94,15 @@ enum Role {
     Text,
 }
 
-impl Role {
-    fn of(key: &str) -> Self {
-        match key {
-            "schema" | "status" | "type" | "kind" | "how" | "phase" | "outcome" | "confidence"
-            | "started_at" | "ended_at" | "execution_arn" | "state_machine_arn" | "execution_name"
-            | "env" | "name" | "state" | "path" | "into" | "arn" | "console" | "truncated"
-            | "fingerprint" | "role" | "service" | "operation" | "region" | "id" | "log_group"
-            | "log_stream" | "logs" | "at" => Self::Name,
-            "payload" | "initial_input" | "input" => Self::Json,
-            _ => Self::Text,
-        }
+/// Something with texts that may hold secrets.
+pub trait Texts {
+    /// Shows `visit` every text, always in the same order.
+    fn texts(&mut self, visit: &mut dyn FnMut(Role, &mut String));
+}
+
+impl Texts for String {
+    fn texts(&mut self, visit: &mut dyn FnMut(Role, &mut String)) {
+        visit(Role::Text, self);
     }
 }
 
@@ -118,76 +112,27 @@ impl Redactor {
         Self { on: rules.on, names: Names::new(&rules.keys, &rules.allow), emails: rules.emails }
     }
 
-    /// Removes the secrets from a report's `data`, says so in its `analysis.redacted`, and how much.
-    /// What was removed before counts too.
-    pub fn redact(&self, data: &mut Value) -> Removed {
-        self.sweep(data).removed().clone()
+    /// Removes the secrets, and returns what was removed.
+    pub fn redact(&self, document: &mut dyn Texts) -> Removed {
+        self.pass(document).removed().clone()
     }
 
-    /// The report without its secrets, its timeline included.
-    ///
-    /// # Errors
-    /// When what is left would be no report any more: a defect, and nothing is to be shown then.
-    pub fn redacted(&self, report: &Report) -> Result<Report, serde_json::Error> {
-        let mut data = serde_json::to_value(report)?;
-        let mut sweep = self.sweep(&mut data);
-        let mut redacted: Report = serde_json::from_value(data)?;
-        redacted.timeline.clone_from(&report.timeline);
-        if self.on
-            && let Some(timeline) = &mut redacted.timeline
-        {
-            for instance in &mut timeline.instances {
-                if let Some(name) = sweep.beside(&instance.name, true) {
-                    instance.name = name.into();
-                }
-                for error in instance.attempts.iter_mut().filter_map(|attempt| attempt.error.as_mut()) {
-                    if let Some(new) = sweep.beside(error, false) {
-                        *error = new;
-                    }
-                }
-            }
-        }
-        Ok(redacted)
-    }
-
-    fn sweep(&self, data: &mut Value) -> Sweep<'_> {
-        let mut sweep = Sweep::new(self);
+    /// Removes the secrets, and returns the pass, which knows them.
+    pub fn pass(&self, document: &mut dyn Texts) -> Pass<'_> {
+        let mut pass = Pass::new(self);
         if !self.on {
-            return sweep;
+            return pass;
         }
-        let resources = data.pointer(RESOURCES).cloned();
         let mut names = Vec::new();
-        texts(data, Role::Text, &mut |role, text| {
+        document.texts(&mut |role, text| {
             if role == Role::Name {
                 names.push(text.clone());
             }
         });
-        let pass = |data: &mut Value, sweep: &mut Sweep<'_>| {
-            texts(data, Role::Text, &mut |role, text| {
-                let new = match role {
-                    Role::Name => sweep.name(text),
-                    Role::Json => sweep.json_text(text),
-                    Role::Text => sweep.text(text, 0),
-                };
-                if let Some(new) = new {
-                    *text = new;
-                }
-            });
-        };
-        pass(data, &mut sweep);
-        sweep.look_for_repeats(&names);
-        pass(data, &mut sweep);
-        drop_links(resources.as_ref(), data.pointer_mut(RESOURCES));
-        self.say(data, sweep.removed());
-        sweep
-    }
-
-    fn say(&self, data: &mut Value, removed: &Removed) {
-        let Some(Value::Object(analysis)) = data.get_mut("analysis") else { return };
-        let before = analysis.get("redacted").and_then(|before| Removed::deserialize(before).ok());
-        let all = before.unwrap_or_default().and(removed.clone());
-        let said = if all.values > 0 { serde_json::to_value(all).ok() } else { None };
-        analysis.insert("redacted".to_owned(), said.unwrap_or(Value::Null));
+        pass.over(document);
+        pass.look_for_repeats(&names);
+        pass.over(document);
+        pass
     }
 }
 
@@ -200,33 +145,6 @@ pub(crate) fn names_a_secret(key: &str) -> bool {
 pub(crate) fn is_scheme(word: &str) -> bool {
     let schemes = ["apikey", "basic", "bearer", "digest", "geniekey", "hmac", "negotiate", "ssws", "token"];
     schemes.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
-}
-
-/// Drops the links of resources of which something was removed: a link is made of the same names, in an
-/// encoding in which they are not found.
-fn drop_links(before: Option<&Value>, resources: Option<&mut Value>) {
-    let before = before.and_then(Value::as_array).into_iter().flatten();
-    let resources = resources.and_then(Value::as_array_mut).into_iter().flatten();
-    for (before, resource) in before.zip(resources) {
-        if *before != *resource {
-            resource["console"] = Value::Null;
-            resource["logs"] = Value::Null;
-        }
-    }
-}
-
-/// Visits every text of a report.
-fn texts(value: &mut Value, role: Role, visit: &mut dyn FnMut(Role, &mut String)) {
-    match value {
-        Value::String(text) => visit(role, text),
-        Value::Array(items) => items.iter_mut().for_each(|item| texts(item, role, visit)),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                texts(value, Role::of(key), visit);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
-//! The finding as people and programs get it: the `data` of a notification.
+//! The finding as people and programs get it: what a notification says.
 
 pub mod brief;
+pub mod fields;
 mod fingerprint;
 pub mod format;
 pub mod html;
 pub mod markdown;
+pub mod notice;
 mod outline;
 mod payload;
+mod redacted;
 pub mod summary;
 pub mod text;
 pub(crate) mod value;
@@ -345,4 +348,41 @@ fn time(moment: Option<Moment>) -> Option<String> {
 
 fn schema() -> &'static str {
     SCHEMA
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::analysis::answer::Phase;
+    use crate::history::StateType;
+
+    /// A report from the event alone, where the failed state is known all the same.
+    pub(crate) fn failed_at(state: &str, subject: &Subject) -> Report {
+        let named =
+            format!("An error occurred while executing the state '{state}' (entered at the event id #7). ");
+        let failed = Subject { cause: Some(named), status: Some(Status::Failed), ..subject.clone() };
+        let mut report = Report::from_event(&failed, "a test");
+        report.analysis.status = subject.status;
+        let failed = report.analysis.failed_state.as_mut().expect("the cause names it");
+        failed.cause.clone_from(&subject.cause);
+        report.event_details.steps[0].latest_error.cause.clone_from(&subject.cause);
+        report.analysis.cause.clone_from(&subject.cause);
+        report.analysis.root_cause = None;
+        let failure = Failure { error: subject.error.clone(), cause: subject.cause.clone() };
+        report.analysis.parsed_cause = understood(None, &failure);
+        report
+    }
+
+    /// One state in flight.
+    pub(crate) fn waiting(state: &str) -> Vec<InFlight> {
+        vec![InFlight {
+            name: state.to_owned(),
+            r#type: StateType::Wait,
+            path: Vec::new(),
+            input: None,
+            phase: Phase::Waiting,
+            since: None,
+            last_error: None,
+        }]
+    }
 }

@@ -86,12 +86,14 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     };
     let explained =
         explained.and_then(|report| if matches.get_flag("logs") { with_logs(report) } else { Ok(report) });
-    let shown = explained.and_then(|report| {
-        if matches.get_flag("redact") { redacted(&report, &settings) } else { Ok(report) }
-    });
-    let report = match shown {
+    let report = match explained {
         Ok(report) => report,
         Err(why) => return failed(&why),
+    };
+    let report = if matches.get_flag("redact") {
+        report.redacted(&Redactor::new(&Rules { on: true, ..settings.redaction.clone() }))
+    } else {
+        report
     };
     let colour =
         on_terminal && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
@@ -117,13 +119,6 @@ fn with_logs(mut report: Report) -> Result<Report, String> {
     let read: Result<Logs, String> = run_async(read)?;
     report.analysis.logs = Some(read.unwrap_or_else(|why| Logs { error: Some(why), ..Logs::default() }));
     Ok(report)
-}
-
-fn redacted(report: &Report, settings: &Common) -> Result<Report, String> {
-    let redactor = Redactor::new(&Rules { on: true, ..settings.redaction.clone() });
-    redactor.redacted(report).map_err(|error| {
-        format!("the report cannot be shown without its secrets: {error}; this is a defect of misstep, please report it")
-    })
 }
 
 fn subject(settings: &Common, execution: Option<ExecutionArn>) -> Subject {

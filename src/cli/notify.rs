@@ -79,9 +79,8 @@ async fn try_all(common: &config::Common, settings: &[RouteSettings]) -> Result<
 }
 
 async fn try_one(route: &Route, common: &config::Common) -> Result<(), String> {
-    let mut data = sample::test(&common.env, common.application.as_deref());
-    route.redactor.redact(&mut data);
+    let report = sample::test(&common.env, common.application.as_deref()).redacted(&route.redactor);
     let key = format!("misstep-test-{}-{}", jiff::Timestamp::now().as_millisecond(), route.name);
-    let notification = route.compose(&data, &key).map_err(|error| error.to_string())?;
+    let notification = route.compose(&report, &key).map_err(|error| error.to_string())?;
     route.notifier.notify(&notification).await.map_err(|error| error.to_string())
 }

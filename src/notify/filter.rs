@@ -1,12 +1,13 @@
 //! Which failures a route is for.
 
 use regex::Regex;
-use serde_json::Value;
 
 use crate::aws::arn::{base_state_machine, state_machine_name};
 use crate::history::Status;
+use crate::report::Report;
 
-/// Which failures a route is for: those that match one of each that is given.
+/// Which failures a route is for: a failure matches if every given criterion has at least one matching
+/// pattern.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// The state machine, by its ARN without version and alias, or by its name.
@@ -39,18 +40,17 @@ impl Pattern {
 }
 
 impl Filter {
-    /// Whether the route is for the failure that this report's `data` tells.
-    pub fn takes(&self, data: &Value) -> bool {
-        let (info, analysis) = (&data["event_info"], &data["analysis"]);
-        let machine = info["state_machine_arn"].as_str().map(base_state_machine).unwrap_or_default();
+    /// Whether the route is for the failure of this report.
+    pub fn takes(&self, report: &Report) -> bool {
+        let Report { event_info, analysis, .. } = report;
+        let machine = event_info.state_machine_arn.as_deref().map(base_state_machine).unwrap_or_default();
         let machine_name = state_machine_name(&machine).unwrap_or_default();
-        let errors = [&analysis["error"], &analysis["root_cause"]["error"]]
-            .map(|error| error.as_str().unwrap_or_default());
-        let status = analysis["status"].as_str().unwrap_or_default();
+        let root = analysis.root_cause.as_ref().and_then(|root| root.error.as_deref());
+        let errors = [analysis.error.as_deref(), root].map(Option::unwrap_or_default);
         matches(&self.state_machines, &[&machine, machine_name])
             && matches(&self.errors, &errors)
-            && matches(&self.envs, &[info["env"].as_str().unwrap_or_default()])
-            && (self.status.is_empty() || self.status.iter().any(|one| one.as_str() == status))
+            && matches(&self.envs, &[&event_info.env])
+            && (self.status.is_empty() || analysis.status.is_some_and(|status| self.status.contains(&status)))
     }
 }
 
@@ -60,29 +60,39 @@ fn matches(patterns: &[Pattern], texts: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::analysis::answer::RootCause;
+    use crate::report::Subject;
 
     fn patterns(texts: &[&str]) -> Vec<Pattern> {
         texts.iter().map(|text| Pattern::parse(text).unwrap()).collect()
     }
 
-    fn data() -> Value {
-        json!({
-            "event_info": {"state_machine_arn": "arn:aws:states:eu-west-1:1:stateMachine:orders-eu:live", "env": "prod"},
-            "analysis": {"status": "FAILED", "error": "States.TaskFailed", "root_cause": {"error": "Payment.Declined"}},
-        })
+    fn report() -> Report {
+        let subject = Subject {
+            state_machine_arn: Some("arn:aws:states:eu-west-1:1:stateMachine:orders-eu:live".to_owned()),
+            env: "prod".to_owned(),
+            status: Some(Status::Failed),
+            error: Some("States.TaskFailed".to_owned()),
+            ..Subject::default()
+        };
+        let mut report = Report::degraded(&subject, "a test");
+        report.analysis.root_cause =
+            Some(RootCause { error: Some("Payment.Declined".to_owned()), ..RootCause::default() });
+        report
     }
 
     #[test]
     fn a_filter_without_anything_takes_everything() {
-        assert!(Filter::default().takes(&data()) && Filter::default().takes(&Value::Null));
+        assert!(
+            Filter::default().takes(&report())
+                && Filter::default().takes(&Report::degraded(&Subject::default(), ""))
+        );
     }
 
     #[test]
     fn state_machines_match_by_arn_and_by_name_without_their_version() {
-        let takes = |text| Filter { state_machines: patterns(&[text]), ..Filter::default() }.takes(&data());
+        let takes = |text| Filter { state_machines: patterns(&[text]), ..Filter::default() }.takes(&report());
         for text in ["orders-eu", "orders-??", "arn:aws:states:*:1:stateMachine:orders-eu", "*"] {
             assert!(takes(text), "{text}");
         }
@@ -93,7 +103,7 @@ mod tests {
 
     #[test]
     fn errors_match_the_executions_and_the_root_causes() {
-        let takes = |texts: &[&str]| Filter { errors: patterns(texts), ..Filter::default() }.takes(&data());
+        let takes = |texts: &[&str]| Filter { errors: patterns(texts), ..Filter::default() }.takes(&report());
         assert!(takes(&["States.*"]) && takes(&["Nothing", "Payment.*"]) && !takes(&["Payment"]));
     }
 
@@ -101,8 +111,8 @@ mod tests {
     fn each_that_is_given_has_to_match() {
         let filter =
             |status| Filter { status: vec![status], envs: patterns(&["prod*"]), ..Filter::default() };
-        assert!(filter(Status::Failed).takes(&data()) && !filter(Status::Aborted).takes(&data()));
+        assert!(filter(Status::Failed).takes(&report()) && !filter(Status::Aborted).takes(&report()));
         let other = Filter { envs: patterns(&["dev"]), ..filter(Status::Failed) };
-        assert!(!other.takes(&data()));
+        assert!(!other.takes(&report()));
     }
 }

@@ -1,7 +1,5 @@
 //! Reports that nothing happened for: to try templates and routes with.
 
-use serde_json::Value;
-
 use crate::analysis::Question;
 use crate::aws::arn::ExecutionArn;
 use crate::history::{Status, file};
@@ -15,27 +13,27 @@ const FAILED: &str = include_str!("sample/failed.json");
 const TIMED_OUT: &str = include_str!("sample/timed-out.json");
 const ABORTED: &str = include_str!("sample/aborted.json");
 
-/// A failure that says of itself that it is a test: the `data` of its notification.
-pub fn test(env: &str, application: Option<&str>) -> Value {
+/// The report of a failure that did not happen, with a note that it is a test of the route.
+pub fn test(env: &str, application: Option<&str>) -> Report {
     let subject = Subject { env: env.to_owned(), application: application.map(str::to_owned), ..subject() };
     let mut report = whole(&subject, FAILED);
     report.analysis.notes.push("This is a test of the route. Nothing failed.".to_owned());
-    data(&report)
+    report
 }
 
 /// Reports as different as they come, each with what it is: those of [`test`], of a timeout, of an
 /// abort, and from an event alone.
-pub(crate) fn all() -> Vec<(&'static str, Value)> {
+pub(crate) fn all() -> Vec<(&'static str, Report)> {
     let subject = subject();
     let alone = |status| {
         let subject = Subject { status: Some(status), ..subject.clone() };
         Report::degraded(&subject, "the history was not read: a sample")
     };
     vec![
-        ("a failed execution", data(&whole(&subject, FAILED))),
-        ("one that timed out", data(&whole(&subject, TIMED_OUT))),
-        ("one that was aborted", data(&whole(&subject, ABORTED))),
-        ("one whose history cannot be read", data(&alone(Status::Failed))),
+        ("a failed execution", whole(&subject, FAILED)),
+        ("one that timed out", whole(&subject, TIMED_OUT)),
+        ("one that was aborted", whole(&subject, ABORTED)),
+        ("one whose history cannot be read", alone(Status::Failed)),
     ]
 }
 
@@ -49,22 +47,17 @@ fn whole(subject: &Subject, history: &str) -> Report {
     Report::new(subject, &Finding::of_file(&history, &Question::default()))
 }
 
-fn data(report: &Report) -> Value {
-    serde_json::to_value(report).expect("a report has only text keys")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_samples_are_what_they_are_said_to_be() {
-        let status: Vec<Value> =
-            all().into_iter().map(|(_, data)| data["analysis"]["status"].clone()).collect();
-        assert_eq!(status, ["FAILED", "TIMED_OUT", "ABORTED", "FAILED"]);
-        let test = test("prod", Some("shop"));
-        assert_eq!(test["analysis"]["failed_state"]["name"], "Test step");
-        assert_eq!(test["event_info"]["env"], "prod");
-        assert!(test["analysis"]["parsed_cause"]["message"].as_str().unwrap().contains("Nothing failed"));
+        let status: Vec<_> = all().into_iter().map(|(_, report)| report.analysis.status).collect();
+        assert_eq!(status, [Status::Failed, Status::TimedOut, Status::Aborted, Status::Failed].map(Some));
+        let Report { event_info, analysis, .. } = test("prod", Some("shop"));
+        assert_eq!(analysis.failed_state.unwrap().name, "Test step");
+        assert_eq!(event_info.env, "prod");
+        assert!(analysis.parsed_cause.unwrap().message.unwrap().contains("Nothing failed"));
     }
 }

@@ -10,7 +10,7 @@ use super::channels::http::Http;
 use super::channels::{CHANNELS, Connect, FEATURES};
 use super::filter::{Filter, Pattern};
 use super::template::{Escape, Template};
-use super::{Audience, Form, Material, Route, sample};
+use super::{Audience, Content, Form, Route, sample};
 use crate::aws::Session;
 use crate::history::Status;
 use crate::redact::{Redactor, Rules};
@@ -208,10 +208,10 @@ fn try_templates(
     audience: &Audience,
 ) {
     for (key, template) in templates {
-        for (what, data) in sample::all() {
-            let data = form.of(&data);
-            let material = Material { audience, route: "sample", idempotency_key: "sample", data: &data };
-            if let Err(why) = template.render(&material) {
+        for (what, report) in sample::all() {
+            let notice = &form.of(&report);
+            let content = Content { audience, route: "sample", idempotency_key: "sample", notice };
+            if let Err(why) = template.render(&content) {
                 fields.fault(key, &format!("for {what}, {why}"));
             }
         }

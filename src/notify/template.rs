@@ -11,7 +11,7 @@ use minijinja::value::{Serde, Value as Inserted};
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, context, escape_formatter};
 use serde_json::Value;
 
-use super::Material;
+use super::Content;
 use crate::report::brief;
 
 /// Where a template's text goes, and so how what is put into it is escaped.
@@ -70,23 +70,23 @@ impl Template {
         Ok(Self { environment: Arc::new(environment), escape })
     }
 
-    /// What it makes of the report's `data`: its three objects by their names, and `subject`,
+    /// What it makes of a notice: the three objects of its data by their names, and `subject`,
     /// `sentence`, `audience` and `route`.
     ///
     /// # Errors
     /// Says what does not fit the data, and in which line of the template.
-    pub fn render(&self, material: &Material<'_>) -> Result<String, String> {
-        let data = material.data;
+    pub fn render(&self, content: &Content<'_>) -> Result<String, String> {
+        let data = content.notice.data();
         let template = self.environment.get_template(NAME).expect("it was added above");
         let text = template
             .render(context! {
                 event_info => Inserted::from(Serde(&data["event_info"])),
                 event_details => Inserted::from(Serde(&data["event_details"])),
                 analysis => Inserted::from(Serde(&data["analysis"])),
-                subject => brief::subject(data),
-                sentence => brief::sentence(data),
-                audience => material.audience.name(),
-                route => material.route,
+                subject => brief::subject(content.notice),
+                sentence => brief::sentence(content.notice),
+                audience => content.audience.name(),
+                route => content.route,
             })
             .map_err(|error| told(&error))?;
         match self.escape {
@@ -121,20 +121,22 @@ pub(super) fn escaped_for_slack(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::history::Status;
     use crate::notify::Audience;
+    use crate::report::notice::Notice;
+    use crate::report::{Report, Subject};
 
     fn rendered(source: &str, escape: Escape) -> Result<String, String> {
-        let data = json!({
-            "event_info": {"execution_name": "a\"b<c>&\n'd", "env": "prod"},
-            "event_details": {"steps": []},
-            "analysis": {"status": "FAILED", "failed_state": null, "notes": ["x", "y"]},
-        });
+        let mut report = Report::degraded(
+            &Subject { env: "prod".to_owned(), status: Some(Status::Failed), ..Subject::default() },
+            "a test",
+        );
+        report.event_info.execution_name = Some("a\"b<c>&\n'd".to_owned());
+        let notice = Notice::failure(&report);
         let audience = Audience::Developers;
-        let material = Material { audience: &audience, route: "r", idempotency_key: "k", data: &data };
-        Template::parse(source.to_owned(), escape)?.render(&material)
+        let content = Content { audience: &audience, route: "r", idempotency_key: "k", notice: &notice };
+        Template::parse(source.to_owned(), escape)?.render(&content)
     }
 
     #[test]

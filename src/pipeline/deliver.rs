@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -17,6 +16,7 @@ use crate::failpoint::{Point, Recipient, reach};
 use crate::metrics::{Metrics, RetriedOperation, SendResult};
 use crate::notify::{Notification, NotifyError, Route};
 use crate::redact::Redactor;
+use crate::report::Report;
 use crate::retry::{Pauses, Policy};
 
 /// How many notifications of an optional route may be under way at once. More are dropped: an optional
@@ -26,24 +26,22 @@ const MOST_OPTIONAL: usize = 64;
 /// How often dropped notifications are logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// A report's `data`, and what is left of it without what each redactor removes.
+/// A report, and what is left of it without what each redactor removes.
 pub(super) struct Redacted {
-    whole: Value,
-    by: Vec<(Arc<Redactor>, Value)>,
+    whole: Report,
+    by: Vec<(Arc<Redactor>, Report)>,
 }
 
 impl Redacted {
-    pub(super) fn new(whole: Value) -> Self {
+    pub(super) fn new(whole: Report) -> Self {
         Self { whole, by: Vec::new() }
     }
 
     /// What is left. Routes that share a redactor share the work.
-    pub(super) fn by(&mut self, redactor: &Arc<Redactor>) -> &Value {
+    pub(super) fn by(&mut self, redactor: &Arc<Redactor>) -> &Report {
         let known = self.by.iter().position(|(known, _)| Arc::ptr_eq(known, redactor));
         let place = known.unwrap_or_else(|| {
-            let mut data = self.whole.clone();
-            redactor.redact(&mut data);
-            self.by.push((redactor.clone(), data));
+            self.by.push((redactor.clone(), self.whole.clone().redacted(redactor)));
             self.by.len() - 1
         });
         &self.by[place].1

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::names::Secret;
 use super::options;
-use super::sweep::Sweep;
+use super::pass::Pass;
 use crate::json_escape::unescape;
 
 /// Strings of a list that are read as a command and its arguments.
@@ -23,7 +23,7 @@ struct Frame {
 }
 
 /// What becomes of valid JSON; `None` if it stays as it is.
-pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option<String> {
+pub(super) fn rewrite(text: &str, pass: &mut Pass<'_>, depth: usize) -> Option<String> {
     let mut edits = Edits { text, out: String::new(), copied: 0 };
     let bytes = text.as_bytes();
     let mut frames: Vec<Frame> = Vec::new();
@@ -43,7 +43,7 @@ pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option
                 }
                 let after = skip_space(bytes, end);
                 if bytes.get(after) != Some(&b':') {
-                    if let Some(new) = sweep.text(&content(&text[at..end]), depth + 1) {
+                    if let Some(new) = pass.text(&content(&text[at..end]), depth + 1) {
                         edits.replace(at, end, &quoted(&new));
                     }
                     at = end;
@@ -54,10 +54,10 @@ pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option
                 at = value;
                 let frame = frames.last_mut();
                 let pair = frame.as_ref().and_then(|frame| frame.pair);
-                let secret = sweep.secret(&key).or(pair.filter(|_| is_value(&key)));
+                let secret = pass.secret(&key).or(pair.filter(|_| is_value(&key)));
                 if let Some(secret) = secret {
                     let end = end_of_value(bytes, value);
-                    if take(&text[value..end], secret, sweep) {
+                    if take(&text[value..end], secret, pass) {
                         edits.replace(value, end, &quoted(super::patterns::Kind::Key.mark()));
                         at = end;
                     }
@@ -65,15 +65,15 @@ pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option
                     && bytes.get(value) == Some(&b'"')
                 {
                     let end = end_of_string(bytes, value);
-                    frame.pair = sweep.secret(&content(&text[value..end]));
+                    frame.pair = pass.secret(&content(&text[value..end]));
                 }
             }
             b'{' | b'[' => {
-                if bytes[at] == b'[' && sweep.is_finding() {
+                if bytes[at] == b'[' && pass.is_finding() {
                     let (starts, strings): (Vec<usize>, Vec<_>) =
                         strings_of_list(text, at).into_iter().unzip();
                     if strings.len() > 1 {
-                        let secrets = options::of_list(&strings, sweep);
+                        let secrets = options::of_list(&strings, pass);
                         arguments
                             .extend(secrets.into_iter().map(|(number, secret)| (starts[number], secret)));
                     }
@@ -87,7 +87,7 @@ pub(super) fn rewrite(text: &str, sweep: &mut Sweep<'_>, depth: usize) -> Option
             }
             b'-' | b'0'..=b'9' => {
                 let end = end_of_value(bytes, at);
-                if let Some(new) = sweep.number(&text[at..end]) {
+                if let Some(new) = pass.number(&text[at..end]) {
                     edits.replace(at, end, &quoted(&new));
                 }
                 at = end;
@@ -113,19 +113,19 @@ pub(super) fn is_value(key: &str) -> bool {
 }
 
 /// Whether the value of a secret key is to go; if so, it is counted and remembered.
-fn take(value: &str, secret: Secret, sweep: &mut Sweep<'_>) -> bool {
+fn take(value: &str, secret: Secret, pass: &mut Pass<'_>) -> bool {
     match value.as_bytes().first() {
         None | Some(b'n' | b't' | b'f') => false,
-        Some(b'"') => sweep.take(&content(value)),
+        Some(b'"') => pass.record_secret(&content(value)),
         Some(b'{' | b'[') => {
             // A list of nothing holds no secret.
             let is_empty = value[1..value.len() - 1].trim().is_empty();
             if !is_empty {
-                sweep.take_all(strings(value));
+                pass.record_secrets(strings(value));
             }
             !is_empty
         }
-        Some(_) => secret == Secret::Any && sweep.take(value),
+        Some(_) => secret == Secret::Any && pass.record_secret(value),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::pass::Pass;
 use super::patterns::Kind;
 use super::rules;
 use super::sentences::{Opening, opening};
-use super::sweep::Sweep;
 
 /// Bytes of the longest name.
 const LONGEST: usize = 64;
@@ -44,7 +44,7 @@ impl<'a> CommandOption<'a> {
 }
 
 /// The secrets among the arguments of a command, each with the number of its argument.
-pub(super) fn of_list(arguments: &[Cow<'_, str>], sweep: &mut Sweep<'_>) -> Vec<(usize, Range<usize>)> {
+pub(super) fn of_list(arguments: &[Cow<'_, str>], pass: &mut Pass<'_>) -> Vec<(usize, Range<usize>)> {
     let mut line = String::new();
     let mut places = Vec::new();
     for argument in arguments {
@@ -61,7 +61,7 @@ pub(super) fn of_list(arguments: &[Cow<'_, str>], sweep: &mut Sweep<'_>) -> Vec<
     }
     let dashes = line.match_indices('-').filter_map(|(at, _)| CommandOption::at(&line, at));
     let mut found: Vec<Range<usize>> =
-        dashes.filter(|option| sweep.secret(option.name).is_some()).map(|option| option.value).collect();
+        dashes.filter(|option| pass.secret(option.name).is_some()).map(|option| option.value).collect();
     found.extend(rules::find(&line).into_iter().filter(|one| one.kind == Kind::Key).map(|one| one.place));
     found.sort_by_key(|place| place.start);
     let mut secrets: Vec<(usize, Range<usize>)> = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn of_list(arguments: &[Cow<'_, str>], sweep: &mut Sweep<'_>) -> Vec<
         let argument = &places[number];
         let place = place.start - argument.start..place.end.min(argument.end) - argument.start;
         if secrets.last().is_none_or(|(last, _)| *last != number)
-            && sweep.take(&arguments[number][place.clone()])
+            && pass.record_secret(&arguments[number][place.clone()])
         {
             secrets.push((number, place));
         }

@@ -9,10 +9,10 @@ use super::json::{is_name, is_value};
 use super::keys::{self, Between, Key, Separator};
 use super::names::{Secret, is_header, is_password};
 use super::options::CommandOption;
+use super::pass::Pass;
 use super::patterns::{Kind, is_mark};
 use super::quotes::quoted_texts;
 use super::sentences::{self, Opening};
-use super::sweep::Sweep;
 use super::values::{Shape, Value};
 
 /// Bytes between the two halves of `"name": "password", "value": "…"`.
@@ -25,7 +25,7 @@ pub(super) struct Edit {
 }
 
 /// The values of secret keys.
-pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
+pub(super) fn keyed(text: &str, pass: &mut Pass<'_>) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
     let mut done = 0;
     let mut pair: Option<(usize, Secret)> = None;
@@ -35,17 +35,17 @@ pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
         }
         if byte == b'-'
             && let Some(option) = CommandOption::at(text, at)
-            && sweep.secret(option.name).is_some()
+            && pass.secret(option.name).is_some()
         {
             done = option.value.end;
-            if sweep.take(&text[option.value.clone()]) {
+            if pass.record_secret(&text[option.value.clone()]) {
                 edits.push(Edit { place: option.value, new: Kind::Key.mark().to_owned() });
             }
             continue;
         }
         let Some(separator) = Separator::at(text, at) else { continue };
         let Some(key) = Key::before(text, &separator) else { continue };
-        let secret = match sweep.secret(&key.text) {
+        let secret = match pass.secret(&key.text) {
             Some(secret) => Some(secret),
             None if is_value(&key.text) => {
                 pair.filter(|(named, _)| at - named < PAIRED_WITHIN).map(|(_, secret)| secret)
@@ -54,7 +54,7 @@ pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
         };
         let Some(secret) = secret else {
             if is_name(&key.text) {
-                pair = name_after(text, separator.place.end).and_then(|name| Some((at, sweep.secret(name)?)));
+                pair = name_after(text, separator.place.end).and_then(|name| Some((at, pass.secret(name)?)));
             }
             continue;
         };
@@ -64,7 +64,7 @@ pub(super) fn keyed(text: &str, sweep: &mut Sweep<'_>) -> Vec<Edit> {
         let Some(value) = Value::after(text, &separator, &key, is_header(&key.text)) else { continue };
         // Looked at once, whatever becomes of it: the time stays linear.
         done = value.place.end;
-        edits.extend(replaced(text, &key, value, secret, sweep));
+        edits.extend(replaced(text, &key, value, secret, pass));
     }
     edits
 }
@@ -97,32 +97,32 @@ fn name_after(text: &str, at: usize) -> Option<&str> {
     text.get(start..start + length)
 }
 
-fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, sweep: &mut Sweep<'_>) -> Option<Edit> {
+fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, pass: &mut Pass<'_>) -> Option<Edit> {
     let content = &text[value.place.clone()];
     let mark = Kind::Key.mark();
     let in_quotes = || key.quote.map_or(mark.to_owned(), |quote| quote.around(mark));
     let is_number = content.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
     let (taken, new) = match value.shape {
-        Shape::Several => (take_all(content, sweep), in_quotes()),
-        Shape::Lines => (take_all(content, sweep), mark.to_owned()),
+        Shape::Several => (record_secrets(content, pass), in_quotes()),
+        Shape::Lines => (record_secrets(content, pass), mark.to_owned()),
         Shape::Quoted(quote) => {
             let said = quote.map_or_else(|| content.to_owned(), |quote| quote.plain(content));
-            (sweep.take(&said), mark.to_owned())
+            (pass.record_secret(&said), mark.to_owned())
         }
         Shape::Bare if says_nothing(content) || (is_number && secret == Secret::NotNumbers) => return None,
         // JSON's numbers are bare; what stands there instead has to be quoted.
-        Shape::Bare => (sweep.take(content), if is_number { in_quotes() } else { mark.to_owned() }),
+        Shape::Bare => (pass.record_secret(content), if is_number { in_quotes() } else { mark.to_owned() }),
     };
     taken.then_some(Edit { place: value.place, new })
 }
 
 /// Takes all that is in brackets and the like, if anything is.
-fn take_all(content: &str, sweep: &mut Sweep<'_>) -> bool {
+fn record_secrets(content: &str, pass: &mut Pass<'_>) -> bool {
     let is_something =
         content.bytes().any(|byte| !byte.is_ascii_whitespace() && !b"[]{}()<>\"'".contains(&byte));
     let is_something = is_something && !is_mark(content);
     if is_something {
-        sweep.take_all(quoted_texts(content));
+        pass.record_secrets(quoted_texts(content));
     }
     is_something
 }

@@ -1,14 +1,41 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
 mod corpus;
 mod shapes;
 
+/// A document of which only the keys say what its texts are.
+struct Document(Value);
+
+impl Texts for Document {
+    fn texts(&mut self, visit: &mut dyn FnMut(Role, &mut String)) {
+        texts(&mut self.0, Role::Text, visit);
+    }
+}
+
+fn texts(value: &mut Value, role: Role, visit: &mut dyn FnMut(Role, &mut String)) {
+    match value {
+        Value::String(text) => visit(role, text),
+        Value::Array(items) => items.iter_mut().for_each(|item| texts(item, role, visit)),
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let role = match key.as_str() {
+                    "execution_name" | "name" => Role::Name,
+                    "payload" => Role::Json,
+                    _ => Role::Text,
+                };
+                texts(value, role, visit);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 fn redacted(data: Value) -> (Value, Removed) {
-    let mut data = data;
-    let removed = Redactor::new(&Rules::default()).redact(&mut data);
-    (data, removed)
+    let mut document = Document(data);
+    let removed = Redactor::new(&Rules::default()).redact(&mut document);
+    (document.0, removed)
 }
 
 /// What becomes of one text, as an input of the execution.
@@ -127,7 +154,6 @@ fn a_value_that_is_secret_somewhere_is_removed_everywhere() {
     assert_eq!(data["analysis"]["error"], "no visitor [redacted]");
     assert_eq!(data["analysis"]["failed_state"]["evidence"], "it was Charge card");
     assert_eq!((removed.values, removed.kinds["key"], removed.kinds["repeated"]), (5, 3, 2));
-    assert_eq!(data["analysis"]["redacted"], json!({"values": 5, "kinds": {"key": 3, "repeated": 2}}));
 }
 
 #[test]
@@ -145,10 +171,8 @@ fn a_secret_that_is_a_name_too_stays_as_the_name_alone() {
 }
 
 #[test]
-fn nothing_removed_is_said_as_null_and_off_leaves_all() {
-    let (data, _) = redacted(json!({"analysis": {"cause": "plain"}}));
-    assert_eq!(data["analysis"]["redacted"], Value::Null);
-    let mut data = json!({"analysis": {"cause": "password=abc"}});
-    Redactor::new(&Rules { on: false, ..Rules::default() }).redact(&mut data);
-    assert_eq!(data["analysis"], json!({"cause": "password=abc"}));
+fn switched_off_it_leaves_everything() {
+    let mut text = "password=abc".to_owned();
+    let removed = Redactor::new(&Rules { on: false, ..Rules::default() }).redact(&mut text);
+    assert_eq!((&*text, removed), ("password=abc", Removed::default()));
 }

@@ -1,12 +1,13 @@
-//! A report in a few lines, for a subject, a chat or a mail: made from a report's `data`, whole or as
-//! the summary.
+//! A notice in a few lines, for a subject, a chat or a mail.
 
-use serde::Deserialize as _;
-use serde_json::Value;
-
-use super::{summary, wording};
+use super::notice::Notice;
+use super::{Redrive, Report, summary, wording};
+use crate::analysis::answer::{Likelihood, ProbableCause, RootCause};
 use crate::analysis::resources::Resource;
 use crate::aws::arn::state_machine_name;
+use crate::history::Status;
+use crate::logs::Logs;
+use crate::redact::Removed;
 
 /// Characters of a name in a subject.
 const NAME: usize = 80;
@@ -29,116 +30,112 @@ pub struct Fact {
 }
 
 /// What failed, in one line: `[prod] orders failed at Charge: PaymentDeclined`.
-pub fn subject(data: &Value) -> String {
-    let analysis = &data["analysis"];
-    let env = data["event_info"]["env"].as_str().map(|env| format!("[{env}] ")).unwrap_or_default();
-    let application =
-        text(&analysis["application"]).map(|name| format!("{} ", one_line(name, NAME))).unwrap_or_default();
-    let machine = one_line(machine(data).unwrap_or("an execution"), NAME);
-    let failed = text(&analysis["failed_state"]["name"]).or_else(|| text(&analysis["in_flight"][0]["name"]));
+pub fn subject(notice: &Notice<'_>) -> String {
+    let report = notice.report();
+    let analysis = &report.analysis;
+    let env = format!("[{}] ", report.event_info.env);
+    let env = if report.event_info.env.is_empty() { "" } else { &env };
+    let application = analysis.application.as_deref().and_then(filled);
+    let application = application.map(|name| format!("{} ", one_line(name, NAME))).unwrap_or_default();
+    let machine = one_line(machine(report).unwrap_or("an execution"), NAME);
+    let failed = analysis.failed_state.as_ref().map(|failed| &*failed.name).and_then(filled);
+    let failed = failed.or_else(|| filled(&analysis.in_flight.first()?.name));
     let place = |word| failed.map(|state| format!(" {word} {}", one_line(state, NAME))).unwrap_or_default();
-    let what = match analysis["status"].as_str() {
-        Some("TIMED_OUT") => format!("timed out{}", place("in")),
-        Some("ABORTED") => format!("was aborted{}", place("in")),
-        Some("SUCCEEDED") => "succeeded".to_owned(),
-        Some("RUNNING") => "is running".to_owned(),
-        None if analysis["reading"]["complete"] == false && analysis["degraded"].is_null() => {
+    let what = match analysis.status {
+        Some(Status::TimedOut) => format!("timed out{}", place("in")),
+        Some(Status::Aborted) => format!("was aborted{}", place("in")),
+        Some(Status::Succeeded) => "succeeded".to_owned(),
+        Some(Status::Running) => "is running".to_owned(),
+        None if !analysis.reading.complete && analysis.degraded.is_none() => {
             "has an end that is not known".to_owned()
         }
-        _ => format!("failed{}", place("at")),
+        Some(Status::Failed) | None => format!("failed{}", place("at")),
     };
-    let error = text(&analysis["root_cause"]["error"]).or_else(|| text(&analysis["error"]));
+    let root = analysis.root_cause.as_ref().and_then(|root| root.error.as_deref()).and_then(filled);
+    let error = root.or(analysis.error.as_deref().and_then(filled));
     let error = error.map(|error| format!(": {}", one_line(error, NAME))).unwrap_or_default();
-    let probable = &analysis["probable_cause"];
-    let caught = text(&probable["state"]).map(|state| {
-        let parts = [Some(state), text(&probable["error"])].into_iter().flatten();
-        let parts: Vec<String> = parts.map(|part| one_line(part, NAME)).collect();
+    let caught = analysis.probable_cause.as_ref().map(|probable| {
+        let parts = [Some(&*probable.state), probable.error.as_deref()].into_iter().flatten();
+        let parts: Vec<String> = parts.filter_map(filled).map(|part| one_line(part, NAME)).collect();
         format!(" ({} {})", how_sure(probable), parts.join(": "))
     });
     one_line(&format!("{env}{application}{machine} {what}{error}{}", caught.unwrap_or_default()), SUBJECT)
 }
 
 /// How sure a probable cause is, in a word.
-fn how_sure(probable: &Value) -> &'static str {
-    if probable["confidence"] == "likely" { "probably" } else { "possibly" }
+fn how_sure(probable: &ProbableCause) -> &'static str {
+    match probable.confidence {
+        Likelihood::Likely => "probably",
+        Likelihood::Possible => "possibly",
+    }
 }
 
 /// What happened, in one or two sentences.
-pub fn sentence(data: &Value) -> String {
-    match data["analysis"]["summary"].as_str() {
-        Some(summary) => summary.to_owned(),
-        None => summary::sentence(data),
-    }
+pub fn sentence(notice: &Notice<'_>) -> String {
+    notice.sentence().map_or_else(|| summary::sentence(notice.report()), str::to_owned)
 }
 
 /// What there is to know besides, the most important first. What is long stays long.
-pub fn facts(data: &Value) -> Vec<Fact> {
-    let (info, analysis) = (&data["event_info"], &data["analysis"]);
-    let failed = &analysis["failed_state"];
+pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
+    let report = notice.report();
+    let (info, analysis) = (&report.event_info, &report.analysis);
+    let failed = analysis.failed_state.as_ref();
+    let waiting = &analysis.in_flight;
     let mut facts = Vec::new();
-    let mut add = |label, said: Option<String>, code| {
-        if let Some(text) = said.filter(|text| !text.is_empty()) {
+    let mut add = |label, text: Option<String>, code| {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
             facts.push(Fact { label, text, code });
         }
     };
-    let path = failed["path"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let state: Vec<&str> = path.chain(text(&failed["name"])).collect();
-    add("State", Some(state.join(" › ")), false);
-    let waiting: Vec<&str> = analysis["in_flight"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|state| text(&state["name"]))
-        .collect();
-    add("In flight", Some(waiting.join(", ")), false);
-    let own = |key: &str| text(&failed[key]).or_else(|| text(&analysis[key])).map(str::to_owned);
-    add("Error", own("error"), true);
-    add("Cause", own("cause"), true);
-    let root = &analysis["root_cause"];
-    if root.is_object() && (root["state"] != failed["name"] || root["error"] != failed["error"]) {
-        let parts = [&root["state"], &root["error"], &root["cause"]];
-        let parts: Vec<&str> = parts.into_iter().filter_map(text).collect();
-        add("Root cause", Some(parts.join(": ")), true);
+    add("State", failed.map(|failed| [&failed.path[..], &[failed.name.clone()]].concat().join(" › ")), false);
+    let names: Vec<&str> = waiting.iter().filter_map(|state| filled(&state.name)).collect();
+    add("In flight", Some(names.join(", ")), false);
+    let own = failed.and_then(|failed| failed.error.as_deref()).and_then(filled);
+    add("Error", own.or(analysis.error.as_deref()).map(str::to_owned), true);
+    let own = failed.and_then(|failed| failed.cause.as_deref()).and_then(filled);
+    add("Cause", own.or(analysis.cause.as_deref()).map(str::to_owned), true);
+    let deeper = analysis.root_cause.as_ref().filter(|root| {
+        let of_failed = failed.map(|failed| (Some(&failed.name), failed.error.as_ref()));
+        (root.state.as_ref(), root.error.as_ref()) != of_failed.unwrap_or_default()
+    });
+    let parts = |parts: [Option<&str>; 3]| {
+        parts.into_iter().flatten().filter_map(filled).collect::<Vec<_>>().join(": ")
+    };
+    let root =
+        |root: &RootCause| parts([root.state.as_deref(), root.error.as_deref(), root.cause.as_deref()]);
+    add("Root cause", deeper.map(root), true);
+    if let Some(probable) = &analysis.probable_cause {
+        let label = match probable.confidence {
+            Likelihood::Likely => "Probable cause",
+            Likelihood::Possible => "Possible cause",
+        };
+        let message = probable.parsed.as_ref().and_then(|parsed| parsed.message.as_deref());
+        add(label, Some(parts([Some(&probable.state), probable.error.as_deref(), message])), true);
     }
-    let probable = &analysis["probable_cause"];
-    let parts = [&probable["state"], &probable["error"], &probable["parsed"]["message"]];
-    let parts: Vec<&str> = parts.into_iter().filter_map(text).collect();
-    let label = if how_sure(probable) == "probably" { "Probable cause" } else { "Possible cause" };
-    add(label, Some(parts.join(": ")), true);
-    add("Where it ran", Some(resources(data).iter().map(ran).collect::<Vec<_>>().join("\n")), false);
-    add("Log", logged(&analysis["logs"]), true);
-    let input = text(&failed["input"]).or_else(|| text(&analysis["in_flight"][0]["input"]));
+    let ran: Vec<String> = analysis.resources.iter().map(ran).collect();
+    add("Where it ran", Some(ran.join("\n")), false);
+    add("Log", analysis.logs.as_ref().map(logged), true);
+    let input = failed.and_then(|failed| failed.input.as_deref()).and_then(filled);
+    let input = input.or_else(|| waiting.first()?.input.as_deref().and_then(filled));
     add("Input", input.map(str::to_owned), true);
-    let payload = text(&data["event_details"]["payload"]).filter(|payload| Some(*payload) != input);
+    let payload = report.event_details.payload.as_deref().filter(|payload| Some(*payload) != input);
     add("Execution's input", payload.map(str::to_owned), true);
-    add("Execution", text(&info["execution_name"]).map(str::to_owned), true);
-    add("State machine", machine(data).map(str::to_owned), true);
-    add("Ended", text(&analysis["ended_at"]).map(str::to_owned), false);
-    let redriven = analysis["redriven"].as_u64().filter(|times| *times > 0);
-    add(
-        "Redriven before",
-        redriven.map(|times| if times == 1 { "once".into() } else { format!("{times} times") }),
-        false,
-    );
-    let redrive = &analysis["redrive"];
-    let reason = text(&redrive["reason"]).map(|reason| format!(": {reason}")).unwrap_or_default();
-    let can = redrive["possible"].as_bool();
-    add(
-        "Redrive",
-        can.map(|can| if can { "possible".into() } else { format!("not possible{reason}") }),
-        false,
-    );
-    add("Not read", text(&analysis["degraded"]).map(str::to_owned), false);
-    add(
-        "Removed",
-        analysis["redacted"]["values"]
-            .as_u64()
-            .map(|values| format!("{values} values that look like secrets")),
-        false,
-    );
-    let cut: Vec<&str> =
-        analysis["truncated"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    add("Cut to fit", Some(cut.join(", ")), false);
+    add("Execution", info.execution_name.clone(), true);
+    add("State machine", machine(report).map(str::to_owned), true);
+    add("Ended", analysis.ended_at.clone(), false);
+    let redriven = analysis.redriven.filter(|times| *times > 0);
+    let times = |times: u32| if times == 1 { "once".to_owned() } else { format!("{times} times") };
+    add("Redriven before", redriven.map(times), false);
+    let redrive = |redrive: &Redrive| match (redrive.possible, redrive.reason.as_deref().and_then(filled)) {
+        (true, _) => "possible".to_owned(),
+        (false, Some(reason)) => format!("not possible: {reason}"),
+        (false, None) => "not possible".to_owned(),
+    };
+    add("Redrive", analysis.redrive.as_ref().map(redrive), false);
+    add("Not read", analysis.degraded.clone(), false);
+    let removed = |removed: &Removed| format!("{} values that look like secrets", removed.values);
+    add("Removed", analysis.redacted.as_ref().map(removed), false);
+    add("Cut to fit", Some(analysis.truncated.join(", ")), false);
     facts
 }
 
@@ -147,38 +144,36 @@ fn ran(resource: &Resource) -> String {
     format!("{}{log}", wording::called(resource).plain())
 }
 
-fn resources(data: &Value) -> Vec<Resource> {
-    Vec::deserialize(&data["analysis"]["resources"]).unwrap_or_default()
-}
-
 /// The last lines of a log, as many as people read here, or why there are none.
-fn logged(logs: &Value) -> Option<String> {
-    if let Some(error) = text(&logs["error"]) {
-        return Some(error.to_owned());
+fn logged(logs: &Logs) -> String {
+    if let Some(error) = logs.error.as_deref().and_then(filled) {
+        return error.to_owned();
     }
-    let lines: Vec<&str> = logs["lines"].as_array()?.iter().filter_map(|line| text(&line["text"])).collect();
+    let lines: Vec<&str> = logs.lines.iter().filter_map(|line| filled(&line.text)).collect();
     let text = lines.join("\n");
-    let more = text.chars().count().saturating_sub(LOG);
-    Some(if more == 0 { text } else { format!("…{}", text.chars().skip(more).collect::<String>()) })
+    match text.chars().count().saturating_sub(LOG) {
+        0 => text,
+        more => format!("…{}", text.chars().skip(more).collect::<String>()),
+    }
 }
 
 /// The page of the innermost log that is known.
-pub fn logs(data: &Value) -> Option<&str> {
-    data["analysis"]["resources"].as_array()?.iter().find_map(|resource| text(&resource["logs"]))
+pub fn logs(report: &Report) -> Option<&str> {
+    report.analysis.resources.iter().find_map(|resource| filled(resource.logs.as_deref()?))
 }
 
 /// The execution's page in the console.
-pub fn link(data: &Value) -> Option<&str> {
-    text(&data["analysis"]["links"]["console"])
+pub fn link(report: &Report) -> Option<&str> {
+    filled(report.analysis.links.console.as_deref()?)
 }
 
 /// The state machine's name.
-pub fn machine(data: &Value) -> Option<&str> {
-    state_machine_name(data["event_info"]["state_machine_arn"].as_str()?)
+pub fn machine(report: &Report) -> Option<&str> {
+    state_machine_name(report.event_info.state_machine_arn.as_deref()?)
 }
 
-fn text(value: &Value) -> Option<&str> {
-    value.as_str().filter(|text| !text.is_empty())
+fn filled(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
 }
 
 /// A text in one line of so many characters at most, without what controls a terminal.
@@ -193,42 +188,65 @@ fn one_line(text: &str, most: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::report::Subject;
+    use crate::report::tests::{failed_at, waiting};
 
-    fn data() -> Value {
-        json!({
-            "event_info": {"state_machine_arn": "arn:aws:states:eu-west-1:1:stateMachine:orders", "execution_name": "run-7", "env": "prod"},
-            "event_details": {"payload": "{\"a\":1}"},
-            "analysis": {
-                "status": "FAILED", "error": "States.TaskFailed", "cause": "it failed",
-                "failed_state": {"name": "Charge\nit", "path": ["Orders[3]"], "error": "States.TaskFailed", "cause": "c", "input": "{\"b\":2}"},
-                "root_cause": {"state": "Pay", "error": "Declined", "cause": "no money"},
-                "truncated": ["event_details.payload"], "redacted": {"values": 2},
-            },
-        })
+    fn report() -> Report {
+        let subject = Subject {
+            state_machine_arn: Some("arn:aws:states:eu-west-1:1:stateMachine:orders".to_owned()),
+            env: "prod".to_owned(),
+            status: Some(Status::Failed),
+            error: Some("States.TaskFailed".to_owned()),
+            cause: Some("it failed".to_owned()),
+            input: Some("{\"a\":1}".to_owned()),
+            ..Subject::default()
+        };
+        let mut report = failed_at("Charge\nit", &subject);
+        report.event_info.execution_name = Some("run-7".to_owned());
+        let analysis = &mut report.analysis;
+        let failed = analysis.failed_state.as_mut().unwrap();
+        failed.path = vec!["Orders[3]".to_owned()];
+        failed.cause = Some("c".to_owned());
+        failed.input = Some("{\"b\":2}".to_owned());
+        analysis.root_cause = Some(RootCause {
+            state: Some("Pay".to_owned()),
+            error: Some("Declined".to_owned()),
+            cause: Some("no money".to_owned()),
+            ..RootCause::default()
+        });
+        analysis.truncated = vec!["event_details.payload".to_owned()];
+        analysis.redacted = Some(Removed { values: 2, ..Removed::default() });
+        analysis.degraded = None;
+        report
     }
 
     #[test]
     fn the_subject_is_one_line_that_says_what_failed_where_and_why() {
-        assert_eq!(subject(&data()), "[prod] orders failed at Charge it: Declined");
-        let mut waits = data();
-        waits["analysis"] =
-            json!({"status": "TIMED_OUT", "application": "shop", "in_flight": [{"name": "Wait"}]});
+        let subject = |report: &Report| subject(&Notice::failure(report));
+        assert_eq!(subject(&report()), "[prod] orders failed at Charge it: Declined");
+        let mut waits = report();
+        waits.analysis.status = Some(Status::TimedOut);
+        waits.analysis.application = Some("shop".to_owned());
+        waits.analysis.failed_state = None;
+        waits.analysis.root_cause = None;
+        waits.analysis.error = None;
+        waits.analysis.in_flight = waiting("Wait");
         assert_eq!(subject(&waits), "[prod] shop orders timed out in Wait");
-        assert_eq!(subject(&json!({})), "an execution failed");
-        let mut long = data();
-        long["analysis"]["failed_state"]["name"] = json!("x".repeat(10_000));
+        assert_eq!(subject(&Report::degraded(&Subject::default(), "why")), "an execution failed");
+        let mut long = report();
+        long.analysis.failed_state.as_mut().unwrap().name = "x".repeat(10_000);
         assert!(subject(&long).len() < 300);
     }
 
     #[test]
     fn the_facts_begin_with_where_and_why() {
-        let told: Vec<String> =
-            facts(&data()).into_iter().map(|fact| format!("{}: {}", fact.label, fact.text)).collect();
+        let facts: Vec<String> = facts(&Notice::failure(&report()))
+            .into_iter()
+            .map(|fact| format!("{}: {}", fact.label, fact.text))
+            .collect();
         assert_eq!(
-            told,
+            facts,
             [
                 "State: Orders[3] › Charge\nit",
                 "Error: States.TaskFailed",

@@ -2,16 +2,25 @@
 //!
 //! Has the same outer shape as the whole report, so that whoever takes the one takes the other. No
 //! stack traces, no causes as they were written, and of inputs only what is allowed by name. Made
-//! from data that is redacted already; it removes nothing by itself.
+//! from a report that is redacted already; it removes nothing by itself.
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor as DeVisitor};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use crate::analysis::cause;
+use super::fields::{Field, Rank, Visitor};
+use super::{EventDetails, EventInfo, Explanation, Links, Report};
+use crate::analysis::answer::{
+    Confidence, FailedState, Failure, InFlight, Likelihood, Limit, ProbableCause, Step, TimeLimit,
+};
+use crate::analysis::cause::{self, ParsedCause};
 use crate::aws::arn::state_machine_name;
+use crate::history::Status;
+use crate::investigation::Reading;
+use crate::redact::{Removed, Role};
 
 /// Characters of a message.
 const MESSAGE: usize = 300;
@@ -19,101 +28,214 @@ const MESSAGE: usize = 300;
 /// How deeply inputs are looked through.
 const DEEPEST: usize = 32;
 
-/// The summary of a report's `data`. Of inputs, the values under `input_keys` are kept, at any depth.
-pub fn summary(data: &Value, input_keys: &[String]) -> Value {
-    let analysis = &data["analysis"];
-    let details = &data["event_details"];
-    let input = |input: &Value| input.as_str().and_then(|input| kept(input, input_keys));
-    let steps: Vec<Value> = details["steps"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|step| {
-            let (error, cause) = (&step["latest_error"]["error"], &step["latest_error"]["cause"]);
-            json!({
-                "name": step["name"],
-                "initial_input": input(&step["initial_input"]),
-                "latest_error": {"error": error, "cause": plain(error, cause)},
-            })
-        })
-        .collect();
-    let place = |state: &Value| json!({"name": state["name"], "path": state["path"]});
-    let in_flight: Vec<Value> = analysis["in_flight"].as_array().into_iter().flatten().map(place).collect();
-    json!({
-        "event_info": data["event_info"],
-        "event_details": {"payload": input(&details["payload"]), "steps": steps},
-        "analysis": {
-            "schema": analysis["schema"],
-            "form": "summary",
-            "summary": sentence(data),
-            "application": analysis["application"],
-            "status": analysis["status"],
-            "started_at": analysis["started_at"],
-            "ended_at": analysis["ended_at"],
-            "error": analysis["error"],
-            "failed_state": Some(&analysis["failed_state"]).filter(|state| state.is_object()).map(place),
-            "in_flight": in_flight,
-            "links": analysis["links"],
-            "fingerprint": analysis["fingerprint"],
-            "redacted": analysis["redacted"],
-            "truncated": [],
-        },
-    })
+/// The summary of a report.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// What happened, in one or two sentences.
+    pub sentence: String,
+    /// What is left of the report.
+    pub report: Report,
+}
+
+impl Summary {
+    /// The summary of a report. Of inputs, the values under `input_keys` are kept, at any depth.
+    pub fn of(report: &Report, input_keys: &[String]) -> Self {
+        let input = |input: &Option<String>| input.as_deref().and_then(|input| kept(input, input_keys));
+        let Report { event_info, event_details, analysis, timeline: _ } = report;
+        let step = |step: &Step| Step {
+            name: step.name.clone(),
+            initial_input: input(&step.initial_input),
+            latest_error: Failure {
+                error: step.latest_error.error.clone(),
+                cause: plain(&step.latest_error),
+            },
+        };
+        let details = EventDetails {
+            payload: input(&event_details.payload),
+            steps: event_details.steps.iter().map(step).collect(),
+        };
+        Self {
+            sentence: sentence(report),
+            report: Report {
+                event_info: event_info.clone(),
+                event_details: details,
+                analysis: reduced(analysis),
+                timeline: None,
+            },
+        }
+    }
+
+    /// Shows `visitor` every text and every list.
+    pub fn visit(&mut self, visitor: &mut dyn Visitor) {
+        let field = Field { path: "analysis.summary", role: Role::Text, rank: Rank::Bounded };
+        visitor.text(field, &mut self.sentence);
+        self.report.visit(visitor);
+    }
+}
+
+/// What of the analysis people outside the team get.
+fn reduced(analysis: &Explanation) -> Explanation {
+    let failed_state = analysis.failed_state.as_ref().map(|failed| FailedState {
+        name: failed.name.clone(),
+        r#type: None,
+        path: failed.path.clone(),
+        input: None,
+        error: None,
+        cause: None,
+        entered_event_id: None,
+        attempts: Vec::new(),
+        confidence: Confidence::Exact,
+        evidence: String::new(),
+        called: None,
+    });
+    let in_flight = |state: &InFlight| InFlight {
+        name: state.name.clone(),
+        r#type: state.r#type.clone(),
+        path: state.path.clone(),
+        input: None,
+        phase: state.phase,
+        since: None,
+        last_error: None,
+    };
+    // A report from the event alone says how the execution ended as well as a whole history does.
+    let complete = analysis.reading.complete || analysis.degraded.is_some();
+    Explanation {
+        schema: analysis.schema,
+        application: analysis.application.clone(),
+        status: analysis.status,
+        redriven: None,
+        redrive: None,
+        started_at: analysis.started_at.clone(),
+        ended_at: analysis.ended_at.clone(),
+        error: analysis.error.clone(),
+        cause: None,
+        failed_state,
+        root_cause: None,
+        probable_cause: None,
+        time_limit: None,
+        resources: Vec::new(),
+        logs: None,
+        in_flight: analysis.in_flight.iter().map(in_flight).collect(),
+        also_failed: Vec::new(),
+        parsed_cause: None,
+        parsed_root_cause: None,
+        reading: Reading { complete, ..Reading::default() },
+        degraded: None,
+        truncated: Vec::new(),
+        links: analysis.links.clone(),
+        busiest_states: Vec::new(),
+        since: None,
+        unread: Vec::new(),
+        notes: Vec::new(),
+        fingerprint: analysis.fingerprint.clone(),
+        redacted: analysis.redacted.clone(),
+    }
+}
+
+/// The summary as JSON.
+#[derive(Serialize)]
+struct Shown<'s> {
+    event_info: &'s EventInfo,
+    event_details: &'s EventDetails,
+    analysis: ShownAnalysis<'s>,
+}
+
+#[derive(Serialize)]
+struct ShownAnalysis<'s> {
+    schema: &'static str,
+    form: &'static str,
+    summary: &'s str,
+    application: &'s Option<String>,
+    status: Option<Status>,
+    started_at: &'s Option<String>,
+    ended_at: &'s Option<String>,
+    error: &'s Option<String>,
+    failed_state: Option<Place<'s>>,
+    in_flight: Vec<Place<'s>>,
+    links: &'s Links,
+    fingerprint: &'s Option<String>,
+    redacted: &'s Option<Removed>,
+    truncated: &'s [String],
+}
+
+/// A state, without what it did.
+#[derive(Serialize)]
+struct Place<'s> {
+    name: &'s str,
+    path: &'s [String],
+}
+
+impl Serialize for Summary {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Report { event_info, event_details, analysis, .. } = &self.report;
+        let failed = analysis.failed_state.as_ref();
+        let waiting = analysis.in_flight.iter();
+        let shown = ShownAnalysis {
+            schema: analysis.schema,
+            form: "summary",
+            summary: &self.sentence,
+            application: &analysis.application,
+            status: analysis.status,
+            started_at: &analysis.started_at,
+            ended_at: &analysis.ended_at,
+            error: &analysis.error,
+            failed_state: failed.map(|state| Place { name: &state.name, path: &state.path }),
+            in_flight: waiting.map(|state| Place { name: &state.name, path: &state.path }).collect(),
+            links: &analysis.links,
+            fingerprint: &analysis.fingerprint,
+            redacted: &analysis.redacted,
+            truncated: &analysis.truncated,
+        };
+        Shown { event_info, event_details, analysis: shown }.serialize(serializer)
+    }
 }
 
 /// What happened, in one or two sentences.
-pub(super) fn sentence(data: &Value) -> String {
-    let analysis = &data["analysis"];
-    let info = &data["event_info"];
-    let machine = info["state_machine_arn"].as_str().and_then(state_machine_name);
-    let what = analysis["application"].as_str().or(machine).unwrap_or("The execution");
+pub(super) fn sentence(report: &Report) -> String {
+    let Report { event_info, analysis, .. } = report;
+    let machine = event_info.state_machine_arn.as_deref().and_then(state_machine_name);
+    let what = analysis.application.as_deref().or(machine).unwrap_or("The execution");
     let request =
-        info["execution_name"].as_str().map(|name| format!(" (request {name})")).unwrap_or_default();
-    let when = analysis["ended_at"].as_str().and_then(moment).unwrap_or_default();
-    let failed = &analysis["failed_state"];
-    let hung = analysis["in_flight"][0]["name"].as_str();
-    let given = || deepest(analysis).map(|why| format!(" The reason given: {why}"));
-    let mut why = given().or_else(|| ran_out_of_time(analysis)).unwrap_or_default();
-    if let Some(probably) = probably(analysis) {
+        event_info.execution_name.as_ref().map(|name| format!(" (request {name})")).unwrap_or_default();
+    let when = analysis.ended_at.as_deref().and_then(moment).unwrap_or_default();
+    let hung = || {
+        let step = analysis.in_flight.first().map(|state| format!(" It was at the step “{}”.", state.name));
+        step.unwrap_or_default()
+    };
+    let given = deepest(analysis).map(|why| format!(" The reason given: {why}"));
+    let mut why = given.or_else(|| ran_out_of_time(analysis)).unwrap_or_default();
+    if let Some(probable) = &analysis.probable_cause {
         let stop = if why.is_empty() || why.ends_with(['.', '!', '?', '…']) { "" } else { "." };
-        why.push_str(&format!("{stop}{probably}"));
+        why.push_str(&format!("{stop}{}", probably(probable)));
     }
-    match analysis["status"].as_str() {
-        None if analysis["reading"]["complete"] == false && analysis["degraded"].is_null() => {
+    match analysis.status {
+        None if !analysis.reading.complete && analysis.degraded.is_none() => {
             format!("{what}{request}: how it ended is not known, since only a part of its history was read.")
         }
-        Some("TIMED_OUT") => {
-            let step = hung.map(|step| format!(" It was at the step “{step}”.")).unwrap_or_default();
-            format!("{what}{request} took too long and was ended{when}.{step}{why}")
+        Some(Status::TimedOut) => {
+            format!("{what}{request} took too long and was ended{when}.{}{why}", hung())
         }
-        Some("ABORTED") => {
-            let step = hung.map(|step| format!(" It was at the step “{step}”.")).unwrap_or_default();
-            format!("{what}{request} was stopped{when}.{step}{why}")
-        }
-        Some("FAILED") | None => match failed["name"].as_str() {
-            Some(step) => format!("{what}{request} failed at the step “{step}”{when}.{why}"),
+        Some(Status::Aborted) => format!("{what}{request} was stopped{when}.{}{why}", hung()),
+        Some(Status::Failed) | None => match &analysis.failed_state {
+            Some(step) => format!("{what}{request} failed at the step “{}”{when}.{why}", step.name),
             None => format!("{what}{request} failed{when}; at which step is not known.{why}"),
         },
-        Some("SUCCEEDED") => format!("{what}{request} succeeded{when}."),
-        Some(_) => format!("{what}{request} has not ended."),
+        Some(Status::Succeeded) => format!("{what}{request} succeeded{when}."),
+        Some(Status::Running) => format!("{what}{request} has not ended."),
     }
 }
 
 /// Why a step failed that gave no reason, but ran out of time.
-fn ran_out_of_time(analysis: &Value) -> Option<String> {
-    let limit = &analysis["time_limit"];
-    match (limit["limit"].as_str(), limit["seconds"].as_i64()) {
-        (Some("heartbeat"), Some(seconds)) => {
-            return Some(format!(" The step gave no sign of life for {seconds} seconds."));
-        }
-        (Some("timeout"), Some(seconds)) => {
-            return Some(format!(" The step did not end in time: it had {seconds} seconds."));
-        }
-        _ => {}
+fn ran_out_of_time(analysis: &Explanation) -> Option<String> {
+    if let Some(TimeLimit { limit, seconds }) = analysis.time_limit {
+        return Some(match limit {
+            Limit::Heartbeat => format!(" The step gave no sign of life for {seconds} seconds."),
+            Limit::Timeout => format!(" The step did not end in time: it had {seconds} seconds."),
+        });
     }
-    let root = analysis["root_cause"]["error"].as_str();
-    let failed = analysis["status"] == "FAILED";
-    match root.or(analysis["error"].as_str()).filter(|_| failed)? {
+    let root = analysis.root_cause.as_ref().and_then(|root| root.error.as_deref());
+    let failed = analysis.status == Some(Status::Failed);
+    match root.or(analysis.error.as_deref()).filter(|_| failed)? {
         "States.Timeout" => Some(" The step did not end in time.".to_owned()),
         "States.HeartbeatTimeout" => Some(" The step gave no sign of life in time.".to_owned()),
         _ => None,
@@ -121,14 +243,15 @@ fn ran_out_of_time(analysis: &Value) -> Option<String> {
 }
 
 /// The caught error that the failure probably comes from.
-fn probably(analysis: &Value) -> Option<String> {
-    let probable = &analysis["probable_cause"];
-    let step = probable["state"].as_str()?;
-    let how = if probable["confidence"] == "likely" { "probably" } else { "possibly" };
-    let message = probable["parsed"]["message"].as_str().and_then(short);
-    let why = message.or_else(|| probable["error"].as_str().and_then(short));
+fn probably(probable: &ProbableCause) -> String {
+    let how = match probable.confidence {
+        Likelihood::Likely => "probably",
+        Likelihood::Possible => "possibly",
+    };
+    let message = probable.parsed.as_ref().and_then(|parsed| short(parsed.message.as_deref()?));
+    let why = message.or_else(|| probable.error.as_deref().and_then(short));
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-    Some(format!(" It {how} comes from an error at the step “{step}”{why}"))
+    format!(" It {how} comes from an error at the step “{}”{why}", probable.state)
 }
 
 /// ` on 2026-03-01 at 12:00 UTC`.
@@ -137,17 +260,17 @@ fn moment(at: &str) -> Option<String> {
 }
 
 /// The message of the deepest cause, or of the execution's.
-fn deepest(analysis: &Value) -> Option<String> {
-    let parsed = [&analysis["parsed_root_cause"], &analysis["parsed_cause"]];
-    parsed
-        .into_iter()
-        .find_map(|parsed| short(parsed["message"].as_str()?))
-        .or_else(|| plain(&analysis["error"], &analysis["cause"]))
+fn deepest(analysis: &Explanation) -> Option<String> {
+    let parsed = [&analysis.parsed_root_cause, &analysis.parsed_cause];
+    let message = |parsed: &ParsedCause| short(parsed.message.as_deref()?);
+    let own = || Failure { error: analysis.error.clone(), cause: analysis.cause.clone() };
+    parsed.into_iter().flatten().find_map(message).or_else(|| plain(&own()))
 }
 
 /// What a cause says, without a stack trace and without JSON.
-fn plain(error: &Value, cause: &Value) -> Option<String> {
-    short(cause::understand(None, error.as_str(), cause.as_str()?).message.as_deref()?)
+fn plain(failure: &Failure) -> Option<String> {
+    let cause = failure.cause.as_deref()?;
+    short(cause::understand(None, failure.error.as_deref(), cause).message.as_deref()?)
 }
 
 /// A message for people, its lines as one, up to a line that is code.
@@ -200,7 +323,7 @@ struct Fields<'a>(Vec<(String, &'a RawValue)>);
 impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Reader;
-        impl<'de> Visitor<'de> for Reader {
+        impl<'de> DeVisitor<'de> for Reader {
             type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,33 +344,41 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::Value;
 
-    fn data() -> Value {
-        json!({
-            "event_info": {"execution_arn": "arn", "state_machine_arn": "arn:aws:states:eu-west-1:1:stateMachine:orders",
-                           "execution_name": "run-7", "env": "dev"},
-            "event_details": {
-                "payload": r#"{"order_id":"ORD-7","customer":{"email":"a@example.com","order_id":7},"items":[{"sku":"x"}]}"#,
-                "steps": [{"name": "Charge", "initial_input": "not JSON", "latest_error":
-                    {"error": "Declined", "cause": r#"{"errorMessage":"declined","errorType":"D","stackTrace":["at pay.js:3"]}"#}}],
-            },
-            "analysis": {
-                "schema": "misstep.report/1", "application": null, "status": "FAILED", "error": "Declined",
-                "ended_at": "2026-03-01T12:00:01.644Z", "failed_state": {"name": "Charge", "path": [], "input": "{}"},
-                "parsed_cause": {"message": "declined", "stack": "at pay.js:3"}, "in_flight": [],
-            },
-        })
+    use super::*;
+    use crate::report::{Subject, tests::failed_at};
+
+    fn report() -> Report {
+        let cause = r#"{"errorMessage":"declined","errorType":"D","stackTrace":["at pay.js:3"]}"#;
+        let subject = Subject {
+            state_machine_arn: Some("arn:aws:states:eu-west-1:1:stateMachine:orders".to_owned()),
+            env: "dev".to_owned(),
+            status: Some(Status::Failed),
+            error: Some("Declined".to_owned()),
+            cause: Some(cause.to_owned()),
+            input: Some(
+                r#"{"order_id":"ORD-7","customer":{"email":"a@example.com","order_id":7},"items":[{"sku":"x"}]}"#
+                    .to_owned(),
+            ),
+            ended_at: "2026-03-01T12:00:01.644Z".parse().ok(),
+            ..Subject::default()
+        };
+        let mut report = failed_at("Charge", &subject);
+        report.event_info.execution_name = Some("run-7".to_owned());
+        report.event_details.steps[0].initial_input = Some("not JSON".to_owned());
+        report
     }
 
     #[test]
     fn it_says_what_failed_when_and_which_request_and_shows_no_more() {
-        let summary = summary(&data(), &["order_id".to_owned()]);
+        let report = report();
+        let summary = serde_json::to_value(Summary::of(&report, &["order_id".to_owned()])).unwrap();
         assert_eq!(
             summary["analysis"]["summary"],
             "orders (request run-7) failed at the step “Charge” on 2026-03-01 at 12:00 UTC. The reason given: declined"
         );
-        assert_eq!(summary["event_info"], data()["event_info"]);
+        assert_eq!(summary["event_info"], serde_json::to_value(&report.event_info).unwrap());
         assert_eq!(
             summary["event_details"],
             json!({
@@ -256,6 +387,7 @@ mod tests {
                            "latest_error": {"error": "Declined", "cause": "declined"}}],
             })
         );
+        assert_eq!(summary["analysis"]["failed_state"], json!({"name": "Charge", "path": []}));
         let text = summary.to_string();
         assert!(!text.contains("pay.js") && !text.contains("example.com") && !text.contains("sku"), "{text}");
     }
@@ -280,24 +412,30 @@ mod tests {
 
     #[test]
     fn timeouts_aborts_and_unknown_steps_have_their_own_words() {
-        let said = |status: &str, in_flight: Value| {
-            let mut data = data();
-            data["analysis"]["status"] = json!(status);
-            data["analysis"]["failed_state"] = Value::Null;
-            data["analysis"]["parsed_cause"] = Value::Null;
-            data["analysis"]["in_flight"] = in_flight;
-            sentence(&data)
+        let said = |status: Option<Status>, waits: bool| {
+            let mut report = report();
+            report.analysis.status = status;
+            report.analysis.failed_state = None;
+            report.analysis.parsed_cause = None;
+            report.analysis.cause = None;
+            if waits {
+                report.analysis.in_flight = crate::report::tests::waiting("Wait");
+            }
+            sentence(&report)
         };
         let when = "on 2026-03-01 at 12:00 UTC";
         assert_eq!(
-            said("TIMED_OUT", json!([{"name": "Wait"}])),
+            said(Some(Status::TimedOut), true),
             format!("orders (request run-7) took too long and was ended {when}. It was at the step “Wait”.")
         );
-        assert_eq!(said("ABORTED", json!([])), format!("orders (request run-7) was stopped {when}."));
+        assert_eq!(said(Some(Status::Aborted), false), format!("orders (request run-7) was stopped {when}."));
         assert_eq!(
-            said("FAILED", json!([])),
+            said(Some(Status::Failed), false),
             format!("orders (request run-7) failed {when}; at which step is not known.")
         );
-        assert_eq!(sentence(&json!({})), "The execution failed; at which step is not known.");
+        let unknown = sentence(&Report::degraded(&Subject::default(), "why"));
+        assert_eq!(unknown, "The execution failed; at which step is not known.");
+        let partial: Value = serde_json::to_value(Summary::of(&report(), &[])).unwrap();
+        assert_eq!(partial["analysis"]["form"], "summary");
     }
 }

@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use misstep::analysis::cause;
+use misstep::report::Report;
 use misstep::report::brief;
-use misstep::report::summary::summary;
+use misstep::report::notice::Notice;
+use misstep::report::summary::Summary;
 use regex::Regex;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::documents;
@@ -52,6 +55,11 @@ fn visible(page: &str) -> String {
     let hidden = Regex::new(r"(?s)<(style|script)\b.*?</(?:style|script)>|<[^>]*>").unwrap();
     let text = hidden.replace_all(page, "");
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+/// The report that was printed.
+fn report(data: &Value) -> Report {
+    Report::deserialize(data).unwrap()
 }
 
 fn at<'v>(data: &'v Value, path: &str) -> &'v Value {
@@ -106,7 +114,7 @@ fn faults(case: &str, expected: &Value) -> Result<Vec<String>, String> {
         let hidden = texts(expected, "hides").into_iter().filter(|text| whole.contains(text));
         faults.extend(hidden.map(|text| format!("{form} shows {text:?}")));
     }
-    let summary = &summary(&data, &[])["analysis"]["summary"];
+    let summary = &json!(Summary::of(&report(&data), &[]).sentence);
     if !expected["summary"].is_null() && !fits(summary, &expected["summary"]) {
         faults.push(format!("the summary is {summary}, not {}", expected["summary"]));
     }
@@ -249,11 +257,13 @@ fn a_caught_error_behind_a_notification_is_the_probable_cause_everywhere() {
     assert_eq!(probable["parsed"]["message"], message);
     // By the contract, the Fail state itself is the root cause where a task lies between.
     assert_eq!(data["analysis"]["root_cause"]["state"], "PipelineFailed");
-    let facts = brief::facts(&data);
+    let report = report(&data);
+    let notice = Notice::failure(&report);
+    let facts = brief::facts(&notice);
     let fact = facts.iter().find(|fact| fact.label == "Probable cause").unwrap();
     assert_eq!(fact.text, format!("ProcessManifest: AttributeError: {message}"));
-    assert!(brief::subject(&data).ends_with(": PipelineFailed (probably ProcessManifest: AttributeError)"));
-    let summary = summary(&data, &[])["analysis"]["summary"].as_str().unwrap().to_owned();
+    assert!(brief::subject(&notice).ends_with(": PipelineFailed (probably ProcessManifest: AttributeError)"));
+    let summary = Summary::of(&report, &[]).sentence;
     assert!(
         summary.ends_with(&format!(
             " The reason given: The manifest pipeline failed. It probably comes from an error at the step “ProcessManifest”: {message}"

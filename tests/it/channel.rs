@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use misstep::notify::channels::http::{Http, HttpApi};
-use misstep::notify::{Audience, Material, Notification, Notifier, NotifyError};
-use serde_json::Value;
+use misstep::notify::{Audience, Content, Notification, Notifier, NotifyError};
+use misstep::report::notice::Notice;
+use misstep::report::{Report, Subject};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -21,9 +22,10 @@ fn api(url: &str) -> HttpApi {
 
 fn notification() -> Notification {
     let audience = Audience::Developers;
-    let material =
-        Material { audience: &audience, route: "r", idempotency_key: "misstep-0123", data: &Value::Null };
-    Notification::of(&material, br#"{"a":1}"#)
+    let report = Report::degraded(&Subject::default(), "a test");
+    let notice = &Notice::failure(&report);
+    let content = Content { audience: &audience, route: "r", idempotency_key: "misstep-0123", notice };
+    Notification::of(&content, br#"{"a":1}"#)
 }
 
 async fn notify(receiver: &Receiver, answer: Answer) -> Result<(), NotifyError> {

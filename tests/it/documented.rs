@@ -53,11 +53,10 @@ fn composed(route: &Route) -> Notification {
         ..Subject::default()
     };
     let finding = Finding::of_file(&recorded("failed", HISTORY), &Question::default());
-    let mut data = serde_json::to_value(Report::new(&subject, &finding)).unwrap();
-    route.redactor.redact(&mut data);
+    let report = Report::new(&subject, &finding).redacted(&route.redactor);
     let body = format!(r#"{{"executionArn": "{EXECUTION}", "status": "FAILED"}}"#);
     let failure = event::parse(&body).unwrap().remove(0).failure_key();
-    route.compose(&data, &idempotency_key(&failure, &route.audience, &route.name)).unwrap()
+    route.compose(&report, &idempotency_key(&failure, &route.audience, &route.name)).unwrap()
 }
 
 fn fenced(language: &str, text: &str) -> String {

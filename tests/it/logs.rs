@@ -161,7 +161,7 @@ async fn every_form_shows_the_lines_and_redaction_removes_secrets_from_them() {
             shown.contains("the card was <declined") && shown.contains("hunterZq77"),
             "{format:?}\n{shown}"
         );
-        let redacted = Redactor::new(&Rules::default()).redacted(&report).unwrap();
+        let redacted = report.clone().redacted(&Redactor::new(&Rules::default()));
         let shown = format.render(&redacted, false);
         assert!(!shown.contains("hunterZq77"), "{format:?}\n{shown}");
     }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use misstep::notify::fit::fit;
+use misstep::notify::truncate::truncate;
 use misstep::redact::{Redactor, Removed, Rules};
 use misstep::report::format::Format;
-use misstep::report::summary::summary;
+use misstep::report::notice::Notice;
+use misstep::report::summary::Summary;
 use misstep::report::{Report, Subject};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -70,20 +71,19 @@ fn redactor() -> Redactor {
 
 /// Everything that a report is shown or sent as, without its secrets.
 fn every_form(report: &Report) -> Vec<(&'static str, String)> {
-    let redacted = redactor().redacted(report).unwrap();
+    let redacted = report.clone().redacted(&redactor());
     let mut forms: Vec<(&str, String)> = Format::NAMES
         .map(|name| (name, Format::parse(name).unwrap().render(&redacted, false)))
         .into_iter()
         .collect();
-    let mut data = serde_json::to_value(report).unwrap();
-    redactor().redact(&mut data);
     let keys = ["order_id", "data", "password"].map(str::to_owned);
-    forms.push(("summary", summary(&data, &keys).to_string()));
-    forms.push(("full", data.to_string()));
+    let json = |notice: &Notice<'_>| notice.data().to_string();
+    forms.push(("summary", json(&Notice::Summary(Box::new(Summary::of(&redacted, &keys))))));
+    forms.push(("full", json(&Notice::failure(&redacted))));
     for most in [4_096, 1_500] {
-        let mut cut = data.clone();
-        fit(&mut cut, most, |data| data.to_string().len());
-        forms.push(("cut", cut.to_string()));
+        let mut cut = Notice::failure(&redacted);
+        truncate(&mut cut, most, |notice| json(notice).len());
+        forms.push(("cut", json(&cut)));
     }
     forms
 }
@@ -101,6 +101,19 @@ fn report(text: &str) -> Report {
     report.analysis.degraded = other.analysis.degraded;
     report.analysis.notes.push(text.to_owned());
     report
+}
+
+/// A report from an event with this input and this cause.
+fn of_event(text: &str) -> Report {
+    let some = || Some(text.to_owned());
+    let mut report = Report::degraded(&Subject { input: some(), ..Subject::default() }, "a test");
+    report.analysis.cause = some();
+    report
+}
+
+/// Its input and its cause.
+fn texts(report: &Report) -> (Option<&str>, Option<&str>) {
+    (report.event_details.payload.as_deref(), report.analysis.cause.as_deref())
 }
 
 /// JSON that holds a value under a key, in so many strings of JSON.
@@ -184,16 +197,16 @@ proptest! {
         depth in 0_usize..5,
     ) {
         let text = nested(key, &json!(value), depth);
-        let mut data = json!({"event_details": {"payload": text}, "analysis": {"cause": text}});
-        redactor().redact(&mut data);
-        let payload = data["event_details"]["payload"].as_str().unwrap().to_owned();
+        let mut report = of_event(&text);
+        report.redact(&redactor());
+        let payload = report.event_details.payload.clone().unwrap();
         let now: Value = serde_json::from_str(&payload).unwrap();
         let before: Value = serde_json::from_str(&text).unwrap();
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         prop_assert_eq!(keys(&now), keys(&before));
-        let once = data.clone();
-        prop_assert_eq!(redactor().redact(&mut data), Removed::default());
-        prop_assert_eq!(data, once);
+        let once = json!(report);
+        prop_assert_eq!(report.redact(&redactor()), Removed::default());
+        prop_assert_eq!(json!(report), once);
     }
 
     #[test]
@@ -201,22 +214,18 @@ proptest! {
         text in r#"([ab12 n"\\:={}()\[\]'`<>&;,%|!\n-]|%3D|\\n|Name|Value|https://|@|“|\u{a0}|：|''){0,60}"#,
     ) {
         let text = text.replace('a', "password").replace('b', "Cookie");
-        let mut data = json!({"event_details": {"payload": text}, "analysis": {"cause": text}});
-        redactor().redact(&mut data);
-        let once = data.clone();
-        redactor().redact(&mut data);
+        let once = of_event(&text).redacted(&redactor());
+        let again = once.clone().redacted(&redactor());
         // Keys are looked for in so many bytes; with marks in the text, further away.
-        if text.len() < 128 { prop_assert_eq!(data, once) }
+        if text.len() < 128 { prop_assert_eq!(texts(&again), texts(&once)) }
     }
 
     #[test]
     fn any_text_at_all_is_taken(text in r#"[\PC"\\:={}\[\]'>]{0,80}"#) {
         let text = text.replace('e', "password");
-        let mut data = json!({"event_details": {"payload": text}, "analysis": {"cause": text}});
-        redactor().redact(&mut data);
-        let once = data.clone();
-        redactor().redact(&mut data);
-        prop_assert_eq!(data, once);
+        let once = of_event(&text).redacted(&redactor());
+        let again = once.clone().redacted(&redactor());
+        prop_assert_eq!(texts(&again), texts(&once));
     }
 }
 
@@ -224,7 +233,7 @@ proptest! {
 fn a_report_without_secrets_stays_as_it_is() {
     for report in reports(NOTHING) {
         let before = serde_json::to_value(&report).unwrap();
-        let redacted = redactor().redacted(&report).unwrap();
+        let redacted = report.clone().redacted(&redactor());
         assert_eq!(serde_json::to_value(&redacted).unwrap(), before);
         for name in Format::NAMES {
             let format = Format::parse(name).unwrap();
@@ -243,11 +252,12 @@ fn what_is_no_secret_stays() {
         "id": "123e4567-e89b-12d3-a456-426614174000", "email": "amira@example.com",
     })
     .to_string();
-    let mut data = json!({"event_details": {"payload": innocent}, "analysis": {}});
-    let removed = redactor().redact(&mut data);
-    assert_eq!((data["event_details"]["payload"].as_str().unwrap(), removed.values), (innocent.as_str(), 0));
-    Redactor::new(&Rules { emails: true, ..Rules::default() }).redact(&mut data);
-    assert!(!data.to_string().contains("amira@"));
+    let subject = Subject { input: Some(innocent.clone()), ..Subject::default() };
+    let mut report = Report::degraded(&subject, "a test");
+    let removed = report.redact(&redactor());
+    assert_eq!((report.event_details.payload.as_deref(), removed.values), (Some(innocent.as_str()), 0));
+    report.redact(&Redactor::new(&Rules { emails: true, ..Rules::default() }));
+    assert!(!report.event_details.payload.unwrap().contains("amira@"));
 }
 
 #[test]
@@ -312,9 +322,10 @@ fn a_mebibyte_of_the_worst_takes_no_longer_than_its_length() {
         format!("[{}1]", repeated("{\"password\":\"hunter77\",\"n\":4111111111111111},")),
     ];
     for text in texts {
-        let mut data = json!({"event_details": {"payload": text}, "analysis": {}});
+        let subject = Subject { input: Some(text.clone()), ..Subject::default() };
+        let mut report = Report::degraded(&subject, "a test");
         let began = Instant::now();
-        Redactor::new(&Rules { emails: true, ..Rules::default() }).redact(&mut data);
+        report.redact(&Redactor::new(&Rules { emails: true, ..Rules::default() }));
         let took = began.elapsed();
         println!("{:?}: {} ms", &text[..12], took.as_millis());
         // Far more than it takes, far less than a time that grows with the square would be.

@@ -7,7 +7,7 @@ use misstep::analysis::Question;
 use misstep::history::file;
 use misstep::investigation::Finding;
 use misstep::redact::{Redactor, Rules};
-use misstep::report::summary::summary;
+use misstep::report::summary::Summary;
 use misstep::report::{Report, Subject, brief, html, markdown, text};
 use serde_json::{Value, json};
 
@@ -126,10 +126,9 @@ fn every_service_of_the_documentation_has_a_case() {
 fn redaction_leaves_names_and_links_as_they_are() {
     let redactor = Redactor::new(&Rules::default());
     for case in cases() {
-        let mut data = serde_json::to_value(report(&history(&case))).unwrap();
-        let before = data["analysis"]["resources"].clone();
-        redactor.redact(&mut data);
-        assert_eq!(data["analysis"]["resources"], before, "{}", case["case"]);
+        let before = report(&history(&case));
+        let redacted = before.clone().redacted(&redactor);
+        assert_eq!(redacted.analysis.resources, before.analysis.resources, "{}", case["case"]);
     }
 }
 
@@ -140,8 +139,7 @@ fn a_name_that_is_redacted_takes_the_links_made_of_it_along() {
         "parameters": {"FunctionName": key}});
     let report = report(&history(&case));
     assert!(report.analysis.resources[0].logs.as_deref().unwrap().contains(key));
-    let mut data = serde_json::to_value(&report).unwrap();
-    Redactor::new(&Rules::default()).redact(&mut data);
+    let data = serde_json::to_value(report.redacted(&Redactor::new(&Rules::default()))).unwrap();
     let resource = &data["analysis"]["resources"][0];
     assert!(!data.to_string().contains(key), "{resource:#}");
     assert_eq!((&resource["console"], &resource["logs"]), (&Value::Null, &Value::Null));
@@ -152,12 +150,11 @@ fn every_form_and_channel_shows_where_it_ran_and_the_summary_does_not() {
     for case in cases() {
         let report = report(&history(&case));
         let resource = &report.analysis.resources[0];
-        let data = serde_json::to_value(&report).unwrap();
         let mut named = vec![resource.name.clone(), resource.log_group.clone()];
         named.push(resource.id.clone());
         let links = [resource.console.clone(), resource.logs.clone()];
         let slack = "[[routes]]\nname = \"s\"\naudience = \"dev\"\nchannel = \"slack\"\nwebhook_url = \"http://127.0.0.1:1/\"";
-        let slack = route(slack, &[]).compose(&data, "key").unwrap();
+        let slack = route(slack, &[]).compose(&report, "key").unwrap();
         let slack = String::from_utf8(slack.body).unwrap();
         let page = html::render(&report).replace("&amp;", "&");
         let forms = [text::render(&report, false), markdown::render(&report).replace("&amp;", "&"), page];
@@ -174,13 +171,13 @@ fn every_form_and_channel_shows_where_it_ran_and_the_summary_does_not() {
         for link in links.iter().flatten() {
             assert!(forms.iter().all(|form| form.contains(link.as_str())), "{}: {link}", case["case"]);
         }
-        if let Some(logs) = brief::logs(&data) {
+        if let Some(logs) = brief::logs(&report) {
             let button: Value = serde_json::from_str(&slack).unwrap();
             let actions = button["blocks"].as_array().unwrap().last().unwrap()["elements"].clone();
             let url = url::Url::parse(logs).unwrap().to_string();
             assert!(actions.as_array().unwrap().iter().any(|one| one["url"] == *url), "{actions:#}");
         }
-        let summary = summary(&data, &[]);
+        let summary = serde_json::to_value(Summary::of(&report, &[])).unwrap();
         assert_eq!(summary["analysis"].get("resources"), None);
     }
 }

@@ -14,7 +14,7 @@ use misstep::history::{
 use misstep::logs::{Found, Line, LogReader, Wanted};
 use misstep::metrics::Metrics;
 use misstep::notify::filter::{Filter, Pattern};
-use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
+use misstep::notify::{Audience, Content, Form, Notification, Notifier, NotifyError, Route};
 use misstep::outcome::{Ignored, Outcome};
 use misstep::pipeline::MapRunChildren;
 use misstep::pipeline::{Attempt, Pipeline, Scope};
@@ -72,11 +72,11 @@ impl Notifier for Kept {
         262_144
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         if self.fails_to_compose {
             return Err("the template fails: line 1: undefined value".to_owned());
         }
-        Ok(Notification::of(material, material.data.to_string()))
+        Ok(Notification::of(content, content.notice.data().to_string()))
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {

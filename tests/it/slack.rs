@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use misstep::analysis::answer::{AlsoFailed, LesserOutcome};
 use misstep::metrics::SendResult;
 use misstep::notify::{NotifyError, Route, sample};
 use misstep::report::Report;
@@ -96,7 +97,7 @@ fn forms(url: &str) -> [Route; 3] {
 }
 
 fn message(route: &Route, report: &Report) -> Value {
-    let composed = route.compose(&serde_json::to_value(report).unwrap(), "key").unwrap();
+    let composed = route.compose(report, "key").unwrap();
     serde_json::from_slice(&composed.body).unwrap()
 }
 
@@ -148,21 +149,26 @@ fn no_message_is_larger_than_the_settings_allow() {
     let route = slack("http://127.0.0.1:1/", "max_bytes = 4096");
     let long = "<&> lang & breit ".repeat(1_000);
     for report in reports(&long) {
-        let size = route.compose(&serde_json::to_value(&report).unwrap(), "key").unwrap().size();
+        let size = route.compose(&report, "key").unwrap().size();
         assert!(size <= 4_096, "{size}");
     }
 }
 
 #[test]
 fn a_report_too_large_for_a_template_is_cut_until_it_is_not() {
-    let mut data = sample::test("test", None);
-    let sibling =
-        json!({"name": "Ship", "path": [], "error": "E", "cause": "x".repeat(32_768), "outcome": "aborted"});
-    data["analysis"]["also_failed"] = json!(vec![sibling; 500]);
+    let mut report = sample::test("test", None);
+    let sibling = AlsoFailed {
+        name: "Ship".to_owned(),
+        path: Vec::new(),
+        error: Some("E".to_owned()),
+        cause: Some("x".repeat(32_768)),
+        outcome: LesserOutcome::Aborted,
+    };
+    report.analysis.also_failed = vec![sibling; 500];
     let body =
         "body = '{{ analysis.failed_state.name if analysis.failed_state }} {{ analysis.also_failed }}'";
     let route = slack("http://127.0.0.1:1/", body);
-    let composed = route.compose(&data, "key").unwrap();
+    let composed = route.compose(&report, "key").unwrap();
     let message = serde_json::from_slice::<Value>(&composed.body).unwrap();
     refusal(&message).unwrap();
     assert!(message["blocks"][1]["text"]["text"].as_str().unwrap().starts_with("Test step [{"), "{message}");

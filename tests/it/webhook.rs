@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use misstep::metrics::SendResult;
 use misstep::notify::{Notification, NotifyError, Route, sample};
 use misstep::report::brief;
+use misstep::report::notice::Notice;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -154,12 +155,12 @@ async fn a_template_makes_the_body_and_what_is_put_in_cannot_break_out() {
     let receiver = Receiver::start().await;
     let more = r#"body = '{"title": {{ subject }}, "state": {{ analysis.failed_state.name if analysis.failed_state else none }}, "to": {{ audience }}}'"#;
     let route = webhook(&receiver, more, &[]);
-    let mut data = sample::test("test", None);
-    data["analysis"]["failed_state"]["name"] = json!("a\", \"to\": \"b</script>\n");
-    let notification = route.compose(&data, KEY).unwrap();
+    let mut report = sample::test("test", None);
+    report.analysis.failed_state.as_mut().unwrap().name = "a\", \"to\": \"b</script>\n".to_owned();
+    let notification = route.compose(&report, KEY).unwrap();
     route.notifier.notify(&notification).await.unwrap();
     let body: Value = receiver.received()[0].json();
-    assert_eq!(body["title"], json!(brief::subject(&data)));
+    assert_eq!(body["title"], json!(brief::subject(&Notice::failure(&report))));
     assert_eq!(body["state"], json!("a\", \"to\": \"b</script>\n"));
     assert_eq!((&body["to"], body.as_object().unwrap().len()), (&json!("developers"), 3));
 }

@@ -10,7 +10,7 @@ use crate::aws::Session;
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use sha2::Sha256;
 use url::Url;
 
@@ -18,8 +18,9 @@ use super::{Channel, Connect};
 use crate::notify::post::{Post, Target, Wanted, missing};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Audience, Material, Notification, Notifier, NotifyError};
+use crate::notify::{Audience, Content, Notification, Notifier, NotifyError};
 use crate::redact::{Redactor, Rules, is_scheme, names_a_secret};
+use crate::report::notice::Notice;
 use crate::settings::secret::{Secret, Text, exposed};
 use crate::settings::values;
 
@@ -67,13 +68,19 @@ pub struct Envelope {
 
 impl Envelope {
     /// The request's body.
-    pub fn around(&self, audience: &Audience, data: &Value) -> String {
+    pub fn around(&self, audience: &Audience, notice: &Notice<'_>) -> String {
+        /// The body, in the contract's words.
+        #[derive(Serialize)]
+        struct Body<'b> {
+            #[serde(rename = "emailType", skip_serializing_if = "Option::is_none")]
+            email_type: Option<&'b str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            group_email: Option<&'b str>,
+            data: &'b Notice<'b>,
+        }
         let email_type = self.email_type.as_deref().or(audience.email_type());
-        let mut body = Map::new();
-        body.extend(email_type.map(|email_type| ("emailType".to_owned(), json!(email_type))));
-        body.extend(self.group_email.as_ref().map(|address| ("group_email".to_owned(), json!(address))));
-        body.insert("data".to_owned(), data.clone());
-        Value::Object(body).to_string()
+        let body = Body { email_type, group_email: self.group_email.as_deref(), data: notice };
+        serde_json::to_string(&body).expect("a report has only text keys")
     }
 }
 
@@ -176,7 +183,7 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
 /// remove something of it.
 fn holds_a_secret(text: &str) -> bool {
     let is_credential = text.trim_start().split_once(' ').is_some_and(|(scheme, _)| is_scheme(scheme));
-    is_credential || Redactor::new(&Rules::default()).redact(&mut json!(text)).values > 0
+    is_credential || Redactor::new(&Rules::default()).redact(&mut text.to_owned()).values > 0
 }
 
 fn header_name(text: &str) -> Result<HeaderName, String> {
@@ -253,12 +260,12 @@ impl Notifier for HttpApi {
         self.settings.max_bytes
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         let body = match &self.settings.body {
-            Some(template) => template.render(material)?,
-            None => self.settings.envelope.around(material.audience, material.data),
+            Some(template) => template.render(content)?,
+            None => self.settings.envelope.around(content.audience, content.notice),
         };
-        Ok(Notification::of(material, body))
+        Ok(Notification::of(content, body))
     }
 
     async fn check(&self) -> Result<Option<String>, NotifyError> {

@@ -13,20 +13,20 @@ use lru::LruCache;
 use serde_json::json;
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::notify::{Material, Notification};
+use crate::notify::{Content, Notification};
 
 /// How many lines are remembered as written.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_000).expect("not zero");
 
 /// The line, with its end.
-pub(super) fn compose(material: &Material<'_>) -> Notification {
+pub(super) fn compose(content: &Content<'_>) -> Notification {
     let line = json!({
-        "route": material.route,
-        "audience": material.audience.name(),
-        "idempotency_key": material.idempotency_key,
-        "data": material.data,
+        "route": content.route,
+        "audience": content.audience.name(),
+        "idempotency_key": content.idempotency_key,
+        "data": content.notice,
     });
-    Notification::of(material, format!("{line}\n"))
+    Notification::of(content, format!("{line}\n"))
 }
 
 /// Writes the lines of one route, one after the other.

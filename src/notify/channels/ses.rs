@@ -8,10 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_ses::Client;
-use aws_sdk_ses::types::{Body, Content, Destination, Message};
+use aws_sdk_ses::types::{Body, Content as Part, Destination, Message};
 use maud::{DOCTYPE, html};
-use serde::Deserialize as _;
-use serde_json::Value;
 
 use super::{Channel, Connect};
 use crate::aws::{CallCounter, Session};
@@ -19,8 +17,9 @@ use crate::metrics::Service;
 use crate::notify::aws::classify;
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Material, Notification, Notifier, NotifyError};
-use crate::report::{Report, brief, html as page, text};
+use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::report::notice::Notice;
+use crate::report::{brief, html as page, text};
 use crate::settings::values;
 
 /// The channel.
@@ -94,30 +93,28 @@ impl Notifier for Mail {
         self.settings.max_bytes
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
-        let data = material.data;
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         let subject = match &self.settings.subject {
-            Some(template) => template.render(material)?,
-            None => brief::subject(data),
+            Some(template) => template.render(content)?,
+            None => brief::subject(content.notice),
         };
-        // The whole report, or the summary, which is none.
-        let report = Report::deserialize(data).ok();
-        let text = match (&self.settings.text, &report) {
-            (Some(template), _) => template.render(material)?,
+        let whole = content.notice.whole();
+        let text = match (&self.settings.text, whole) {
+            (Some(template), _) => template.render(content)?,
             (None, Some(report)) => text::render(report, false),
-            (None, None) => brief_text(data),
+            (None, None) => brief_text(content.notice),
         };
-        let html = match (&self.settings.html, &report) {
-            (Some(template), _) => template.render(material)?,
+        let html = match (&self.settings.html, whole) {
+            (Some(template), _) => template.render(content)?,
             (None, Some(report)) => page::render(report),
-            (None, None) => brief_page(&subject, data),
+            (None, None) => brief_page(&subject, content.notice),
         };
-        Ok(Notification { subject, html: Some(html), ..Notification::of(material, text) })
+        Ok(Notification { subject, html: Some(html), ..Notification::of(content, text) })
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let content =
-            |text: &str| Content::builder().charset("UTF-8").data(text).build().expect("the data is set");
+            |text: &str| Part::builder().charset("UTF-8").data(text).build().expect("the data is set");
         let text = content(&String::from_utf8_lossy(&notification.body));
         let html = notification.html.as_deref().map(content);
         let message = Message::builder()
@@ -135,31 +132,31 @@ impl Notifier for Mail {
     }
 }
 
-fn brief_text(data: &Value) -> String {
-    let mut text = format!("{}\n", brief::sentence(data));
-    for fact in brief::facts(data) {
+fn brief_text(notice: &Notice<'_>) -> String {
+    let mut text = format!("{}\n", brief::sentence(notice));
+    for fact in brief::facts(notice) {
         text.push_str(&format!("\n{}: {}\n", fact.label, fact.text));
     }
-    if let Some(link) = brief::link(data) {
+    if let Some(link) = brief::link(notice.report()) {
         text.push_str(&format!("\n{link}\n"));
     }
     text
 }
 
-fn brief_page(subject: &str, data: &Value) -> String {
+fn brief_page(subject: &str, notice: &Notice<'_>) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head { meta charset="utf-8"; title { (subject) } }
             body style="font-family: sans-serif" {
-                p { (brief::sentence(data)) }
+                p { (brief::sentence(notice)) }
                 dl {
-                    @for fact in brief::facts(data) {
+                    @for fact in brief::facts(notice) {
                         dt { b { (fact.label) } }
                         dd { @if fact.code { code { (fact.text) } } @else { (fact.text) } }
                     }
                 }
-                @if let Some(link) = brief::link(data).filter(|link| link.starts_with("https://")) {
+                @if let Some(link) = brief::link(notice.report()).filter(|link| link.starts_with("https://")) {
                     p { a href=(link) { "Open the execution" } }
                 }
             }

@@ -15,7 +15,7 @@ use super::{Channel, Connect};
 use crate::notify::post::{Post, PostResponse, Target, Wanted};
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
-use crate::notify::{Material, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError};
 use crate::report::brief::{self, Fact};
 use crate::settings::secret::Text;
 use crate::settings::values;
@@ -98,11 +98,10 @@ impl Notifier for Webhook {
         self.settings.max_bytes
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
-        let data = material.data;
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         let subject = match &self.settings.subject {
-            Some(template) => template.render(material)?,
-            None => brief::subject(data),
+            Some(template) => template.render(content)?,
+            None => brief::subject(content.notice),
         };
         // Slack takes no empty text.
         let subject = if subject.trim().is_empty() { "misstep".to_owned() } else { subject };
@@ -111,13 +110,16 @@ impl Notifier for Webhook {
             "text": {"type": "plain_text", "text": cut(&subject, HEADER), "emoji": false},
         })];
         match &self.settings.body {
-            Some(template) => blocks.push(section(&template.render(material)?)),
+            Some(template) => blocks.push(section(&template.render(content)?)),
             None => {
-                blocks.push(section(&escaped_for_slack(&brief::sentence(data))));
-                blocks.extend(brief::facts(data).iter().map(fact));
+                blocks.push(section(&escaped_for_slack(&brief::sentence(content.notice))));
+                blocks.extend(brief::facts(content.notice).iter().map(fact));
             }
         }
-        let buttons = [("Open the execution", brief::link(data)), ("Logs", brief::logs(data))];
+        let buttons = [
+            ("Open the execution", brief::link(content.notice.report())),
+            ("Logs", brief::logs(content.notice.report())),
+        ];
         let buttons: Vec<Value> =
             buttons.into_iter().filter_map(|(title, link)| button(title, link?)).collect();
         if !buttons.is_empty() {
@@ -125,7 +127,7 @@ impl Notifier for Webhook {
         }
         // The text is what a phone shows, and what is read out.
         let body = json!({"text": cut(&escaped_for_slack(&subject), SECTION), "blocks": blocks});
-        Ok(Notification { subject, ..Notification::of(material, body.to_string()) })
+        Ok(Notification { subject, ..Notification::of(content, body.to_string()) })
     }
 
     async fn check(&self) -> Result<Option<String>, NotifyError> {

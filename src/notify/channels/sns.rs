@@ -7,16 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
-use serde_json::Value;
 
 use super::{Channel, Connect};
 use crate::aws::error::ErrorClass;
 use crate::aws::{CallCounter, Session};
+use crate::history::Status;
 use crate::metrics::Service;
 use crate::notify::aws::classify;
 use crate::notify::settings::Reading;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Material, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError};
 use crate::report::brief;
 
 /// The channel.
@@ -97,22 +97,22 @@ impl Notifier for Topic {
         self.settings.max_bytes
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         let subject = match &self.settings.subject {
-            Some(template) => template.render(material)?,
-            None => brief::subject(material.data),
+            Some(template) => template.render(content)?,
+            None => brief::subject(content.notice),
         };
         let body = match &self.settings.body {
-            Some(template) => template.render(material)?,
-            None => material.data.to_string(),
+            Some(template) => template.render(content)?,
+            None => content.notice.data().to_string(),
         };
         if body.trim().is_empty() {
             return Err("the template makes an empty message, which SNS does not take".to_owned());
         }
         Ok(Notification {
             subject: ascii_subject(&subject),
-            attributes: attributes(material),
-            ..Notification::of(material, body)
+            attributes: attributes(content),
+            ..Notification::of(content, body)
         })
     }
 
@@ -152,22 +152,22 @@ impl Notifier for Topic {
     }
 }
 
-/// What subscriptions can filter by. SNS takes no empty values.
-fn attributes(material: &Material<'_>) -> Vec<(&'static str, String)> {
-    let (info, analysis) = (&material.data["event_info"], &material.data["analysis"]);
-    let text = |value: &Value| value.as_str().map(str::to_owned);
+/// What subscribers can filter by. SNS takes no empty values.
+fn attributes(content: &Content<'_>) -> Vec<(&'static str, String)> {
+    let report = content.notice.report();
+    let analysis = &report.analysis;
     let all = [
-        ("audience", Some(material.audience.name().to_owned())),
-        ("idempotency_key", Some(material.idempotency_key.to_owned())),
-        ("env", text(&info["env"])),
-        ("application", text(&analysis["application"])),
-        ("state_machine", brief::machine(material.data).map(str::to_owned)),
-        ("status", text(&analysis["status"])),
-        ("error", text(&analysis["error"])),
-        ("failed_state", text(&analysis["failed_state"]["name"])),
-        ("fingerprint", text(&analysis["fingerprint"])),
+        ("audience", Some(content.audience.name())),
+        ("idempotency_key", Some(content.idempotency_key)),
+        ("env", Some(&*report.event_info.env)),
+        ("application", analysis.application.as_deref()),
+        ("state_machine", brief::machine(report)),
+        ("status", analysis.status.map(Status::as_str)),
+        ("error", analysis.error.as_deref()),
+        ("failed_state", analysis.failed_state.as_ref().map(|failed| &*failed.name)),
+        ("fingerprint", analysis.fingerprint.as_deref()),
     ];
-    let usable = |text: String| {
+    let usable = |text: &str| {
         let text: String = text.chars().filter(|c| !c.is_control()).take(ATTRIBUTE).collect();
         (!text.is_empty()).then_some(text)
     };

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::line::Lines;
 use super::{Channel, Connect, line};
 use crate::notify::settings::Reading;
-use crate::notify::{Material, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "stdout", read };
@@ -45,8 +45,8 @@ impl Notifier for Stdout {
         self.max_bytes
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
-        Ok(line::compose(material))
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+        Ok(line::compose(content))
     }
 
     async fn check(&self) -> Result<Option<String>, NotifyError> {

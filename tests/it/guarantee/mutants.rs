@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use misstep::notify::{Material, Notification, Notifier, NotifyError};
+use misstep::notify::{Content, Notification, Notifier, NotifyError};
 use misstep::queue::{
     DeadLetter, EntryResults, Message, Queue, QueueAttributes, QueueCounts, QueueError, ReceiptHandle,
 };
@@ -73,8 +73,8 @@ impl Notifier for TellsLater {
         self.0.limit()
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
-        self.0.compose(material)
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+        self.0.compose(content)
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {

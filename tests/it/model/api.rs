@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use misstep::notify::channels::http::Envelope;
 use misstep::notify::filter::Filter;
-use misstep::notify::{Audience, Form, Material, Notification, Notifier, NotifyError, Route};
+use misstep::notify::{Audience, Content, Form, Notification, Notifier, NotifyError, Route};
 use misstep::redact::{Redactor, Rules};
 use serde_json::Value;
 
@@ -122,9 +122,9 @@ impl Notifier for ModelApi {
         self.limit.load(Ordering::Relaxed)
     }
 
-    fn compose(&self, material: &Material<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         let envelope = Envelope { group_email: Some("people@example.com".to_owned()), ..Envelope::default() };
-        Ok(Notification::of(material, envelope.around(material.audience, material.data)))
+        Ok(Notification::of(content, envelope.around(content.audience, content.notice)))
     }
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {

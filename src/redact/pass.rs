@@ -1,4 +1,4 @@
-//! One going over a report: first by keys and patterns, then for what was found and stands elsewhere.
+//! One pass over a document: first by keys and patterns, then for what was found and stands elsewhere.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use serde::de::IgnoredAny;
 use super::names::Secret;
 use super::patterns::{self, Kind};
 use super::repeats::{Known, Repeats};
-use super::{Redactor, Removed, json, prose};
+use super::{Redactor, Removed, Role, Texts, json, prose};
 
 /// How deeply JSON in strings is followed; further down it is read as text.
 const DEEPEST: usize = 16;
 
-/// Keys of one report that are remembered.
+/// How many keys of one document are remembered.
 const KEYS: usize = 1024;
 
-/// The state of going over a report.
-pub(super) struct Sweep<'a> {
+/// What is known after and during a pass over a document.
+pub struct Pass<'a> {
     redactor: &'a Redactor,
     removed: Removed,
     known: Known,
@@ -34,7 +34,7 @@ enum Stage {
     Repeats,
 }
 
-impl<'a> Sweep<'a> {
+impl<'a> Pass<'a> {
     pub(super) fn new(redactor: &'a Redactor) -> Self {
         Self {
             redactor,
@@ -53,13 +53,39 @@ impl<'a> Sweep<'a> {
         self.stage = Stage::Repeats;
     }
 
-    pub(super) fn removed(&self) -> &Removed {
+    /// What was removed so far.
+    pub fn removed(&self) -> &Removed {
         &self.removed
     }
 
-    /// A text that is none of the two parts of the report it is shown with: gone over whole, not
-    /// counted.
-    pub(super) fn beside(&mut self, text: &str, is_name: bool) -> Option<String> {
+    /// Removes what can be found from every text.
+    pub(super) fn over(&mut self, document: &mut dyn Texts) {
+        document.texts(&mut |role, text| {
+            let redacted = match role {
+                Role::Name => self.name(text),
+                Role::Json => self.json_text(text),
+                Role::Text => self.text(text, 0),
+            };
+            if let Some(redacted) = redacted {
+                *text = redacted;
+            }
+        });
+    }
+
+    /// Redacts a name that is shown beside the document but is not part of it. Not counted.
+    pub fn name_outside(&mut self, name: &str) -> Option<String> {
+        self.outside(name, true)
+    }
+
+    /// The same of a text.
+    pub fn text_outside(&mut self, text: &str) -> Option<String> {
+        self.outside(text, false)
+    }
+
+    fn outside(&mut self, text: &str, is_name: bool) -> Option<String> {
+        if !self.redactor.on {
+            return None;
+        }
         let counted = self.removed.clone();
         self.stage = Stage::Finding;
         let found = if is_name { self.name(text) } else { self.text(text, 0) };
@@ -134,7 +160,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// Counts and remembers a secret value; `false` if there is nothing to remove.
-    pub(super) fn take(&mut self, value: &str) -> bool {
+    pub(super) fn record_secret(&mut self, value: &str) -> bool {
         let value = value.trim();
         if value.is_empty() || patterns::is_mark(value) {
             return false;
@@ -145,7 +171,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// The same of a list or an object with these in it.
-    pub(super) fn take_all(&mut self, parts: impl IntoIterator<Item = impl AsRef<str>>) {
+    pub(super) fn record_secrets(&mut self, parts: impl IntoIterator<Item = impl AsRef<str>>) {
         for part in parts {
             self.known.add_part(part.as_ref());
         }

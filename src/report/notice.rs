@@ -1,0 +1,72 @@
+//! What a channel gets to send: one typed value, from the analysis to the channel.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Report;
+use super::fields::Visitor;
+use super::summary::Summary;
+
+/// What there is to notify of.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Notice<'r> {
+    /// A failure, with everything that is known.
+    Failure(Cow<'r, Report>),
+    /// A failure, for people outside the team.
+    Summary(Box<Summary>),
+}
+
+impl<'r> Notice<'r> {
+    /// A failure, with everything that is known.
+    pub fn failure(report: &'r Report) -> Self {
+        Self::Failure(Cow::Borrowed(report))
+    }
+
+    /// The report that it is about; of a summary, what is left of it.
+    pub fn report(&self) -> &Report {
+        match self {
+            Self::Failure(report) => report,
+            Self::Summary(summary) => &summary.report,
+        }
+    }
+
+    /// The whole report; `None` for a summary.
+    pub fn whole(&self) -> Option<&Report> {
+        match self {
+            Self::Failure(report) => Some(report),
+            Self::Summary(_) => None,
+        }
+    }
+
+    /// What happened, in one or two sentences, where that was said already.
+    pub(super) fn sentence(&self) -> Option<&str> {
+        match self {
+            Self::Failure(_) => None,
+            Self::Summary(summary) => Some(&summary.sentence),
+        }
+    }
+
+    /// The report, to be changed.
+    pub fn report_mut(&mut self) -> &mut Report {
+        match self {
+            Self::Failure(report) => report.to_mut(),
+            Self::Summary(summary) => &mut summary.report,
+        }
+    }
+
+    /// Shows `visitor` every text and every list.
+    pub fn visit(&mut self, visitor: &mut dyn Visitor) {
+        match self {
+            Self::Failure(report) => report.to_mut().visit(visitor),
+            Self::Summary(summary) => summary.visit(visitor),
+        }
+    }
+
+    /// The contract's `data`.
+    pub fn data(&self) -> Value {
+        serde_json::to_value(self).expect("a report has only text keys")
+    }
+}
