@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::notify::settings::{Defaults, RouteSettings};
+use crate::notify::route_parser::Defaults;
+use crate::notify::settings::RouteSettings;
 use crate::pipeline::MapRunChildren;
 use crate::redact::Rules;
 use crate::settings::Fault;

@@ -9,6 +9,7 @@ mod aws;
 pub mod channels;
 pub mod filter;
 mod post;
+pub mod route_parser;
 pub mod sample;
 pub mod settings;
 pub mod template;

@@ -8,9 +8,11 @@
 
 mod aws;
 mod blocks;
+mod boundary;
 mod cards;
 mod json;
 mod keys;
+mod kind;
 mod names;
 mod options;
 mod pass;
@@ -19,14 +21,15 @@ mod prose;
 mod quotes;
 mod repeats;
 mod rules;
+mod secrets;
 mod sentences;
 mod values;
 
 use std::collections::BTreeMap;
 
+use kind::Kind;
 use names::Names;
 pub use pass::Pass;
-use patterns::Kind;
 use serde::{Deserialize, Serialize};
 
 /// What is removed.

@@ -19,6 +19,7 @@ mod markup;
 mod nested;
 mod partial;
 mod python;
+mod reader;
 mod readers;
 #[cfg(test)]
 mod samples;
@@ -37,7 +38,8 @@ use crate::history::file::lenient_text;
 pub use called::Called;
 use field::meaningful;
 use partial::Fields;
-pub use readers::{Row, table};
+pub use reader::Row;
+pub use readers::table;
 
 /// How many wrappings are taken off: JSON in a JSON string, a cause in a cause, a message that is JSON.
 const MAX_WRAPPINGS: usize = 8;

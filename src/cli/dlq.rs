@@ -2,6 +2,7 @@
 
 mod change;
 mod native;
+mod prompt;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::Notifier;
-use super::settings::Reading;
+use super::route_parser::RouteParser;
 use crate::aws::Session;
 
 /// Every channel.
@@ -36,7 +36,7 @@ pub struct Channel {
     /// What routes call it.
     pub name: &'static str,
     /// Reads its keys of a route; `None` when a fault was found, which is told with all others.
-    pub read: fn(&mut Reading<'_, '_>) -> Option<Arc<dyn Connect>>,
+    pub read: fn(&mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>>,
 }
 
 /// A channel's settings, before anything is connected.

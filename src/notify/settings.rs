@@ -2,14 +2,12 @@
 //! notification API make.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use url::Url;
 
 use super::channels::http::Http;
 use super::channels::{CHANNELS, Connect, FEATURES};
 use super::filter::{Filter, Pattern};
-use super::template::{Escape, Template};
+use super::route_parser::{Defaults, RouteParser};
+use super::template::Template;
 use super::{Audience, Content, Form, Route, sample};
 use crate::aws::Session;
 use crate::history::Status;
@@ -20,23 +18,6 @@ use crate::settings::{Fault, values};
 /// The keys of inputs whose values the form `summary` keeps, where a route names none.
 pub const INPUT_KEYS: &[&str] =
     &["id", "request_id", "requestId", "correlation_id", "correlationId", "order_id", "orderId"];
-
-/// What a route takes from the other settings where it does not say so itself.
-#[derive(Debug, Clone)]
-pub struct Defaults {
-    /// The notification API's URL.
-    pub api: Option<Url>,
-    /// The developers' group address.
-    pub internal_email: Option<String>,
-    /// CustomerAssist's group address.
-    pub external_email: Option<String>,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// The upper bound of a notification, in bytes.
-    pub max_bytes: usize,
-    /// What is removed.
-    pub redaction: Rules,
-}
 
 /// A route, before its channel is connected.
 #[derive(Debug, Clone)]
@@ -59,47 +40,6 @@ pub struct RouteSettings {
     pub channel: &'static str,
     /// The channel's settings.
     pub connect: Arc<dyn Connect>,
-}
-
-/// A route's table while its channel reads it.
-pub struct Reading<'d, 'r> {
-    pub(crate) fields: &'r mut Fields<'d>,
-    pub(crate) defaults: &'r Defaults,
-    pub(crate) audience: &'r Audience,
-    templates: Vec<(&'static str, Template)>,
-}
-
-impl Reading<'_, '_> {
-    /// How long one attempt may take.
-    pub(crate) fn timeout(&mut self) -> Duration {
-        let seconds = self.fields.number("timeout_secs", 1..=300);
-        seconds.map_or(self.defaults.timeout, Duration::from_secs)
-    }
-
-    /// The most bytes of a notification.
-    pub(crate) fn max_bytes(&mut self) -> usize {
-        self.own_max_bytes(1 << 30).unwrap_or(self.defaults.max_bytes)
-    }
-
-    /// The most bytes of a notification, where the route says it; a channel takes no more than `most`.
-    pub(crate) fn own_max_bytes(&mut self, most: u64) -> Option<usize> {
-        self.fields.number("max_bytes", 4_096..=most).and_then(|bytes| usize::try_from(bytes).ok())
-    }
-
-    /// A template, here or in a file of its own.
-    pub(crate) fn template(&mut self, key: &'static str, escape: Escape) -> Option<Template> {
-        let source = self.fields.text_or_file(key)?;
-        match Template::parse(source, escape) {
-            Ok(template) => {
-                self.templates.push((key, template.clone()));
-                Some(template)
-            }
-            Err(why) => {
-                self.fields.fault(key, &why);
-                None
-            }
-        }
-    }
 }
 
 impl RouteSettings {
@@ -175,7 +115,8 @@ impl RouteSettings {
             return Err(fields.faults());
         };
         let reader = audience.clone().unwrap_or(Audience::Developers);
-        let mut reading = Reading { fields: &mut fields, defaults, audience: &reader, templates: Vec::new() };
+        let mut reading =
+            RouteParser { fields: &mut fields, defaults, audience: &reader, templates: Vec::new() };
         let connect = (channel.read)(&mut reading);
         let templates = reading.templates;
         try_templates(&mut fields, &templates, &form, &reader);

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::keys::LONGEST;
-use super::patterns::is_mark;
+use super::kind::is_placeholder;
+use super::names::LONGEST;
 use super::quotes::backslashes;
 
 /// Where a line ends that ends here, escaped or not.
@@ -42,7 +42,7 @@ pub(super) fn after(text: &str, at: usize, key: usize) -> Option<Range<usize>> {
         let is_word = found.is_none()
             && !said.contains(char::is_whitespace)
             && !said.ends_with(':')
-            && (!said.contains("[redacted") || is_mark(said));
+            && (!said.contains("[redacted") || is_placeholder(said));
         let is_trace = ["at ", "File \"", "... ", "in "].iter().any(|begin| said.starts_with(begin));
         if !said.is_empty() {
             if is_trace || !(is_inside || is_word) {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::patterns::starts_fresh;
+use super::boundary::at_token_start;
 
 /// What may stand between the groups of a number.
 const GAPS: &[&str] = &[" ", "  ", "-", " - ", ".", "\u{a0}", "\u{202f}", "\u{2009}", "–", "+", "%20"];
@@ -67,7 +67,7 @@ fn begins_number(text: &str, at: usize) -> bool {
     let before = &text.as_bytes()[..at];
     // A fraction is none; a track begins with `%B`.
     before.ends_with(b"%B")
-        || !matches!(before, [.., digit, b'.'] if digit.is_ascii_digit()) && starts_fresh(text, at)
+        || !matches!(before, [.., digit, b'.'] if digit.is_ascii_digit()) && at_token_start(text, at)
 }
 
 /// Whether a number of so many digits ends before this; with a fraction, it may be one of JSON.

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::names::Secret;
+use super::names::{Secret, is_name, is_value};
 use super::options;
-use super::pass::Pass;
+use super::secrets::Secrets;
 use crate::json_escape::unescape;
 
 /// Strings of a list that are read as a command and its arguments.
@@ -23,7 +23,7 @@ struct Frame {
 }
 
 /// What becomes of valid JSON; `None` if it stays as it is.
-pub(super) fn rewrite(text: &str, pass: &mut Pass<'_>, depth: usize) -> Option<String> {
+pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Option<String> {
     let mut edits = Edits { text, out: String::new(), copied: 0 };
     let bytes = text.as_bytes();
     let mut frames: Vec<Frame> = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn rewrite(text: &str, pass: &mut Pass<'_>, depth: usize) -> Option<S
                 let end = end_of_string(bytes, at);
                 if let Some(secret) = arguments.remove(&at) {
                     let mut argument = content(&text[at..end]).into_owned();
-                    argument.replace_range(secret, super::patterns::Kind::Key.mark());
+                    argument.replace_range(secret, super::kind::Kind::Key.placeholder());
                     edits.replace(at, end, &quoted(&argument));
                     at = end;
                     continue;
@@ -58,7 +58,7 @@ pub(super) fn rewrite(text: &str, pass: &mut Pass<'_>, depth: usize) -> Option<S
                 if let Some(secret) = secret {
                     let end = end_of_value(bytes, value);
                     if take(&text[value..end], secret, pass) {
-                        edits.replace(value, end, &quoted(super::patterns::Kind::Key.mark()));
+                        edits.replace(value, end, &quoted(super::kind::Kind::Key.placeholder()));
                         at = end;
                     }
                 } else if let Some(frame) = frame.filter(|_| is_name(&key))
@@ -98,22 +98,8 @@ pub(super) fn rewrite(text: &str, pass: &mut Pass<'_>, depth: usize) -> Option<S
     edits.done()
 }
 
-/// `{"Name": "DB_PASSWORD", "Value": "…"}`, as ECS and others write environments and headers.
-pub(super) fn is_name(key: &str) -> bool {
-    ["name", "key", "header", "parameter", "parameterkey", "field", "id", "k"]
-        .iter()
-        .any(|name| key.eq_ignore_ascii_case(name))
-}
-
-/// The other half of such a pair.
-pub(super) fn is_value(key: &str) -> bool {
-    ["value", "values", "stringvalue", "parametervalue", "v"]
-        .iter()
-        .any(|name| key.eq_ignore_ascii_case(name))
-}
-
 /// Whether the value of a secret key is to go; if so, it is counted and remembered.
-fn take(value: &str, secret: Secret, pass: &mut Pass<'_>) -> bool {
+fn take(value: &str, secret: Secret, pass: &mut dyn Secrets) -> bool {
     match value.as_bytes().first() {
         None | Some(b'n' | b't' | b'f') => false,
         Some(b'"') => pass.record_secret(&content(value)),
@@ -121,7 +107,7 @@ fn take(value: &str, secret: Secret, pass: &mut Pass<'_>) -> bool {
             // A list of nothing holds no secret.
             let is_empty = value[1..value.len() - 1].trim().is_empty();
             if !is_empty {
-                pass.record_secrets(strings(value));
+                pass.record_secrets(&mut strings(value).iter().map(AsRef::as_ref));
             }
             !is_empty
         }

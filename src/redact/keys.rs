@@ -3,12 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::json::is_name;
 use super::names::UNSEEN;
+use super::names::{LONGEST, is_name};
 use super::quotes::Quote;
-
-/// Bytes before a separator in which its key is looked for.
-pub(super) const LONGEST: usize = 128;
 
 /// Bytes of space that may stand between a key and its separator.
 const SPACE: usize = 32;

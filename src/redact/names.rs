@@ -4,6 +4,9 @@
 //! and `x_api_key` are one. Short words count only as whole words (`card`, not `discard`), long ones
 //! wherever they stand (`dbpassword2`). What only tells about a secret (`token_type`) is none.
 
+/// Bytes before a separator in which its key is looked for.
+pub(super) const LONGEST: usize = 128;
+
 /// Words that name a secret wherever they stand in a key, separators left out.
 const ANYWHERE: &[&str] = &[
     "password",
@@ -270,6 +273,20 @@ fn words_by(key: &str, capitals: bool) -> Vec<String> {
     words.push(word);
     words.retain(|word| !word.is_empty());
     words
+}
+
+/// `{"Name": "DB_PASSWORD", "Value": "…"}`, as ECS and others write environments and headers.
+pub(super) fn is_name(key: &str) -> bool {
+    ["name", "key", "header", "parameter", "parameterkey", "field", "id", "k"]
+        .iter()
+        .any(|name| key.eq_ignore_ascii_case(name))
+}
+
+/// The other half of such a pair.
+pub(super) fn is_value(key: &str) -> bool {
+    ["value", "values", "stringvalue", "parametervalue", "v"]
+        .iter()
+        .any(|name| key.eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::pass::Pass;
-use super::patterns::Kind;
+use super::kind::Kind;
 use super::rules;
+use super::secrets::Secrets;
 use super::sentences::{Opening, opening};
 
 /// Bytes of the longest name.
@@ -44,7 +44,7 @@ impl<'a> CommandOption<'a> {
 }
 
 /// The secrets among the arguments of a command, each with the number of its argument.
-pub(super) fn of_list(arguments: &[Cow<'_, str>], pass: &mut Pass<'_>) -> Vec<(usize, Range<usize>)> {
+pub(super) fn of_list(arguments: &[Cow<'_, str>], pass: &mut dyn Secrets) -> Vec<(usize, Range<usize>)> {
     let mut line = String::new();
     let mut places = Vec::new();
     for argument in arguments {

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use serde::de::IgnoredAny;
 
+use super::kind::{Found, Kind, is_placeholder};
 use super::names::Secret;
-use super::patterns::{self, Kind};
+use super::patterns;
 use super::repeats::{Known, Repeats};
+use super::secrets::Secrets;
 use super::{Redactor, Removed, Role, Texts, json, prose};
 
 /// How deeply JSON in strings is followed; further down it is read as text.
@@ -105,8 +107,24 @@ impl<'a> Pass<'a> {
         if is_json(text) { json::rewrite(text, self, 0) } else { self.text(text, 0) }
     }
 
-    /// Any text; JSON in it that is so deep.
-    pub(super) fn text(&mut self, text: &str, depth: usize) -> Option<String> {
+    fn by_pattern(&mut self, text: &str) -> Option<String> {
+        self.removed_from(text, patterns::find(text, self.redactor.emails))
+    }
+
+    fn removed_from(&mut self, text: &str, found: Vec<Found>) -> Option<String> {
+        for one in &found {
+            self.removed.count(one.kind, 1);
+            if matches!(one.kind, Kind::Key | Kind::UrlPassword | Kind::Token) {
+                self.known.add(text[one.place.clone()].trim_matches(['"', '\'', '\\']));
+            }
+        }
+        let edit = |one: Found| prose::Edit { place: one.place, new: one.kind.placeholder().to_owned() };
+        edited(text, found.into_iter().map(edit).collect())
+    }
+}
+
+impl Secrets for Pass<'_> {
+    fn text(&mut self, text: &str, depth: usize) -> Option<String> {
         let may_be_json = depth < DEEPEST && text.trim_start().starts_with(['{', '[', '"']);
         if may_be_json && is_json(text) {
             return json::rewrite(text, self, depth);
@@ -120,32 +138,29 @@ impl<'a> Pass<'a> {
                 by_pattern.or(keyed).or(whole_keys)
             }
             Stage::Repeats => {
-                let (text, count) = self.repeats.as_ref()?.removed(text, Kind::Repeated.mark())?;
+                let (text, count) = self.repeats.as_ref()?.removed(text, Kind::Repeated.placeholder())?;
                 self.removed.count(Kind::Repeated, count);
                 Some(text)
             }
         }
     }
 
-    /// A bare number in JSON.
-    pub(super) fn number(&mut self, token: &str) -> Option<String> {
+    fn number(&mut self, token: &str) -> Option<String> {
         match self.stage {
             Stage::Finding => self.by_pattern(token),
             Stage::Repeats if self.known.has(token) => {
                 self.removed.count(Kind::Repeated, 1);
-                Some(Kind::Repeated.mark().to_owned())
+                Some(Kind::Repeated.placeholder().to_owned())
             }
             Stage::Repeats => None,
         }
     }
 
-    /// Whether secrets are looked for, rather than those found where they stand again.
-    pub(super) fn is_finding(&self) -> bool {
+    fn is_finding(&self) -> bool {
         self.stage == Stage::Finding
     }
 
-    /// What a key says about its value.
-    pub(super) fn secret(&mut self, key: &str) -> Option<Secret> {
+    fn secret(&mut self, key: &str) -> Option<Secret> {
         if self.stage == Stage::Repeats {
             return None;
         }
@@ -159,10 +174,9 @@ impl<'a> Pass<'a> {
         secret
     }
 
-    /// Counts and remembers a secret value; `false` if there is nothing to remove.
-    pub(super) fn record_secret(&mut self, value: &str) -> bool {
+    fn record_secret(&mut self, value: &str) -> bool {
         let value = value.trim();
-        if value.is_empty() || patterns::is_mark(value) {
+        if value.is_empty() || is_placeholder(value) {
             return false;
         }
         self.known.add(value);
@@ -170,27 +184,11 @@ impl<'a> Pass<'a> {
         true
     }
 
-    /// The same of a list or an object with these in it.
-    pub(super) fn record_secrets(&mut self, parts: impl IntoIterator<Item = impl AsRef<str>>) {
+    fn record_secrets(&mut self, parts: &mut dyn Iterator<Item = &str>) {
         for part in parts {
-            self.known.add_part(part.as_ref());
+            self.known.add_part(part);
         }
         self.removed.count(Kind::Key, 1);
-    }
-
-    fn by_pattern(&mut self, text: &str) -> Option<String> {
-        self.removed_from(text, patterns::find(text, self.redactor.emails))
-    }
-
-    fn removed_from(&mut self, text: &str, found: Vec<patterns::Found>) -> Option<String> {
-        for one in &found {
-            self.removed.count(one.kind, 1);
-            if matches!(one.kind, Kind::Key | Kind::UrlPassword | Kind::Token) {
-                self.known.add(text[one.place.clone()].trim_matches(['"', '\'', '\\']));
-            }
-        }
-        let edit = |one: patterns::Found| prose::Edit { place: one.place, new: one.kind.mark().to_owned() };
-        edited(text, found.into_iter().map(edit).collect())
     }
 }
 

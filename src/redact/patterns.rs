@@ -3,81 +3,18 @@
 //! A pattern may stand in text that is escaped, once or several times: `\nAKIA…`. So a word does not
 //! begin at a boundary alone but also after an escape.
 
-use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use serde::Deserialize;
-
 use super::aws::secret_keys;
+use super::boundary::past_escape;
 use super::cards::cards;
+use super::kind::{Found, Kind};
 use super::rules;
 
 /// Bytes of the shortest text that may hold a secret.
 const SHORTEST: usize = 8;
-
-/// What was removed, and why.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
-    /// Its key says that it is secret.
-    Key,
-    /// An AWS access key id or secret access key.
-    AwsKey,
-    /// A bearer token, or another that its beginning gives away.
-    #[default]
-    Token,
-    /// A JSON web token.
-    Jwt,
-    /// A private key in PEM.
-    PrivateKey,
-    /// A payment card's number.
-    Card,
-    /// The password in an address.
-    UrlPassword,
-    /// An e-mail address.
-    Email,
-    /// The same text was secret elsewhere.
-    Repeated,
-}
-
-impl Kind {
-    /// The name under which it is counted.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::AwsKey => "aws_key",
-            Self::Token => "token",
-            Self::Jwt => "jwt",
-            Self::PrivateKey => "private_key",
-            Self::Card => "card",
-            Self::UrlPassword => "url_password",
-            Self::Email => "email",
-            Self::Repeated => "repeated",
-        }
-    }
-
-    /// What stands in its place.
-    pub(super) fn mark(self) -> &'static str {
-        match self {
-            Self::Key | Self::UrlPassword | Self::Repeated => "[redacted]",
-            Self::AwsKey => "[redacted: AWS key]",
-            Self::Token => "[redacted: token]",
-            Self::Jwt => "[redacted: JWT]",
-            Self::PrivateKey => "[redacted: private key]",
-            Self::Card => "[redacted: card]",
-            Self::Email => "[redacted: e-mail]",
-        }
-    }
-}
-
-/// A secret in a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) place: Range<usize>,
-    pub(super) kind: Kind,
-}
 
 /// An e-mail address.
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
@@ -109,16 +46,6 @@ pub(super) fn private_keys(text: &str) -> Vec<Found> {
     apart(rules::private_keys(text))
 }
 
-/// Whether a value has been removed already; cut or not.
-pub(super) fn is_mark(value: &str) -> bool {
-    let rest = value.strip_prefix("[redacted");
-    rest.is_some_and(|rest| {
-        rest.is_empty()
-            || rest == "]"
-            || (rest.starts_with(':') && rest.find(']').is_none_or(|at| at + 1 == rest.len()))
-    })
-}
-
 /// What overlaps becomes one, of the kind of the one that begins first.
 fn apart(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by_key(|one| (one.place.start, one.kind));
@@ -132,25 +59,6 @@ fn apart(mut found: Vec<Found>) -> Vec<Found> {
         }
     }
     apart
-}
-
-/// A place without the letter of an escape that it begins with.
-pub(super) fn past_escape(text: &str, place: Range<usize>) -> Range<usize> {
-    let escaped = text[place.clone()].starts_with(['n', 'r', 't']) && text[..place.start].ends_with('\\');
-    place.start + usize::from(escaped)..place.end
-}
-
-/// Whether a word begins here: at a boundary, or after an escape like `\n`, `\u0022` or `%3D`.
-pub(super) fn starts_fresh(text: &str, at: usize) -> bool {
-    let before = &text.as_bytes()[..at];
-    match before {
-        [] => true,
-        [.., byte] if !byte.is_ascii_alphanumeric() => true,
-        [.., b'\\', b'n' | b'r' | b't' | b'b' | b'f'] => true,
-        [.., b'\\', b'u', _, _, _, _] => true,
-        [.., b'%', b'2'..=b'7', code] => code.is_ascii_hexdigit(),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,12 @@
 
 use std::ops::Range;
 
-use super::json::{is_name, is_value};
-use super::keys::{self, Between, Key, Separator};
-use super::names::{Secret, is_header, is_password};
+use super::keys::{Between, Key, Separator};
+use super::kind::{Kind, is_placeholder};
+use super::names::{LONGEST, Secret, is_header, is_name, is_password, is_value};
 use super::options::CommandOption;
-use super::pass::Pass;
-use super::patterns::{Kind, is_mark};
 use super::quotes::quoted_texts;
+use super::secrets::Secrets;
 use super::sentences::{self, Opening};
 use super::values::{Shape, Value};
 
@@ -25,7 +24,7 @@ pub(super) struct Edit {
 }
 
 /// The values of secret keys.
-pub(super) fn keyed(text: &str, pass: &mut Pass<'_>) -> Vec<Edit> {
+pub(super) fn keyed(text: &str, pass: &mut dyn Secrets) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
     let mut done = 0;
     let mut pair: Option<(usize, Secret)> = None;
@@ -39,7 +38,7 @@ pub(super) fn keyed(text: &str, pass: &mut Pass<'_>) -> Vec<Edit> {
         {
             done = option.value.end;
             if pass.record_secret(&text[option.value.clone()]) {
-                edits.push(Edit { place: option.value, new: Kind::Key.mark().to_owned() });
+                edits.push(Edit { place: option.value, new: Kind::Key.placeholder().to_owned() });
             }
             continue;
         }
@@ -89,17 +88,17 @@ fn tells_about(text: &str, separator: &Separator, key: &Key<'_>) -> bool {
 /// A short name after a separator, quoted or not.
 fn name_after(text: &str, at: usize) -> Option<&str> {
     let bytes = text.as_bytes();
-    let window = &bytes[at..bytes.len().min(at + keys::LONGEST)];
+    let window = &bytes[at..bytes.len().min(at + LONGEST)];
     let around = |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\' | b' ');
     let start = at + window.iter().take_while(|byte| around(byte)).count();
     let of_name = |byte: &&u8| !b"\"'\\,;&)]}>\r\n".contains(byte);
-    let length = bytes[start..].iter().take(keys::LONGEST).take_while(of_name).count();
+    let length = bytes[start..].iter().take(LONGEST).take_while(of_name).count();
     text.get(start..start + length)
 }
 
-fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, pass: &mut Pass<'_>) -> Option<Edit> {
+fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, pass: &mut dyn Secrets) -> Option<Edit> {
     let content = &text[value.place.clone()];
-    let mark = Kind::Key.mark();
+    let mark = Kind::Key.placeholder();
     let in_quotes = || key.quote.map_or(mark.to_owned(), |quote| quote.around(mark));
     let is_number = content.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
     let (taken, new) = match value.shape {
@@ -117,12 +116,12 @@ fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, pass: &mut 
 }
 
 /// Takes all that is in brackets and the like, if anything is.
-fn record_secrets(content: &str, pass: &mut Pass<'_>) -> bool {
+fn record_secrets(content: &str, pass: &mut dyn Secrets) -> bool {
     let is_something =
         content.bytes().any(|byte| !byte.is_ascii_whitespace() && !b"[]{}()<>\"'".contains(&byte));
-    let is_something = is_something && !is_mark(content);
+    let is_something = is_something && !is_placeholder(content);
     if is_something {
-        pass.record_secrets(quoted_texts(content));
+        pass.record_secrets(&mut quoted_texts(content).into_iter());
     }
     is_something
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
+use super::boundary::at_token_start;
 use super::is_scheme;
-use super::patterns::starts_fresh;
 
 /// Shorter values are no secret worth the name, and too often a part of something else.
 const SHORTEST: usize = 6;
@@ -122,7 +122,7 @@ impl Repeats {
         let (mut out, mut copied, mut count) = (String::new(), 0, 0);
         for found in self.automaton.find_iter(text) {
             let ends = !text[found.end()..].starts_with(|next: char| next.is_alphanumeric());
-            let is_whole = ends && starts_fresh(text, found.start());
+            let is_whole = ends && at_token_start(text, found.start());
             if self.words[found.pattern().as_usize()] && !is_whole {
                 continue;
             }

@@ -13,7 +13,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::{Captures, Regex};
 use serde::Deserialize;
 
-use super::patterns::{Found, Kind, is_mark, past_escape, starts_fresh};
+use super::boundary::{at_token_start, past_escape};
+use super::kind::{Found, Kind, is_placeholder};
 
 /// A value on a command line, for `{value}` in a regular expression: quoted, or one word.
 const VALUE: &str = r#"(?<s>\\*"[^"]*(?:"|$)|'[^']*(?:'|$)|[^\s"'\\]+)"#;
@@ -171,7 +172,7 @@ impl Rule {
     /// The secret that has its prefix here.
     fn after_prefix(&self, text: &str, prefix: Range<usize>) -> Option<Found> {
         let is_so = self.entry.prefix.iter().any(|word| *word == text[prefix.clone()]);
-        if !is_so || !(self.entry.inside || starts_fresh(text, prefix.start)) {
+        if !is_so || !(self.entry.inside || at_token_start(text, prefix.start)) {
             return None;
         }
         let rest = &text[prefix.end..];
@@ -186,7 +187,7 @@ impl Rule {
 
     /// The secrets that are anywhere in a text.
     fn search(&self, text: &str, found: &mut Vec<Found>) {
-        let is_fresh = |whole: usize| !self.entry.fresh || starts_fresh(text, whole);
+        let is_fresh = |whole: usize| !self.entry.fresh || at_token_start(text, whole);
         if self.regex().captures_len() == 1 {
             let places = self.regex().find_iter(text).map(|whole| whole.range());
             found.extend(
@@ -208,7 +209,7 @@ impl Rule {
         let quoted = self.entry.kind == Kind::PrivateKey && secret.ends_with('"');
         let place = past_escape(text, place.start..place.end - usize::from(quoted));
         let holds = self.entry.check.is_none_or(|check| check.holds(secret));
-        (holds && !is_mark(&text[place.clone()])).then_some(Found { place, kind: self.entry.kind })
+        (holds && !is_placeholder(&text[place.clone()])).then_some(Found { place, kind: self.entry.kind })
     }
 }
 

@@ -1,8 +1,10 @@
 //! A notice in a few lines, for a subject, a chat or a mail.
 
+use std::slice;
+
 use super::notice::Notice;
 use super::{Redrive, Report, summary, wording};
-use crate::analysis::answer::{Likelihood, ProbableCause, RootCause};
+use crate::analysis::answer::{FailedState, Likelihood, ProbableCause, RootCause};
 use crate::analysis::resources::Resource;
 use crate::aws::arn::state_machine_name;
 use crate::history::Status;
@@ -87,7 +89,8 @@ pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
             facts.push(Fact { label, text, code });
         }
     };
-    add("State", failed.map(|failed| [&failed.path[..], &[failed.name.clone()]].concat().join(" › ")), false);
+    let state = |failed: &FailedState| [&*failed.path, slice::from_ref(&failed.name)].concat().join(" › ");
+    add("State", failed.map(state), false);
     let names: Vec<&str> = waiting.iter().filter_map(|state| filled(&state.name)).collect();
     add("In flight", Some(names.join(", ")), false);
     let own = failed.and_then(|failed| failed.error.as_deref()).and_then(filled);

@@ -12,6 +12,7 @@ use super::summary::Summary;
 /// What there is to notify of.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, for as long as it is composed")]
 pub enum Notice<'r> {
     /// A failure, with everything that is known.
     Failure(Cow<'r, Report>),

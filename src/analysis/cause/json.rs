@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::field::{self, is_named};
 use super::partial::Fields;
-use super::readers::Own;
-use super::{CauseKind, ParsedCause, Reading, services, stack};
+use super::reader::Own;
+use super::{CauseKind, ParsedCause, Reading, stack};
 
 pub(super) static READER: Own = Own {
     name: "Anything else",
@@ -109,8 +109,28 @@ fn known(reading: Reading<'_>, fields: &Fields) -> Option<String> {
         |name: &&String| ["status", "state"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     let state = fields.values.keys().filter(state).find_map(|name| field::text(&fields.values, name));
     let code = ["ErrorCode", "ErrorType", "Code"].iter().find_map(|name| field::text(&fields.values, name));
-    let ended = || state.and_then(|state| services::ended("it", state, None));
-    code.map(str::to_owned).or_else(ended).or_else(|| answered(reading.error?))
+    let how = || state.and_then(|state| ended("it", state, None));
+    code.map(str::to_owned).or_else(how).or_else(|| answered(reading.error?))
+}
+
+/// How something ended without a reason: `the Glue job run timed out (TIMEOUT)`. `None` where it did
+/// not fail.
+pub(super) fn ended(what: &str, state: &str, limit: Option<&str>) -> Option<String> {
+    let plain: String = state.chars().filter(char::is_ascii_alphabetic).collect();
+    let plain = plain.to_ascii_lowercase();
+    let is = |words: &[&str]| words.iter().any(|word| plain.contains(word));
+    if is(&["timeout", "timedout"]) {
+        let limit = limit.map(|limit| format!(" after its limit{limit}")).unwrap_or_default();
+        return Some(format!("{what} timed out{limit} ({state})"));
+    }
+    if is(&["cancel"]) {
+        return Some(format!("{what} was cancelled ({state})"));
+    }
+    if is(&["stop", "abort", "terminat", "interrupt"]) {
+        return Some(format!("{what} was stopped ({state})"));
+    }
+    let failed = ["fail", "error", "fault", "expired", "rollback", "unhealthy", "incomplete"];
+    is(&failed).then(|| format!("{what} ended as {state}, without a reason"))
 }
 
 /// `States.Http.StatusCode.404`, `ApiGateway.404`: what the other side answered.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::container::{self, Exit};
 use super::field::{number, objects, text, value};
 use super::partial::Fields;
-use super::readers::Own;
+use super::reader::Own;
 use super::{CauseKind, ParsedCause, Reading};
 
 pub(super) static READER: Own = Own {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::field::meaningful;
 use super::partial::Fields;
-use super::readers::Own;
+use super::reader::Own;
 use super::{CauseKind, ParsedCause, Reading, stack};
 
 /// What Step Functions writes when an answer has no `errorType`, with the answer behind it.

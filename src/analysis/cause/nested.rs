@@ -10,7 +10,7 @@
 
 use super::field::meaningful;
 use super::partial::Fields;
-use super::readers::Own;
+use super::reader::Own;
 use super::{CauseKind, ParsedCause, Reading};
 use crate::aws::arn::ExecutionArn;
 

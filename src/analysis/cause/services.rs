@@ -7,7 +7,7 @@
 use super::container::{self, without_stop};
 use super::field::{meaningful, number, objects, text, value};
 use super::partial::Fields;
-use super::readers::{Object, Reader, Row};
+use super::reader::{Object, Reader, Row};
 use super::{CauseKind, ParsedCause, Reading, json};
 
 /// What is read of the answer of one service.
@@ -436,28 +436,8 @@ impl Service {
                 Unit::Minutes => format!(" of {limit} min"),
             })
         });
-        ended(self.what, state, limit.as_deref())
+        json::ended(self.what, state, limit.as_deref())
     }
-}
-
-/// How something ended without a reason: `the Glue job run timed out (TIMEOUT)`. `None` where it did
-/// not fail.
-pub(super) fn ended(what: &str, state: &str, limit: Option<&str>) -> Option<String> {
-    let plain: String = state.chars().filter(char::is_ascii_alphabetic).collect();
-    let plain = plain.to_ascii_lowercase();
-    let is = |words: &[&str]| words.iter().any(|word| plain.contains(word));
-    if is(&["timeout", "timedout"]) {
-        let limit = limit.map(|limit| format!(" after its limit{limit}")).unwrap_or_default();
-        return Some(format!("{what} timed out{limit} ({state})"));
-    }
-    if is(&["cancel"]) {
-        return Some(format!("{what} was cancelled ({state})"));
-    }
-    if is(&["stop", "abort", "terminat", "interrupt"]) {
-        return Some(format!("{what} was stopped ({state})"));
-    }
-    let failed = ["fail", "error", "fault", "expired", "rollback", "unhealthy", "incomplete"];
-    is(&failed).then(|| format!("{what} ended as {state}, without a reason"))
 }
 
 /// Whether a path leads to something.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::ArgMatches;
 use tokio_util::sync::CancellationToken;
 
-use super::change::{agreed, bar};
 use super::dead_letter_queue;
+use super::prompt::{agreed, bar};
 use crate::cli::{count, print};
 use crate::config::Dlq;
 use crate::dlq::HOLD;

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::line::Lines;
 use super::{Channel, Connect, line};
-use crate::notify::settings::Reading;
+use crate::notify::route_parser::RouteParser;
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 
 /// The channel.
@@ -34,14 +34,14 @@ struct File {
     lines: Lines,
 }
 
-fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
-    let path = reading.fields.text("path", |text| match text {
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+    let path = route.fields.text("path", |text| match text {
         "" => Err("expected a path".to_owned()),
         path => Ok(PathBuf::from(path)),
     });
-    let max_bytes = reading.max_bytes();
-    let path = reading.fields.needed("path", path)?;
-    Some(Arc::new(Settings { path, max_bytes, timeout: reading.defaults.timeout }))
+    let max_bytes = route.max_bytes();
+    let path = route.fields.needed("path", path)?;
+    Some(Arc::new(Settings { path, max_bytes, timeout: route.defaults.timeout }))
 }
 
 impl Connect for Settings {

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::{Channel, Connect};
 use crate::notify::post::{Post, Target, Wanted, missing};
-use crate::notify::settings::Reading;
+use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Audience, Content, Notification, Notifier, NotifyError};
 use crate::redact::{Redactor, Rules, is_scheme, names_a_secret};
@@ -100,8 +100,8 @@ impl Http {
     }
 }
 
-fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
-    let Reading { fields, defaults, audience, .. } = reading;
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+    let RouteParser { fields, defaults, audience, .. } = route;
     let target = match fields.text_or_secret("url") {
         Some(Text::Secret(secret)) => Some(Target::Secret(secret)),
         Some(Text::Plain(text)) => match values::api_url(&text) {
@@ -162,9 +162,9 @@ fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
     if signed == AUTHORIZATION || headers.iter().any(|(name, _)| *name == signed) {
         fields.fault("signature_header", "another header has this name");
     }
-    let timeout = reading.timeout();
-    let max_bytes = reading.max_bytes();
-    let body = reading.template("body", Escape::Json);
+    let timeout = route.timeout();
+    let max_bytes = route.max_bytes();
+    let body = route.template("body", Escape::Json);
     let http = Http {
         target: target?,
         envelope: Envelope { email_type, group_email },

@@ -15,7 +15,7 @@ use super::{Channel, Connect};
 use crate::aws::{CallCounter, Session};
 use crate::metrics::Service;
 use crate::notify::aws::classify;
-use crate::notify::settings::Reading;
+use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 use crate::report::notice::Notice;
@@ -54,20 +54,20 @@ struct Mail {
     calls: CallCounter,
 }
 
-fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
-    let from = reading.fields.text("from", values::email);
-    let from = reading.fields.needed("from", from);
-    let to = reading.fields.texts("to", values::email);
-    let to = reading.fields.needed("to", Some(to).filter(|to| !to.is_empty()));
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+    let from = route.fields.text("from", values::email);
+    let from = route.fields.needed("from", from);
+    let to = route.fields.texts("to", values::email);
+    let to = route.fields.needed("to", Some(to).filter(|to| !to.is_empty()));
     if to.as_ref().is_some_and(|to| to.len() > MOST_ADDRESSES) {
-        reading.fields.fault("to", "a mail goes to 50 addresses at most");
+        route.fields.fault("to", "a mail goes to 50 addresses at most");
     }
-    let region = reading.fields.text("region", values::name);
-    let timeout = reading.timeout();
-    let max_bytes = reading.max_bytes().clamp(LEAST_BYTES, MOST_BYTES);
-    let subject = reading.template("subject", Escape::Line);
-    let text = reading.template("body", Escape::Text);
-    let html = reading.template("html", Escape::Html);
+    let region = route.fields.text("region", values::name);
+    let timeout = route.timeout();
+    let max_bytes = route.max_bytes().clamp(LEAST_BYTES, MOST_BYTES);
+    let subject = route.template("subject", Escape::Line);
+    let text = route.template("body", Escape::Text);
+    let html = route.template("html", Escape::Html);
     Some(Arc::new(Settings { from: from?, to: to?, region, timeout, max_bytes, subject, text, html }))
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Channel, Connect};
 use crate::notify::post::{Post, PostResponse, Target, Wanted};
-use crate::notify::settings::Reading;
+use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 use crate::report::brief::{self, Fact};
@@ -54,29 +54,29 @@ struct Webhook {
     post: Post,
 }
 
-fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
     // Whoever knows the URL can post: it is a secret.
-    let webhook = match reading.fields.text_or_secret("webhook_url") {
+    let webhook = match route.fields.text_or_secret("webhook_url") {
         Some(Text::Secret(secret)) => Some(Target::Secret(secret)),
         Some(Text::Plain(text)) => match values::api_url(&text) {
             Ok(url) if is_local(&url) => Some(Target::Plain(url)),
             Ok(_) => {
                 let why = "whoever knows it can post: write { env = \"VARIABLE\" } or { file = \"PATH\" }";
-                reading.fields.fault("webhook_url", why);
+                route.fields.fault("webhook_url", why);
                 None
             }
             Err(why) => {
-                reading.fields.fault("webhook_url", &why);
+                route.fields.fault("webhook_url", &why);
                 None
             }
         },
         None => None,
     };
-    let webhook = reading.fields.needed("webhook_url", webhook);
-    let timeout = reading.timeout();
-    let max_bytes = reading.max_bytes().min(MOST_BYTES);
-    let subject = reading.template("subject", Escape::Line);
-    let body = reading.template("body", Escape::Slack);
+    let webhook = route.fields.needed("webhook_url", webhook);
+    let timeout = route.timeout();
+    let max_bytes = route.max_bytes().min(MOST_BYTES);
+    let subject = route.template("subject", Escape::Line);
+    let body = route.template("body", Escape::Slack);
     Some(Arc::new(Settings { target: webhook?, timeout, max_bytes, subject, body }))
 }
 

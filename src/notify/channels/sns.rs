@@ -14,7 +14,7 @@ use crate::aws::{CallCounter, Session};
 use crate::history::Status;
 use crate::metrics::Service;
 use crate::notify::aws::classify;
-use crate::notify::settings::Reading;
+use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 use crate::report::brief;
@@ -53,14 +53,14 @@ struct Topic {
     calls: CallCounter,
 }
 
-fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
-    let topic = reading.fields.text("topic_arn", topic_arn);
-    let topic = reading.fields.needed("topic_arn", topic);
-    let timeout = reading.timeout();
-    let own = reading.own_max_bytes(LARGEST_TOPIC);
-    let max_bytes = own.unwrap_or(reading.defaults.max_bytes.min(EVERY_TOPIC));
-    let subject = reading.template("subject", Escape::Line);
-    let body = reading.template("body", Escape::Text);
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+    let topic = route.fields.text("topic_arn", topic_arn);
+    let topic = route.fields.needed("topic_arn", topic);
+    let timeout = route.timeout();
+    let own = route.own_max_bytes(LARGEST_TOPIC);
+    let max_bytes = own.unwrap_or(route.defaults.max_bytes.min(EVERY_TOPIC));
+    let subject = route.template("subject", Escape::Line);
+    let body = route.template("body", Escape::Text);
     let (topic_arn, region) = topic?;
     Some(Arc::new(Settings { topic_arn, region, timeout, max_bytes, subject, body }))
 }

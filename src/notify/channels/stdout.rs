@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::line::Lines;
 use super::{Channel, Connect, line};
-use crate::notify::settings::Reading;
+use crate::notify::route_parser::RouteParser;
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 
 /// The channel.
@@ -29,8 +29,8 @@ struct Stdout {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what every channel's reader returns")]
-fn read(reading: &mut Reading<'_, '_>) -> Option<Arc<dyn Connect>> {
-    Some(Arc::new(Settings { max_bytes: reading.max_bytes(), timeout: reading.defaults.timeout }))
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+    Some(Arc::new(Settings { max_bytes: route.max_bytes(), timeout: route.defaults.timeout }))
 }
 
 impl Connect for Settings {

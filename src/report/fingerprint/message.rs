@@ -7,14 +7,11 @@ use std::sync::LazyLock;
 
 use regex::{Captures, Regex};
 
-use super::payload::without_payloads;
+use super::payload::{LEFT_OUT, without_payloads};
 use super::regex;
 
 /// Characters of a message that count.
 const MESSAGE: usize = 400;
-
-/// In place of a payload, or of a quoted text.
-pub(super) const LEFT_OUT: char = '…';
 
 /// Anything that has a digit, and what looks like a number without one; but a code is kept.
 static NUMBERS: LazyLock<Regex> = LazyLock::new(|| {

@@ -4,8 +4,10 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::message::LEFT_OUT;
 use super::regex;
+
+/// In place of a payload, or of a quoted text.
+pub(super) const LEFT_OUT: char = '…';
 
 /// The text without objects and lists in it. A bracket that is never closed is a character like any
 /// other, unless a payload begins there that was cut off.

@@ -1,0 +1,77 @@
+//! The kinds of secrets, and what stands in their place.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+
+/// What was removed, and why.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kind {
+    /// Its key says that it is secret.
+    Key,
+    /// An AWS access key id or secret access key.
+    AwsKey,
+    /// A bearer token, or another that its beginning gives away.
+    #[default]
+    Token,
+    /// A JSON web token.
+    Jwt,
+    /// A private key in PEM.
+    PrivateKey,
+    /// A payment card's number.
+    Card,
+    /// The password in an address.
+    UrlPassword,
+    /// An e-mail address.
+    Email,
+    /// The same text was secret elsewhere.
+    Repeated,
+}
+
+impl Kind {
+    /// The name under which it is counted.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::AwsKey => "aws_key",
+            Self::Token => "token",
+            Self::Jwt => "jwt",
+            Self::PrivateKey => "private_key",
+            Self::Card => "card",
+            Self::UrlPassword => "url_password",
+            Self::Email => "email",
+            Self::Repeated => "repeated",
+        }
+    }
+
+    /// What stands in its place.
+    pub(super) fn placeholder(self) -> &'static str {
+        match self {
+            Self::Key | Self::UrlPassword | Self::Repeated => "[redacted]",
+            Self::AwsKey => "[redacted: AWS key]",
+            Self::Token => "[redacted: token]",
+            Self::Jwt => "[redacted: JWT]",
+            Self::PrivateKey => "[redacted: private key]",
+            Self::Card => "[redacted: card]",
+            Self::Email => "[redacted: e-mail]",
+        }
+    }
+}
+
+/// A secret in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) place: Range<usize>,
+    pub(super) kind: Kind,
+}
+
+/// Whether a value has been removed already; cut or not.
+pub(super) fn is_placeholder(value: &str) -> bool {
+    let rest = value.strip_prefix("[redacted");
+    rest.is_some_and(|rest| {
+        rest.is_empty()
+            || rest == "]"
+            || (rest.starts_with(':') && rest.find(']').is_none_or(|at| at + 1 == rest.len()))
+    })
+}
