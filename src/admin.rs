@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tracing::{debug, info};
 
-use crate::metrics::{Format, Metrics};
+use crate::metrics::{ExpositionFormat, Metrics};
 use crate::worker::health::Health;
 
 /// Connections at a time. A further one ends the oldest: it has waited for its client, who may be one of
@@ -77,7 +77,7 @@ impl View {
             }
             _ => {
                 let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
-                let format = Format::accepted(accept.unwrap_or_default());
+                let format = ExpositionFormat::accepted(accept.unwrap_or_default());
                 respond(StatusCode::OK, format.content_type(), self.metrics.text(format))
             }
         }

@@ -17,7 +17,7 @@ use answer::{
     AlsoFailed, Busy, Confidence, FailedAttempt, FailedState, Failure, Hop, HopKind, InFlight, Likelihood,
     ProbableCause, RootCause, Step, TimeLimit,
 };
-use blame::Verdict;
+use blame::BlameVerdict;
 use resources::Resource;
 use timeline::{Builder, InstanceId, Moment, Timeline};
 
@@ -273,7 +273,7 @@ fn redriven(history: &History, end: Option<usize>) -> Option<u32> {
         .or_else(|| counted().and_then(|count| u32::try_from(count).ok()))
 }
 
-fn failed_state(timeline: &Timeline, history: &History, verdict: Verdict) -> FailedState {
+fn failed_state(timeline: &Timeline, history: &History, verdict: BlameVerdict) -> FailedState {
     let id = verdict.instance;
     let instance = timeline.instance(id);
     let Failure { error, cause } = failure_of(&history.events()[verdict.said_by]);

@@ -48,14 +48,14 @@ pub struct Breaker {
     name: String,
     /// What an open breaker means for messages, for the log.
     consequence: &'static str,
-    state: Mutex<State>,
+    state: Mutex<BreakerState>,
     changed: Arc<Notify>,
     /// Shows whether it is open; `None` for one of many that only a count shows.
     metrics: Option<Metrics>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BreakerState {
     failures: u32,
     /// The messages that failed, where messages are counted.
     failed: HashSet<String>,
@@ -210,7 +210,7 @@ impl Breaker {
         self.note_failure(&mut state, opens, error);
     }
 
-    fn note_failure(&self, state: &mut State, opens: bool, error: &dyn fmt::Display) {
+    fn note_failure(&self, state: &mut BreakerState, opens: bool, error: &dyn fmt::Display) {
         let now = Instant::now();
         let (breaker, failures, consequence) = (&self.name, state.failures, self.consequence);
         state.half_open = HalfOpen::Conclusive;
@@ -272,7 +272,7 @@ impl Breaker {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -27,7 +27,7 @@ pub enum Verdict {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct CheckResult {
     /// What was looked at.
     pub check: String,
     /// How it came out.
@@ -38,7 +38,7 @@ pub struct Finding {
     pub advice: Option<String>,
 }
 
-impl Finding {
+impl CheckResult {
     /// It would work.
     pub fn ok(check: impl Into<String>, found: impl Into<String>) -> Self {
         Self { check: check.into(), verdict: Verdict::Ok, found: found.into(), advice: None }
@@ -64,15 +64,15 @@ fn unanswered(class: ErrorClass) -> &'static str {
 }
 
 /// Whether anything would not work.
-pub fn any_fails(findings: &[Finding]) -> bool {
+pub fn any_fails(findings: &[CheckResult]) -> bool {
     findings.iter().any(|finding| finding.verdict == Verdict::Fail)
 }
 
 /// A line a check, and under it what to do.
-pub fn text(findings: &[Finding]) -> String {
+pub fn text(findings: &[CheckResult]) -> String {
     let width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
-    for Finding { check, verdict, found, advice } in findings {
+    for CheckResult { check, verdict, found, advice } in findings {
         // What a client says may have several lines.
         let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
         let sign = match verdict {
@@ -89,7 +89,7 @@ pub fn text(findings: &[Finding]) -> String {
 }
 
 /// The same as JSON: `{"ok": …, "checks": [{"check", "verdict", "found", "advice"}]}`.
-pub fn json(findings: &[Finding]) -> String {
+pub fn json(findings: &[CheckResult]) -> String {
     let ok = !any_fails(findings);
     format!("{:#}\n", serde_json::json!({"ok": ok, "checks": findings}))
 }
@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn every_line_that_does_not_work_says_what_to_do() {
         let findings = [
-            Finding::ok("region", "eu-west-1"),
-            Finding::warn("visibility", "10 s", "set it to 120 s"),
-            Finding::fail("queue", "AccessDenied", "allow it"),
+            CheckResult::ok("region", "eu-west-1"),
+            CheckResult::warn("visibility", "10 s", "set it to 120 s"),
+            CheckResult::fail("queue", "AccessDenied", "allow it"),
         ];
         assert_eq!(
             text(&findings),

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{CONFIG_VARIABLE, SETTINGS, Sources};
+use crate::config::{CONFIG_VARIABLE, Layers, SETTINGS};
 use crate::settings::Fault;
 
 /// How a command ended.
@@ -113,8 +113,8 @@ fn with_settings(command: Command) -> Command {
 }
 
 /// The settings that were given with flags, in the environment and in the file.
-fn sources(matches: &ArgMatches) -> Sources<'_> {
-    Sources::gather(
+fn sources(matches: &ArgMatches) -> Layers<'_> {
+    Layers::gather(
         |key| matches.get_one::<String>(key).cloned(),
         variable,
         matches.get_one::<String>("config").cloned(),

@@ -30,7 +30,7 @@ pub const CONFIG_VARIABLE: &str = "MISSTEP_CONFIG";
 
 /// Settings that every command has.
 #[derive(Debug, Clone)]
-pub struct Common {
+pub struct CommonSettings {
     /// The environment named in notifications.
     pub env: String,
     /// The application's name.
@@ -47,9 +47,9 @@ pub struct Common {
 
 /// Settings of the worker.
 #[derive(Debug, Clone)]
-pub struct Work {
+pub struct WorkSettings {
     /// Settings that every command has.
-    pub common: Common,
+    pub common: CommonSettings,
     /// The queue of failure events.
     pub queue_url: String,
     /// Its dead-letter queue, where it is not to be found through the redrive policy.
@@ -74,9 +74,9 @@ pub struct Work {
 
 /// Settings of the commands on the dead-letter queue.
 #[derive(Debug, Clone)]
-pub struct Dlq {
+pub struct DlqSettings {
     /// Settings that every command has.
-    pub common: Common,
+    pub common: CommonSettings,
     /// The queue that the dead-letter queue serves.
     pub queue_url: String,
     /// The dead-letter queue, where it is not to be found through the redrive policy.
@@ -85,23 +85,23 @@ pub struct Dlq {
 
 /// Settings of `notify`.
 #[derive(Debug, Clone)]
-pub struct Notify {
+pub struct NotifySettings {
     /// Settings that every command has.
-    pub common: Common,
+    pub common: CommonSettings,
     /// Who is told, and how.
     pub routes: Vec<RouteSettings>,
 }
 
 /// A value as it was given, and where.
 #[derive(Debug, Clone)]
-struct Given {
+struct LayeredValue {
     text: String,
     place: String,
 }
 
 /// All values that were given, the winning one of each setting, and the faults found so far.
-pub struct Sources<'v> {
-    given: BTreeMap<&'static str, Given>,
+pub struct Layers<'v> {
+    given: BTreeMap<&'static str, LayeredValue>,
     document: Option<Document>,
     /// There is a file, and nobody knows what it holds.
     file_is_unread: bool,
@@ -109,10 +109,10 @@ pub struct Sources<'v> {
     faults: Vec<Fault>,
 }
 
-impl<'v> Sources<'v> {
+impl<'v> Layers<'v> {
     /// Gathers the values: `flag` and `variable` look one up by its name, `config_file` is the
     /// `--config` flag. A file that cannot be read, or holds unknown keys, is a fault that
-    /// [`Sources::work`] and the like report together with all others.
+    /// [`Layers::work`] and the like report together with all others.
     pub fn gather(
         flag: impl Fn(&str) -> Option<String>,
         variable: impl Fn(&str) -> Option<String> + 'v,
@@ -148,7 +148,7 @@ impl<'v> Sources<'v> {
 
     fn give(&mut self, setting: &Setting, text: Option<String>, place: String) {
         if let Some(text) = text {
-            self.given.insert(setting.key, Given { text, place });
+            self.given.insert(setting.key, LayeredValue { text, place });
         }
     }
 
@@ -162,7 +162,7 @@ impl<'v> Sources<'v> {
                     self.faults.push(Fault(format!("{place}: expected {}", setting.value)));
                 }
                 (Some(setting), Some(text)) => {
-                    self.given.insert(setting.key, Given { text, place });
+                    self.given.insert(setting.key, LayeredValue { text, place });
                 }
             }
         }
@@ -179,7 +179,7 @@ impl<'v> Sources<'v> {
     ///
     /// # Errors
     /// All faults.
-    pub fn common(mut self) -> Result<Common, Vec<Fault>> {
+    pub fn common(mut self) -> Result<CommonSettings, Vec<Fault>> {
         let common = self.read_common();
         self.finish(common)
     }
@@ -197,7 +197,7 @@ impl<'v> Sources<'v> {
     ///
     /// # Errors
     /// All faults, those of the settings that other commands share included.
-    pub fn work(mut self) -> Result<Work, Vec<Fault>> {
+    pub fn work(mut self) -> Result<WorkSettings, Vec<Fault>> {
         let common = self.read_common();
         let (queue, dlq_url) = self.read_queues();
         let routes = self.read_routes(common.as_ref().map(|common| &common.redaction));
@@ -209,7 +209,7 @@ impl<'v> Sources<'v> {
         let shutdown_grace = self.required("shutdown_grace_secs", |text| seconds(text, 0, 900));
         let admin_addr = self.required("admin_addr", admin_addr);
         let work = (|| {
-            Some(Work {
+            Some(WorkSettings {
                 common: common?,
                 queue_url: queue?,
                 dlq_url,
@@ -230,10 +230,10 @@ impl<'v> Sources<'v> {
     ///
     /// # Errors
     /// All faults.
-    pub fn dlq(mut self) -> Result<Dlq, Vec<Fault>> {
+    pub fn dlq(mut self) -> Result<DlqSettings, Vec<Fault>> {
         let common = self.read_common();
         let (queue, dlq_url) = self.read_queues();
-        let dlq = common.zip(queue).map(|(common, queue_url)| Dlq { common, queue_url, dlq_url });
+        let dlq = common.zip(queue).map(|(common, queue_url)| DlqSettings { common, queue_url, dlq_url });
         self.finish(dlq)
     }
 
@@ -250,14 +250,14 @@ impl<'v> Sources<'v> {
         (queue, dlq_url)
     }
 
-    fn read_common(&mut self) -> Option<Common> {
+    fn read_common(&mut self) -> Option<CommonSettings> {
         let env = self.required("env", name);
         let application = self.optional("application_name", name);
         let history_rate = self.required("history_rate", history_rate);
         let redaction = self.read_redaction();
         let log = self.required("log", |text| telemetry::check_filter(text).map(|()| text.to_owned()));
         let log_format = self.optional("log_format", log_format);
-        Some(Common {
+        Some(CommonSettings {
             env: env?,
             application,
             history_rate: history_rate?,
@@ -271,10 +271,10 @@ impl<'v> Sources<'v> {
     ///
     /// # Errors
     /// All faults.
-    pub fn notify(mut self) -> Result<Notify, Vec<Fault>> {
+    pub fn notify(mut self) -> Result<NotifySettings, Vec<Fault>> {
         let common = self.read_common();
         let routes = self.read_routes(common.as_ref().map(|common| &common.redaction));
-        let notify = common.zip(routes).map(|(common, routes)| Notify { common, routes });
+        let notify = common.zip(routes).map(|(common, routes)| NotifySettings { common, routes });
         self.finish(notify)
     }
 
@@ -344,7 +344,7 @@ impl<'v> Sources<'v> {
     }
 
     fn optional<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
-        let Given { text, place } = self.given.get(key)?;
+        let LayeredValue { text, place } = self.given.get(key)?;
         let checked = if text.contains(char::REPLACEMENT_CHARACTER) {
             Err("not UTF-8".to_owned())
         } else {

@@ -26,7 +26,7 @@ pub const HOLD: Duration = Duration::from_secs(30);
 
 /// A message of a dead-letter queue, understood as far as it can be.
 #[derive(Debug)]
-pub struct Letter {
+pub struct DeadMessage {
     /// The message as it was received.
     pub message: Message,
     /// Why it is here, in a word.
@@ -41,7 +41,7 @@ pub struct Letter {
     pub changes: Vec<StatusChange>,
 }
 
-impl Letter {
+impl DeadMessage {
     /// Reads a message: by misstep's own attributes, by those that EventBridge gives what it could
     /// not deliver
     /// (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html>), or, without
@@ -125,9 +125,9 @@ pub(crate) mod tests {
     use crate::queue::ReceiptHandle;
 
     /// A message about an execution of this state machine, sent at a second since 1970.
-    pub(crate) fn letter(id: &str, machine: &str, second: u64, attributes: &[(&str, &str)]) -> Letter {
+    pub(crate) fn letter(id: &str, machine: &str, second: u64, attributes: &[(&str, &str)]) -> DeadMessage {
         let execution = format!("arn:aws:states:eu-west-1:123456789012:execution:{machine}:run-{id}");
-        Letter::new(Message {
+        DeadMessage::new(Message {
             id: id.to_owned(),
             receipt: ReceiptHandle(format!("r-{id}")),
             body: json!({"executionArn": execution, "status": "FAILED"}).to_string(),

@@ -21,7 +21,7 @@ pub use read::{
     Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
     ReadError,
 };
-pub use target::Target;
+pub use target::CallTarget;
 
 /// How an execution stands or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -105,7 +105,7 @@ pub struct Details {
     /// A fingerprint of what a task is called with: the same for the same text.
     pub called_with: Option<u64>,
     /// The names of what a task calls, from its parameters or from the first answer.
-    pub target: Option<Box<Target>>,
+    pub target: Option<Box<CallTarget>>,
     /// The service that a task calls.
     pub resource_type: Option<String>,
     /// A scheduled task's timeout, in seconds.
@@ -122,7 +122,7 @@ impl Details {
     /// Takes what is needed of a task's parameters.
     fn call_with(&mut self, parameters: &str, region: Option<&str>) {
         self.called_with = Some(fingerprint(parameters));
-        self.target = Target::read(parameters, region);
+        self.target = CallTarget::read(parameters, region);
     }
 
     /// Drops the payloads that no analysis asks for: they are most of a history's bytes.
@@ -131,7 +131,7 @@ impl Details {
             self.input = None;
         }
         if *event_type == EventType::TaskSubmitted {
-            self.target = self.output.as_deref().and_then(|output| Target::read(output, None));
+            self.target = self.output.as_deref().and_then(|output| CallTarget::read(output, None));
         }
         let hands_on_an_error =
             || self.output.as_deref().is_some_and(|output| output.starts_with("{\"Error\""));

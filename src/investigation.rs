@@ -9,17 +9,17 @@ mod newest;
 mod texts;
 
 use crate::analysis::answer::RootCause;
-use crate::analysis::resources::{Resource, Role};
+use crate::analysis::resources::{Resource, ResourceRole};
 use crate::analysis::{Analysis, Lead, Question, analyse, analyse_to, find_end};
 use crate::aws::arn::ExecutionArn;
 use crate::history::{ExecutionReader, History, ReadError, Status};
 use crate::memory::ReportShare;
 use calls::Calls;
-use newest::{Read, Wanted};
+use newest::{EndSelector, Read};
 
 /// What is asked about an execution.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ExecutionRequest {
     /// Which execution.
     pub execution: ExecutionArn,
     /// How it ended, if that is known.
@@ -90,13 +90,13 @@ pub struct Unread {
 /// cannot be read is no error: the finding then says what is known without.
 pub async fn investigate(
     reader: &dyn ExecutionReader,
-    asked: &Asked,
+    asked: &ExecutionRequest,
     memory: &ReportShare,
 ) -> Result<Finding, InvestigationError> {
     let mut calls = Calls::of(reader, memory);
     let question = Question { status: asked.status, redrive_count: asked.redrive_count };
     let Read { history, end, input, share } =
-        newest::read(&mut calls, &asked.execution, Wanted::Asked(question)).await?;
+        newest::read(&mut calls, &asked.execution, EndSelector::Asked(question)).await?;
     if question != Question::default() && end.is_none() {
         return Err(not_ended(asked, &history));
     }
@@ -114,11 +114,12 @@ pub async fn investigate(
 
 /// What the state called where the way down ends, then what the execution's own states called.
 fn within(analysis: &Analysis, deepest: Option<Resource>) -> Vec<Resource> {
-    let own = analysis.resources.iter().filter(|own| deepest.is_none() || own.role != Role::RootCause);
+    let own =
+        analysis.resources.iter().filter(|own| deepest.is_none() || own.role != ResourceRole::RootCause);
     deepest.iter().chain(own).cloned().collect()
 }
 
-fn not_ended(asked: &Asked, history: &History) -> InvestigationError {
+fn not_ended(asked: &ExecutionRequest, history: &History) -> InvestigationError {
     let mut text = String::new();
     if let Some(status) = asked.status {
         text.push_str(&format!(" as {}", status.as_str()));

@@ -44,14 +44,14 @@ pub struct Logs {
     /// The log stream that was read.
     pub log_stream: Option<String>,
     /// The lines, oldest first.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LogLine>,
     /// Why there are none.
     pub error: Option<String>,
 }
 
 /// A line of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
+pub struct LogLine {
     /// When it was written.
     #[serde(serialize_with = "time", deserialize_with = "read_time")]
     pub at: Option<Timestamp>,
@@ -61,7 +61,7 @@ pub struct Line {
 
 /// Which lines are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct LogQuery {
     /// The region of the log group.
     pub region: String,
     /// The log group.
@@ -80,11 +80,11 @@ pub struct Wanted {
 
 /// What was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundLines {
     /// The stream that the lines are from.
     pub stream: Option<String>,
     /// The last lines, oldest first.
-    pub lines: Vec<Line>,
+    pub lines: Vec<LogLine>,
 }
 
 /// A place that keeps logs.
@@ -94,7 +94,7 @@ pub trait LogReader: Send + Sync + 'static {
     ///
     /// # Errors
     /// Says in one sentence why it cannot be read.
-    async fn last_lines(&self, wanted: &Wanted) -> Result<Found, String>;
+    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, String>;
 }
 
 /// A reader of CloudWatch Logs; `None` in a build without the cargo feature `logs`.
@@ -123,7 +123,7 @@ pub async fn of(reader: &dyn LogReader, resources: &[Resource]) -> Logs {
             (found, Some(format!("{} holds no line of the attempt", wanted.group)))
         }
         Ok(found) => (found, None),
-        Err(why) => (Found::default(), Some(why)),
+        Err(why) => (FoundLines::default(), Some(why)),
     };
     Logs {
         log_stream: found.stream.or(wanted.stream),
@@ -134,14 +134,14 @@ pub async fn of(reader: &dyn LogReader, resources: &[Resource]) -> Logs {
 }
 
 /// What to ask of a resource's log. All that a whole group holds at a time would be other people's too.
-fn wanted(resource: &Resource) -> Option<Wanted> {
+fn wanted(resource: &Resource) -> Option<LogQuery> {
     let began = resource.started_at?;
     let Window { from, to } = Window::around(began, resource.ended_at.unwrap_or(began))?;
     let request = resource.id.clone().filter(|_| resource.service == "lambda");
     if resource.log_stream.is_none() && request.is_none() {
         return None;
     }
-    Some(Wanted {
+    Some(LogQuery {
         region: resource.region.clone()?,
         group: resource.log_group.clone()?,
         stream: resource.log_stream.clone(),
@@ -153,9 +153,9 @@ fn wanted(resource: &Resource) -> Option<Wanted> {
 }
 
 /// The last lines that keep within the bounds, each cut where it is long.
-fn bounded(lines: Vec<Line>) -> Vec<Line> {
+fn bounded(lines: Vec<LogLine>) -> Vec<LogLine> {
     let mut left = BYTES;
-    let mut kept: Vec<Line> = Vec::new();
+    let mut kept: Vec<LogLine> = Vec::new();
     for mut line in lines.into_iter().rev().take(LINES) {
         line.text.truncate(line.text.trim_end().len());
         if line.text.len() > LINE {
@@ -175,13 +175,13 @@ fn bounded(lines: Vec<Line>) -> Vec<Line> {
 mod tests {
     use super::*;
 
-    fn line(text: String) -> Line {
-        Line { at: None, text }
+    fn line(text: String) -> LogLine {
+        LogLine { at: None, text }
     }
 
     #[test]
     fn the_last_lines_are_kept_within_the_bounds() {
-        let many: Vec<Line> = (0..200).map(|at| line(format!("line {at}\n"))).collect();
+        let many: Vec<LogLine> = (0..200).map(|at| line(format!("line {at}\n"))).collect();
         let kept = bounded(many);
         assert_eq!((kept.len(), &*kept[0].text, &*kept[49].text), (50, "line 150", "line 199"));
         let long = bounded((0..9).map(|_| line("é".repeat(10_000))).collect());

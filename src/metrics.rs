@@ -24,14 +24,14 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use crate::telemetry::millis;
-pub use exposition::Format;
+pub use exposition::ExpositionFormat;
 use label::{
     BREAKER, DEAD_LETTER_REASON, DEGRADED, FULL, MESSAGE_STATE, MESSAGE_STATES, NO_REASON,
     NOTIFICATION_RESULT, OPERATION, OUTCOME, OUTCOMES, REPORT_KIND, REPORT_REASON, RESULT, RETRIED_OPERATION,
     RETRY_REASON, ROUTE, SERVICE, STAGE, VERSION,
 };
 pub use label::{CallResult, DegradedBy, RetriedOperation, RetryReason, SendResult, Service, Stage};
-use table::{Counters, Gauges, Histograms, Number, Reading, Row, Table};
+use table::{Counters, FloatGauge, Gauges, Histograms, MetricRow, MetricTable, OptionalGauge};
 
 /// From ten milliseconds to an hour: work on a message may stay in hand while a breaker is open.
 const DURATIONS: [f64; 14] =
@@ -47,12 +47,12 @@ pub struct Metrics(Arc<Families>);
 
 struct Families {
     registry: Registry,
-    rows: Vec<Row>,
+    rows: Vec<MetricRow>,
     messages: Counters<1>,
     message_duration: Histogram,
     stage_duration: Histograms<1>,
     failure_to_notification: Histogram,
-    in_hand: Number,
+    in_hand: FloatGauge,
     lease_renewals: Counter,
     leases_lost: Counter,
     retries: Counters<2>,
@@ -60,20 +60,20 @@ struct Families {
     reports: Counters<2>,
     notifications: Counters<2>,
     breaker_open: Gauges<1>,
-    regions_open: Number,
+    regions_open: FloatGauge,
     duplicates: Counter,
     dead_letters: Counters<1>,
     backlog: Gauges<1>,
-    dead_letter_queue: Reading,
+    dead_letter_queue: OptionalGauge,
     panics: Counter,
-    last_poll: Reading,
+    last_poll: OptionalGauge,
     log_lines_dropped: Counter,
 }
 
 impl Metrics {
     /// All metrics, at zero.
     pub fn new() -> Self {
-        let mut table = Table::default();
+        let mut table = MetricTable::default();
         let build =
             table.gauges("misstep_build_info", "Always 1; the version of misstep is the label", [VERSION]);
         build.with([env!("CARGO_PKG_VERSION")]).set(1.0);
@@ -276,7 +276,7 @@ impl Metrics {
     }
 
     /// Everything as text.
-    pub fn text(&self, format: Format) -> String {
+    pub fn text(&self, format: ExpositionFormat) -> String {
         exposition::text(&self.0.registry, format)
     }
 
@@ -287,7 +287,7 @@ impl Metrics {
 }
 
 /// The reports, each series at zero from the start: an alert on the first one needs the value before.
-fn reports(table: &mut Table) -> Counters<2> {
+fn reports(table: &mut MetricTable) -> Counters<2> {
     let reports = table.counters(
         "misstep_reports_total",
         "Reports on failures; a degraded one rests on the event alone, and the reason says why the history is not in it",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::event::NotUnderstood;
 use crate::history::ReadError;
 use crate::notify::NotifyError;
-use crate::queue::dead_letter::Reason;
+use crate::queue::dead_letter::DeadLetterReason;
 use crate::telemetry::chain;
 
 /// What to do with a message.
@@ -33,7 +33,7 @@ pub enum Outcome {
         at_least: Duration,
     },
     /// Send it to the dead-letter queue.
-    DeadLetter(Reason),
+    DeadLetter(DeadLetterReason),
 }
 
 /// Why nobody needs to be told.
@@ -102,13 +102,17 @@ impl Outcome {
 
 impl From<NotUnderstood> for Outcome {
     fn from(error: NotUnderstood) -> Self {
-        Self::DeadLetter(Reason { stage: "parse", reason: "not-understood", error: error.to_string() })
+        Self::DeadLetter(DeadLetterReason {
+            stage: "parse",
+            reason: "not-understood",
+            error: error.to_string(),
+        })
     }
 }
 
 /// What a history that cannot be read means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unread {
+pub enum UnreadHistory {
     /// People are told from the event alone, and why.
     Degrade(String),
     /// The message waits for better times.
@@ -126,7 +130,7 @@ pub enum Urgency {
     NeverWorked,
 }
 
-impl Unread {
+impl UnreadHistory {
     /// Judges an error of reading. Where waiting is of no use, a report from the event alone is better
     /// than none.
     pub fn from_error(error: &ReadError, urgency: Urgency) -> Self {
@@ -155,9 +159,11 @@ pub fn of_answers(answers: Vec<(Arc<str>, Result<(), NotifyError>)>) -> Outcome 
         let tell = |what: String| format!("{route}: {what}");
         outcome.and(match answer {
             Ok(()) => Outcome::Done,
-            Err(NotifyError::Rejected { what }) => {
-                Outcome::DeadLetter(Reason { stage: "notify", reason: "rejected", error: tell(what) })
-            }
+            Err(NotifyError::Rejected { what }) => Outcome::DeadLetter(DeadLetterReason {
+                stage: "notify",
+                reason: "rejected",
+                error: tell(what),
+            }),
             Err(error @ (NotifyError::Transient { .. } | NotifyError::Misconfigured { .. })) => {
                 Outcome::Retry { stage: "notify", error: tell(error.to_string()), at_least: Duration::ZERO }
             }
@@ -186,12 +192,21 @@ mod tests {
             ErrorClass::Unparsable,
             ErrorClass::TooLarge,
         ] {
-            assert!(matches!(Unread::from_error(&read_error(class), Urgency::MayWait), Unread::Degrade(_)));
+            assert!(matches!(
+                UnreadHistory::from_error(&read_error(class), Urgency::MayWait),
+                UnreadHistory::Degrade(_)
+            ));
         }
         for class in [ErrorClass::Throttled, ErrorClass::Unreachable, ErrorClass::Credentials] {
-            assert!(matches!(Unread::from_error(&read_error(class), Urgency::MayWait), Unread::Later(_)));
+            assert!(matches!(
+                UnreadHistory::from_error(&read_error(class), Urgency::MayWait),
+                UnreadHistory::Later(_)
+            ));
             for urgency in [Urgency::LastReceive, Urgency::NeverWorked] {
-                assert!(matches!(Unread::from_error(&read_error(class), urgency), Unread::Degrade(_)));
+                assert!(matches!(
+                    UnreadHistory::from_error(&read_error(class), urgency),
+                    UnreadHistory::Degrade(_)
+                ));
             }
         }
     }

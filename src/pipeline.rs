@@ -51,7 +51,7 @@ pub enum MapRunChildren {
 
 /// Which failures are handled, and how they are named.
 #[derive(Debug, Clone)]
-pub struct Scope {
+pub struct PipelineSettings {
     /// State machine ARNs without version and alias; empty for all.
     pub state_machines: Vec<String>,
     /// What to do with a Distributed Map's children.
@@ -64,7 +64,7 @@ pub struct Scope {
 
 /// One attempt at a message: how long it may last, and what giving the message back would mean.
 #[derive(Debug, Clone, Copy)]
-pub struct Attempt {
+pub struct MessageAttempt {
     /// No further attempt is made after this.
     pub until: Instant,
     /// Released once more, the queue moves the message to the dead-letter queue.
@@ -84,7 +84,7 @@ pub struct Pipeline {
     /// Deliveries on optional routes, which no message waits for.
     optional_tasks: TaskTracker,
     breakers: Breakers,
-    scope: Scope,
+    scope: PipelineSettings,
     memory: MemoryBudget,
     handled: Mutex<LruCache<String, Handled>>,
     in_progress: Mutex<HashMap<FailureKey, Weak<AsyncMutex<()>>>>,
@@ -123,7 +123,7 @@ impl Pipeline {
         reader: Arc<dyn ExecutionReader>,
         rate: Option<f64>,
         routes: Vec<Route>,
-        scope: Scope,
+        scope: PipelineSettings,
         home: Option<AccountRegion>,
         metrics: Metrics,
     ) -> Self {
@@ -191,7 +191,7 @@ impl Pipeline {
     }
 
     /// Takes the body of one message through the pipeline.
-    pub async fn process_message(&self, body: &str, attempt: Attempt) -> Outcome {
+    pub async fn process_message(&self, body: &str, attempt: MessageAttempt) -> Outcome {
         // A batch may hold both: the events that were understood are delivered before the rest is dead-lettered.
         let (changes, fault) = event::parse_some(body);
         reach(Point::Parsed).await;
@@ -207,7 +207,7 @@ impl Pipeline {
         outcome.expect("a body holds an event or a fault")
     }
 
-    async fn process_failure(&self, change: &StatusChange, attempt: Attempt) -> Outcome {
+    async fn process_failure(&self, change: &StatusChange, attempt: MessageAttempt) -> Outcome {
         if let Some(ignored) = self.ignored(change) {
             return Outcome::Ignore(ignored);
         }

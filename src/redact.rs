@@ -27,7 +27,7 @@ mod values;
 
 use std::collections::BTreeMap;
 
-use kind::Kind;
+use kind::SecretKind;
 use names::Names;
 pub use pass::Pass;
 use serde::{Deserialize, Serialize};
@@ -62,7 +62,7 @@ pub struct Removed {
 }
 
 impl Removed {
-    fn count(&mut self, kind: Kind, values: u64) {
+    fn count(&mut self, kind: SecretKind, values: u64) {
         self.values += values;
         *self.kinds.entry(kind.name().to_owned()).or_default() += values;
     }

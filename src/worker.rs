@@ -22,9 +22,9 @@ use tracing::{error, info, warn};
 use crate::failpoint::{Point, reach};
 use crate::metrics::{Metrics, RetriedOperation, Stage};
 use crate::outcome::Outcome;
-use crate::pipeline::{Attempt, Pipeline};
+use crate::pipeline::{MessageAttempt, Pipeline};
 
-use crate::queue::dead_letter::Reason;
+use crate::queue::dead_letter::DeadLetterReason;
 use crate::queue::leases::{Lease, Leases};
 use crate::queue::settle::{SettleError, Settler};
 use crate::queue::{DeadLetter, LONGEST_WORK, Message, Queue, QueueAttributes, QueueError};
@@ -38,7 +38,7 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// How the worker runs.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct WorkerSettings {
     /// The queue's name, for traces.
     pub queue_name: String,
     /// Messages in hand at once.
@@ -61,7 +61,7 @@ pub struct Settings {
 pub struct Worker {
     queue: Arc<dyn Queue>,
     pipeline: Pipeline,
-    settings: Settings,
+    settings: WorkerSettings,
     leases: Arc<Leases>,
     settler: Settler,
     permits: Arc<Semaphore>,
@@ -78,7 +78,7 @@ impl Worker {
         queue: Arc<dyn Queue>,
         attributes: &QueueAttributes,
         pipeline: Pipeline,
-        settings: Settings,
+        settings: WorkerSettings,
     ) -> Arc<Self> {
         let metrics = pipeline.metrics().clone();
         Arc::new(Self {
@@ -174,7 +174,7 @@ impl Worker {
 
     async fn work_on(&self, message: Message, lease: Lease, half_open: bool) {
         let last = self.is_last_receive(&message);
-        let attempt = Attempt { until: message.received_at + LONGEST_WORK, last, half_open };
+        let attempt = MessageAttempt { until: message.received_at + LONGEST_WORK, last, half_open };
         let work = AssertUnwindSafe(self.pipeline.process_message(&message.body, attempt)).catch_unwind();
         let worked = tokio::select! {
             biased;
@@ -260,7 +260,7 @@ impl Worker {
     /// released.
     async fn dead_letter(&self, message: &Message, outcome: Outcome, lease: &Lease) -> Outcome {
         let Outcome::DeadLetter(reason) = &outcome else { return outcome };
-        let Reason { stage, reason: why, error } = reason;
+        let DeadLetterReason { stage, reason: why, error } = reason;
         let Some(url) = &self.settings.dead_letter_url else {
             error!(
                 stage,

@@ -127,7 +127,7 @@ pub enum Likelihood {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimeLimit {
     /// Which limit.
-    pub limit: Limit,
+    pub limit: TimeLimitKind,
     /// How many seconds it allows.
     pub seconds: i64,
 }
@@ -135,7 +135,7 @@ pub struct TimeLimit {
 /// A limit of time of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Limit {
+pub enum TimeLimitKind {
     /// The time between two heartbeats.
     Heartbeat,
     /// The time for the whole task.

@@ -5,7 +5,7 @@
 //! it, the event that failed. Where neither leads to a state, only one that is left in flight can
 //! be meant.
 
-use super::answer::{Confidence, Limit, TimeLimit};
+use super::answer::{Confidence, TimeLimit, TimeLimitKind};
 use super::timeline::{Builder, InstanceId};
 use crate::history::{EventType, HistoryEvent, StateType, Work};
 
@@ -14,7 +14,7 @@ use crate::history::{EventType, HistoryEvent, StateType, Work};
 const MOST_CONTAINERS: usize = 10_000;
 
 /// The state to blame.
-pub(super) struct Verdict {
+pub(super) struct BlameVerdict {
     pub(super) instance: InstanceId,
     /// The event that wrote the failure down for this state, if one did.
     pub(super) failed_at: Option<usize>,
@@ -51,7 +51,7 @@ pub(super) fn ran_out_of_events(end: &HistoryEvent) -> bool {
 /// By the words of AWS: the cause names a state and the event that entered it, and that event did.
 ///
 /// A state that was exited is not meant: a Fail state may hand on the cause of one that was caught.
-pub(super) fn by_cause(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
+pub(super) fn by_cause(builder: &Builder<'_>, end: usize) -> Option<BlameVerdict> {
     let details = &builder.events[end].details;
     let (entered, instance) = named_in(details.cause.as_deref()?).find_map(|(name, entered)| {
         let index = builder.index_of(entered)?;
@@ -77,7 +77,7 @@ pub(super) fn by_cause(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
         said.error == details.error && said.cause == details.cause
     });
     let name = &builder.timeline.instance(instance).name;
-    Some(Verdict {
+    Some(BlameVerdict {
         instance,
         failed_at,
         said_by: failed_at.unwrap_or(end),
@@ -121,7 +121,7 @@ fn leaf(builder: &Builder<'_>, end: usize) -> Option<Leaf> {
 }
 
 /// By the chain of events: from the last one over the containers that failed to the leaf.
-pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
+pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<BlameVerdict> {
     let events = builder.events;
     let Leaf { index, over, containers, failing } = leaf(builder, end)?;
     let event = &events[index];
@@ -150,7 +150,7 @@ pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
         format!("The last event, {}, {over} event {}, {}, {how}", events[end].id, event.id, event.event_type);
     evidence.push_str(&why_timed_out(builder, instance).unwrap_or_default());
     evidence.push('.');
-    Some(Verdict {
+    Some(BlameVerdict {
         instance,
         failed_at: Some(index),
         said_by: if says_nothing { end } else { index },
@@ -162,14 +162,14 @@ pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<Verdict> {
 
 /// A container failed, but what that follows is no failure: LocalStack lets it follow whatever came
 /// before. Then it is the failure inside that last broke it.
-fn broken(builder: &Builder<'_>, end: usize, failing: Option<usize>) -> Option<Verdict> {
+fn broken(builder: &Builder<'_>, end: usize, failing: Option<usize>) -> Option<BlameVerdict> {
     let failing = failing?;
     let container = builder.places[failing].inside?;
     let instance = builder.timeline.innermost_broken(container);
     let failed_at = builder.timeline.instance(instance).last_failed()?.ended?.index;
     let said = &builder.events[failed_at].details;
     let event = &builder.events[failing];
-    Some(Verdict {
+    Some(BlameVerdict {
         instance,
         failed_at: Some(failed_at),
         said_by: if said.error.is_none() && said.cause.is_none() { end } else { failed_at },
@@ -183,12 +183,12 @@ fn broken(builder: &Builder<'_>, end: usize, failing: Option<usize>) -> Option<V
 }
 
 /// The last event follows one of a state that was not exited, and its cause names the state.
-fn hanging(builder: &Builder<'_>, end: usize, index: usize) -> Option<Verdict> {
+fn hanging(builder: &Builder<'_>, end: usize, index: usize) -> Option<BlameVerdict> {
     let (end_event, event) = (&builder.events[end], &builder.events[index]);
     let id = builder.places[index].inside?;
     let instance = builder.timeline.instance(id);
     let named = end_event.details.cause.as_deref()?.contains(&format!("'{}'", instance.name));
-    (named && instance.exited.is_none()).then(|| Verdict {
+    (named && instance.exited.is_none()).then(|| BlameVerdict {
         instance: id,
         failed_at: None,
         said_by: end,
@@ -207,9 +207,9 @@ fn why_timed_out(builder: &Builder<'_>, instance: InstanceId) -> Option<String> 
     let scheduled = builder.timeline.instance(instance).attempts.last()?.began?;
     let timeout = builder.events[scheduled.index].details.timeout_seconds;
     Some(match (limit, timeout) {
-        (Limit::Timeout, _) => format!("; it ran into its timeout of {seconds} s"),
-        (Limit::Heartbeat, None) => format!("; it sent no heartbeat for {seconds} s"),
-        (Limit::Heartbeat, Some(timeout)) => {
+        (TimeLimitKind::Timeout, _) => format!("; it ran into its timeout of {seconds} s"),
+        (TimeLimitKind::Heartbeat, None) => format!("; it sent no heartbeat for {seconds} s"),
+        (TimeLimitKind::Heartbeat, Some(timeout)) => {
             format!("; it sent no heartbeat for {seconds} s, and its timeout of {timeout} s had not passed")
         }
     })
@@ -230,9 +230,9 @@ pub(super) fn time_limit(builder: &Builder<'_>, instance: InstanceId) -> Option<
     let timed_out = |timeout: i64| waited.is_some_and(|waited| waited >= timeout);
     match (schedule.heartbeat_seconds, schedule.timeout_seconds) {
         (Some(seconds), timeout) if !timeout.is_some_and(timed_out) => {
-            Some(TimeLimit { limit: Limit::Heartbeat, seconds })
+            Some(TimeLimit { limit: TimeLimitKind::Heartbeat, seconds })
         }
-        (_, timeout) => timeout.map(|seconds| TimeLimit { limit: Limit::Timeout, seconds }),
+        (_, timeout) => timeout.map(|seconds| TimeLimit { limit: TimeLimitKind::Timeout, seconds }),
     }
 }
 
@@ -242,7 +242,7 @@ pub(super) fn by_what_is_left(
     builder: &Builder<'_>,
     end: usize,
     in_flight: &[InstanceId],
-) -> Option<Verdict> {
+) -> Option<BlameVerdict> {
     if let Some(leaf) = leaf(builder, end).filter(|leaf| builder.events[leaf.index].event_type.is_failure()) {
         let &[only] = in_flight else { return None };
         let is_work = builder.events[leaf.index].event_type.work().is_some();
@@ -250,7 +250,7 @@ pub(super) fn by_what_is_left(
             return None;
         }
         let event = &builder.events[leaf.index];
-        return Some(Verdict {
+        return Some(BlameVerdict {
             instance: only,
             failed_at: None,
             said_by: leaf.index,
@@ -274,7 +274,7 @@ pub(super) fn by_what_is_left(
     let last = builder.timeline.instance(instance).attempts.last();
     let failed_at = last.filter(|attempt| attempt.has_failed()).and_then(|attempt| attempt.ended);
     let failed_at = failed_at.map(|ended| ended.index);
-    Some(Verdict {
+    Some(BlameVerdict {
         instance,
         failed_at,
         said_by: failed_at.unwrap_or(end),
@@ -307,7 +307,7 @@ pub(super) fn caught_behind(builder: &Builder<'_>, fail: InstanceId) -> Option<C
         let before = builder.before(at.index)?;
         let exited = builder.places[before].exited?;
         let instance = builder.timeline.instance(exited);
-        if instance.outcome == super::timeline::Outcome::Caught {
+        if instance.outcome == super::timeline::StateOutcome::Caught {
             return Some(Caught { state: builder.timeline.innermost_broken(exited), handlers });
         }
         if !matches!(instance.state_type, StateType::Pass | StateType::Choice) {

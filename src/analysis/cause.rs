@@ -38,7 +38,7 @@ use crate::history::file::lenient_text;
 pub use called::Called;
 use field::meaningful;
 use partial::Fields;
-pub use reader::Row;
+pub use reader::ReaderRow;
 pub use readers::table;
 
 /// How many wrappings are taken off: JSON in a JSON string, a cause in a cause, a message that is JSON.
@@ -89,7 +89,7 @@ impl ParsedCause {
 /// Reads a cause. The integration that was called says whose answer it is, where the history tells;
 /// the error's name helps to tell some kinds apart.
 pub fn understand(called: Option<&Called>, error: Option<&str>, cause: &str) -> ParsedCause {
-    Reading { wrappings: MAX_WRAPPINGS, called, error }.read(without_location(cause.trim()))
+    CauseContext { wrappings: MAX_WRAPPINGS, called, error }.read(without_location(cause.trim()))
 }
 
 /// The child execution that a cause describes, if it does and the ARN is all there. ARNs inside the
@@ -117,14 +117,14 @@ pub(crate) fn in_lines(text: &str) -> std::borrow::Cow<'_, str> {
 
 /// What is known when a text is read.
 #[derive(Debug, Clone, Copy)]
-struct Reading<'a> {
+struct CauseContext<'a> {
     /// How many more wrappings may be taken off.
     wrappings: usize,
     called: Option<&'a Called>,
     error: Option<&'a str>,
 }
 
-impl Reading<'_> {
+impl CauseContext<'_> {
     /// Reads a text: as JSON or as what Python prints where it is that, else as a sentence.
     fn read(self, cause: &str) -> ParsedCause {
         let cause = cause.trim();
@@ -155,7 +155,7 @@ impl Reading<'_> {
 
     /// Reads a cause inside another one. Who was called is not said of it.
     fn inner(self, error: Option<&str>, cause: &str) -> ParsedCause {
-        Reading { wrappings: self.wrappings, called: None, error }.read(cause)
+        CauseContext { wrappings: self.wrappings, called: None, error }.read(cause)
     }
 
     /// Opens a message that is structure itself, or a printed stack, or has an SDK's ornament.

@@ -33,7 +33,7 @@ pub fn missing<'a>(
     if ran_out_of_events(end) {
         return Ok(());
     }
-    let known = Known { get };
+    let known = KnownStates { get };
     let mut failed = known.failed(end)?;
     if failed.event_type != EventType::StateEntered(StateType::Fail)
         && let Some(named) = known.named(end.details.cause.as_deref())?
@@ -50,17 +50,17 @@ pub fn missing<'a>(
 }
 
 /// The events that are there.
-struct Known<'a, 'b> {
+struct KnownStates<'a, 'b> {
     get: &'b dyn Fn(i64) -> Option<&'a HistoryEvent>,
 }
 
 /// The event that the end leads to over the containers that failed.
-struct Leaf<'a> {
+struct ReadLeaf<'a> {
     event: &'a HistoryEvent,
     containers: usize,
 }
 
-impl<'a> Known<'a, '_> {
+impl<'a> KnownStates<'a, '_> {
     fn event(&self, id: i64) -> Result<&'a HistoryEvent, Missing> {
         (self.get)(id).ok_or(Missing::Event(id))
     }
@@ -94,14 +94,14 @@ impl<'a> Known<'a, '_> {
         self.before(event)?.ok_or(Missing::Everything)
     }
 
-    fn leaf(&self, end: &HistoryEvent) -> Result<Leaf<'a>, Missing> {
+    fn leaf(&self, end: &HistoryEvent) -> Result<ReadLeaf<'a>, Missing> {
         let mut containers = 0;
         let mut event = self.must(end)?;
         loop {
             match &event.event_type {
                 EventType::MapStateFailed | EventType::ParallelStateFailed => containers += 1,
                 fallen if fallen.only_follows_a_failure() => {}
-                _ => return Ok(Leaf { event, containers }),
+                _ => return Ok(ReadLeaf { event, containers }),
             }
             event = self.must(event)?;
         }

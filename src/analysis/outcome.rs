@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::answer::{AlsoFailed, Failure, InFlight, LesserOutcome, Phase, Step};
-use super::timeline::{InstanceId, Outcome, Timeline};
+use super::timeline::{InstanceId, StateOutcome, Timeline};
 use crate::history::{History, HistoryEvent, StateType};
 
 /// What became of what was entered and never exited.
@@ -36,7 +36,7 @@ pub(super) fn in_flight(timeline: &Timeline) -> Vec<InstanceId> {
 pub(super) fn cut_down(timeline: &Timeline) -> Vec<InstanceId> {
     innermost(timeline, |id, fate| {
         let instance = timeline.instance(id);
-        matches!(fate, Fate::Alive | Fate::Broken) && instance.outcome != Outcome::Failed
+        matches!(fate, Fate::Alive | Fate::Broken) && instance.outcome != StateOutcome::Failed
     })
 }
 
@@ -72,7 +72,7 @@ fn fates(timeline: &Timeline) -> Vec<Option<Fate>> {
             None => Fate::Alive,
             Some((_, outer)) if outer.superseded || scope.round < outer.rounds => decisive(Fate::Retried),
             Some((container, outer)) => match fates[container.0] {
-                None if outer.outcome == Outcome::Caught => decisive(Fate::Caught),
+                None if outer.outcome == StateOutcome::Caught => decisive(Fate::Caught),
                 None => Fate::Over,
                 Some(Fate::Alive)
                     if timeline.has_given_up(container) || timeline.is_broken(instance.scope) =>
@@ -95,15 +95,15 @@ pub(super) fn settle(timeline: &mut Timeline, open: bool) {
         let instance = &mut timeline.instances[index];
         let Some(fate) = fate else { continue };
         instance.outcome = match fate {
-            Fate::Alive if open => Outcome::Open,
-            Fate::Alive | Fate::Broken | Fate::Fell | Fate::Over => Outcome::Aborted,
-            Fate::Retried => Outcome::Retried,
-            Fate::Caught => Outcome::Caught,
+            Fate::Alive if open => StateOutcome::Open,
+            Fate::Alive | Fate::Broken | Fate::Fell | Fate::Over => StateOutcome::Aborted,
+            Fate::Retried => StateOutcome::Retried,
+            Fate::Caught => StateOutcome::Caught,
         };
     }
     let mut failed = timeline.failed;
     while let Some(id) = failed {
-        timeline.instances[id.0].outcome = Outcome::Failed;
+        timeline.instances[id.0].outcome = StateOutcome::Failed;
         failed = timeline.container(id);
     }
 }
@@ -121,16 +121,16 @@ pub(super) fn also_failed(
         let fell = cut_down.next_if_eq(&id).is_some();
         let last = instance.last_failed();
         // What waits for its next attempt is in flight, with its last error.
-        let waits = instance.outcome == Outcome::Open && instance.failing;
+        let waits = instance.outcome == StateOutcome::Open && instance.failing;
         if Some(id) == timeline.failed || waits || (last.is_none() && !fell) {
             continue;
         }
         let Failure { error, cause } = last.and_then(|attempt| attempt.failure(events)).unwrap_or_default();
         let outcome = match instance.outcome {
-            Outcome::Caught => LesserOutcome::Caught,
+            StateOutcome::Caught => LesserOutcome::Caught,
             // In flight, it had failed before and been tried again, or was about to be.
-            Outcome::Succeeded | Outcome::Retried | Outcome::Open => LesserOutcome::Retried,
-            Outcome::Aborted | Outcome::Failed => LesserOutcome::Aborted,
+            StateOutcome::Succeeded | StateOutcome::Retried | StateOutcome::Open => LesserOutcome::Retried,
+            StateOutcome::Aborted | StateOutcome::Failed => LesserOutcome::Aborted,
         };
         let name = instance.name.to_string();
         list.push(AlsoFailed { name, path: timeline.short_path(id), error, cause, outcome });

@@ -24,7 +24,7 @@ const IN_FLIGHT: usize = 3;
 /// Why a resource is in the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum ResourceRole {
     /// The failed state called it.
     FailedState,
     /// The state of the root cause called it, where that is another state.
@@ -37,7 +37,7 @@ pub enum Role {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     /// Why it is in the report.
-    pub role: Role,
+    pub role: ResourceRole,
     /// The state that called it.
     pub state: String,
     /// The service: `lambda`, `ecs`, `batch`, …
@@ -86,9 +86,9 @@ pub(super) fn of(
     in_flight: &[InstanceId],
 ) -> Vec<Resource> {
     let failed = timeline.failed;
-    let deeper = root.filter(|root| Some(*root) != failed).map(|root| (Role::RootCause, root));
-    let failed = failed.map(|failed| (Role::FailedState, failed));
-    let waiting = in_flight.iter().take(IN_FLIGHT).map(|id| (Role::InFlight, *id));
+    let deeper = root.filter(|root| Some(*root) != failed).map(|root| (ResourceRole::RootCause, root));
+    let failed = failed.map(|failed| (ResourceRole::FailedState, failed));
+    let waiting = in_flight.iter().take(IN_FLIGHT).map(|id| (ResourceRole::InFlight, *id));
     let waiting = waiting.filter(|_| failed.is_none());
     deeper
         .into_iter()
@@ -99,7 +99,12 @@ pub(super) fn of(
 }
 
 /// What one state called in its last attempt that failed, or else in its last.
-fn called(timeline: &Timeline, events: &[HistoryEvent], role: Role, id: InstanceId) -> Option<Resource> {
+fn called(
+    timeline: &Timeline,
+    events: &[HistoryEvent],
+    role: ResourceRole,
+    id: InstanceId,
+) -> Option<Resource> {
     let instance = timeline.instance(id);
     let attempt = instance.last_failed().or(instance.attempts.last())?;
     let state = instance.name.to_string();
@@ -162,7 +167,7 @@ fn times(attempt: &Attempt) -> (Option<Timestamp>, Option<Timestamp>) {
     (attempt.began.and_then(|began| began.at), attempt.ended.and_then(|ended| ended.at))
 }
 
-fn of_map_run(role: Role, state: String, map_run: &str, attempt: &Attempt) -> Resource {
+fn of_map_run(role: ResourceRole, state: String, map_run: &str, attempt: &Attempt) -> Resource {
     let (started_at, ended_at) = times(attempt);
     let arn = Arn::parse(map_run);
     let name = arn.and_then(|arn| {

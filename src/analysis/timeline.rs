@@ -107,7 +107,7 @@ pub struct Instance {
     /// Its attempts, in their order. A state without work of its own has one only if it failed.
     pub attempts: Vec<Attempt>,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: StateOutcome,
     /// The Map run that it started last, for a Distributed Map.
     pub map_run: Option<String>,
     /// What it was doing last, and since when.
@@ -162,7 +162,7 @@ pub(super) enum Said {
 
 /// What became of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum StateOutcome {
     /// It was exited without an error.
     Succeeded,
     /// It failed, and a Catch of it or of a container around it took the error.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::DATE;
 use url::Url;
 
-use super::Finding;
+use super::CheckResult;
 use crate::telemetry::chain;
 
 /// AWS refuses requests that were signed further away than this from its own time.
@@ -18,9 +18,13 @@ const ODD: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Asks the server of this URL what time it is.
-pub async fn check(endpoint: &str) -> Finding {
+pub async fn check(endpoint: &str) -> CheckResult {
     let unknown = |why: String| {
-        Finding::warn("clock", format!("not known: {why}"), "check that this machine's clock is kept by NTP")
+        CheckResult::warn(
+            "clock",
+            format!("not known: {why}"),
+            "check that this machine's clock is kept by NTP",
+        )
     };
     let Ok(mut url) = Url::parse(endpoint) else { return unknown("there is no endpoint to ask".to_owned()) };
     url.set_path("/");
@@ -38,16 +42,16 @@ pub async fn check(endpoint: &str) -> Finding {
     }
 }
 
-fn judge(ours: SystemTime, theirs: SystemTime) -> Finding {
+fn judge(ours: SystemTime, theirs: SystemTime) -> CheckResult {
     let off = ours.duration_since(theirs).unwrap_or_else(|behind| behind.duration());
     let found = format!("{} s off AWS's", off.as_secs());
     let advice = "set this machine's clock, and keep it by NTP";
     match off {
         off if off >= REFUSED => {
-            Finding::fail("clock", format!("{found}: signed requests are refused"), advice)
+            CheckResult::fail("clock", format!("{found}: signed requests are refused"), advice)
         }
-        off if off >= ODD => Finding::warn("clock", found, advice),
-        _ => Finding::ok("clock", found),
+        off if off >= ODD => CheckResult::warn("clock", found, advice),
+        _ => CheckResult::ok("clock", found),
     }
 }
 

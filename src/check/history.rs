@@ -1,6 +1,6 @@
 //! Whether histories may be read: asked of an execution that does not exist.
 
-use super::{Finding, unanswered};
+use super::{CheckResult, unanswered};
 use crate::aws::arn::{ExecutionArn, MapRunArn};
 use crate::aws::error::ErrorClass;
 use crate::history::{ExecutionReader, PageRequest, ReadError, Status};
@@ -13,23 +13,23 @@ const NOBODY: &str = "misstep-check";
 const MOST: usize = 20;
 
 /// Asks about each of these state machines. Those that are not `named` in the settings stand for all.
-pub async fn check(reader: &dyn ExecutionReader, state_machines: &[String], named: bool) -> Vec<Finding> {
+pub async fn check(reader: &dyn ExecutionReader, state_machines: &[String], named: bool) -> Vec<CheckResult> {
     let mut findings = Vec::new();
     for state_machine in state_machines.iter().take(MOST) {
         findings.extend(ask(reader, state_machine, named).await);
     }
     if state_machines.len() > MOST {
         let left = state_machines.len() - MOST;
-        findings.push(Finding::ok("history", format!("{left} more state machines were not asked about")));
+        findings.push(CheckResult::ok("history", format!("{left} more state machines were not asked about")));
     }
     findings
 }
 
-async fn ask(reader: &dyn ExecutionReader, state_machine: &str, named: bool) -> Vec<Finding> {
+async fn ask(reader: &dyn ExecutionReader, state_machine: &str, named: bool) -> Vec<CheckResult> {
     let text = format!("{}:{NOBODY}", state_machine.replacen(":stateMachine:", ":execution:", 1));
     let Ok(execution) = ExecutionArn::parse(&text) else {
         let found = format!("{state_machine} is not the ARN of a state machine");
-        return vec![Finding::fail("history", found, "check MISSTEP_STEP_FUNCTION_ARNS")];
+        return vec![CheckResult::fail("history", found, "check MISSTEP_STEP_FUNCTION_ARNS")];
     };
     let page = PageRequest { newest_first: true, max_results: 1, token: None, max_bytes: 1_024 * 1_024 };
     let read = reader.history_page(&execution, &page).await.map(drop);
@@ -45,7 +45,7 @@ async fn ask(reader: &dyn ExecutionReader, state_machine: &str, named: bool) -> 
 
 /// Whether a Map run may be described, its children listed, and those of them described that are Express
 /// executions. Without that, reports lack why the children failed.
-async fn ask_of_map_runs(reader: &dyn ExecutionReader, state_machine: &str) -> Option<Finding> {
+async fn ask_of_map_runs(reader: &dyn ExecutionReader, state_machine: &str) -> Option<CheckResult> {
     let map_runs = state_machine.replacen(":stateMachine:", ":mapRun:", 1);
     let map_run = MapRunArn::parse(&format!("{map_runs}/{NOBODY}:{NOBODY}")).ok()?;
     let express = state_machine.replacen(":stateMachine:", ":express:", 1);
@@ -65,9 +65,9 @@ async fn ask_of_map_runs(reader: &dyn ExecutionReader, state_machine: &str) -> O
         .collect();
     let found = |verb: &str| format!("the Map runs of {state_machine} {verb} be looked into");
     Some(if missing.is_empty() {
-        Finding::ok("map runs", found("may"))
+        CheckResult::ok("map runs", found("may"))
     } else {
-        Finding::warn(
+        CheckResult::warn(
             "map runs",
             format!("{}: reports on Distributed Maps lack why their children failed", found("may not")),
             format!("allow {}", missing.join(", ")),
@@ -81,11 +81,11 @@ fn judge(
     state_machine: &str,
     named: bool,
     answer: Result<(), ReadError>,
-) -> Finding {
+) -> CheckResult {
     let executions = format!("{}:*", state_machine.replacen(":stateMachine:", ":execution:", 1));
     match answer {
-        Ok(()) => Finding::ok(check, format!("readable of {state_machine}")),
-        Err(error) if error.class() == ErrorClass::Gone => Finding::ok(
+        Ok(()) => CheckResult::ok(check, format!("readable of {state_machine}")),
+        Err(error) if error.class() == ErrorClass::Gone => CheckResult::ok(
             check,
             format!("readable of {state_machine}, asked of an execution that does not exist"),
         ),
@@ -95,11 +95,13 @@ fn judge(
             } else {
                 "; where it is allowed on some state machines only, name them in MISSTEP_STEP_FUNCTION_ARNS"
             };
-            Finding::fail(check, chain(&error), format!("allow {action} on {executions}{others}"))
+            CheckResult::fail(check, chain(&error), format!("allow {action} on {executions}{others}"))
         }
-        Err(error) if error.class() == ErrorClass::Throttled => {
-            Finding::warn(check, chain(&error), "try again; docs/scaling.md has the quotas of Step Functions")
-        }
-        Err(error) => Finding::fail(check, chain(&error), unanswered(error.class())),
+        Err(error) if error.class() == ErrorClass::Throttled => CheckResult::warn(
+            check,
+            chain(&error),
+            "try again; docs/scaling.md has the quotas of Step Functions",
+        ),
+        Err(error) => CheckResult::fail(check, chain(&error), unanswered(error.class())),
     }
 }

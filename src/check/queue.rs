@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Finding, unanswered};
+use super::{CheckResult, unanswered};
 use crate::aws::error::ErrorClass;
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue as _, QueueAttributes, QueueCounts, QueueError, ReceiptHandle};
@@ -28,18 +28,18 @@ pub async fn check(
     url: &str,
     dlq_url: Option<&str>,
     beside: impl Fn(&str) -> SqsQueue,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let (attributes, counts) = match (queue.attributes().await, queue.counts().await) {
         (Ok(attributes), Ok(counts)) => (attributes, counts),
         (Err(error), _) | (_, Err(error)) => return vec![unreadable("queue", &error, "MISSTEP_QUEUE_URL")],
     };
-    let mut findings = vec![Finding::ok("queue", format!("{url} holds {}", held(counts)))];
+    let mut findings = vec![CheckResult::ok("queue", format!("{url} holds {}", held(counts)))];
     findings.push(deleting(queue).await);
-    findings.push(Finding::ok(
+    findings.push(CheckResult::ok(
         "receiving",
         "not tried, since it would count as a receive; needs sqs:ReceiveMessage",
     ));
-    findings.push(Finding::ok(
+    findings.push(CheckResult::ok(
         "burying",
         "not tried, since it would send a message; needs sqs:SendMessage on the dead-letter queue, and the queues' key",
     ));
@@ -49,13 +49,13 @@ pub async fn check(
 }
 
 /// Deleting and changing the visibility of a message that there is not.
-async fn deleting(queue: &SqsQueue) -> Finding {
+async fn deleting(queue: &SqsQueue) -> CheckResult {
     let nothing = ReceiptHandle(NOTHING.to_owned());
     let deleted = queue.delete(std::slice::from_ref(&nothing)).await.map(drop);
     let changed = queue.change_visibility(&[(nothing, Duration::ZERO)]).await.map(drop);
     match deleted.and(changed) {
-        Ok(()) => Finding::ok("settling", "messages may be deleted and released"),
-        Err(error) => Finding::fail(
+        Ok(()) => CheckResult::ok("settling", "messages may be deleted and released"),
+        Err(error) => CheckResult::fail(
             "settling",
             chain(&error),
             "allow sqs:DeleteMessage and sqs:ChangeMessageVisibility on the queue",
@@ -63,29 +63,29 @@ async fn deleting(queue: &SqsQueue) -> Finding {
     }
 }
 
-fn visibility(timeout: Duration) -> Finding {
+fn visibility(timeout: Duration) -> CheckResult {
     let found = format!(
         "{} s, renewed every {} s while a message is in hand",
         timeout.as_secs(),
         timeout.as_secs() / 2
     );
     match timeout {
-        timeout if timeout.is_zero() => Finding::fail(
+        timeout if timeout.is_zero() => CheckResult::fail(
             "visibility",
             "0 s: every message would be handed out again at once",
             "set the queue's visibility timeout to 120 s",
         ),
-        timeout if timeout < SHORT => Finding::warn(
+        timeout if timeout < SHORT => CheckResult::warn(
             "visibility",
             found,
             "set the queue's visibility timeout to 30 s or more; 120 s is usual",
         ),
-        timeout if timeout > LONG => Finding::warn(
+        timeout if timeout > LONG => CheckResult::warn(
             "visibility",
             format!("{found}; where a worker dies, its messages wait for all of that"),
             "set the queue's visibility timeout to 120 s: it is renewed for as long as the work takes",
         ),
-        _ => Finding::ok("visibility", found),
+        _ => CheckResult::ok("visibility", found),
     }
 }
 
@@ -94,18 +94,19 @@ async fn dead_letters(
     attributes: &QueueAttributes,
     dlq_url: Option<&str>,
     beside: impl Fn(&str) -> SqsQueue,
-) -> Vec<Finding> {
+) -> Vec<CheckResult> {
     let mut findings = Vec::new();
     match (attributes.max_receive_count, &attributes.dead_letter_url) {
-        (Some(count), Some(_)) if count < FEW_RECEIVES => findings.push(Finding::warn(
+        (Some(count), Some(_)) if count < FEW_RECEIVES => findings.push(CheckResult::warn(
             "redrive",
             format!("a message goes to the dead-letter queue after {count} receives"),
             "set maxReceiveCount to 3 to 5",
         )),
         (Some(count), Some(_)) => {
-            findings.push(Finding::ok("redrive", format!("after {count} receives to the dead-letter queue")));
+            findings
+                .push(CheckResult::ok("redrive", format!("after {count} receives to the dead-letter queue")));
         }
-        _ => findings.push(Finding::warn(
+        _ => findings.push(CheckResult::warn(
             "redrive",
             "the queue has no redrive policy: a message that can never pass comes back until it is too old",
             "give the queue a dead-letter queue, with a maxReceiveCount of 3 to 5",
@@ -114,7 +115,7 @@ async fn dead_letters(
     if let (Some(set), Some(redrive)) = (dlq_url, attributes.dead_letter_url.as_deref())
         && account_and_name(set) != account_and_name(redrive)
     {
-        findings.push(Finding::warn(
+        findings.push(CheckResult::warn(
             "redrive",
             format!("the queue's redrive policy leads to {redrive}, and MISSTEP_DLQ_URL is {set}"),
             "leave MISSTEP_DLQ_URL out, unless two dead-letter queues are wanted",
@@ -124,9 +125,9 @@ async fn dead_letters(
     let dlq = beside(url);
     match dlq.counts().await {
         Ok(counts) if counts.is_empty() => {
-            findings.push(Finding::ok("dead letters", format!("{url} holds nothing")))
+            findings.push(CheckResult::ok("dead letters", format!("{url} holds nothing")))
         }
-        Ok(counts) => findings.push(Finding::warn(
+        Ok(counts) => findings.push(CheckResult::warn(
             "dead letters",
             format!("{url} holds {}", held(counts)),
             "see `misstep dlq list`",
@@ -140,7 +141,7 @@ async fn dead_letters(
     if let (Some(largest), Some(largest_dead)) = (attributes.largest_message, largest_dead)
         && largest_dead < largest
     {
-        findings.push(Finding::warn(
+        findings.push(CheckResult::warn(
             "message size",
             format!("the queue takes {largest} bytes, the dead-letter queue {largest_dead}"),
             "give both the same MaximumMessageSize; what is too large is cut when it is dead-lettered",
@@ -150,10 +151,10 @@ async fn dead_letters(
         let days = |time: Duration| format!("{:.1} days", time.as_secs_f64() / 86_400.0);
         let found = format!("{} in the queue, {} in the dead-letter queue", days(kept), days(dead));
         findings.push(if dead > kept {
-            Finding::ok("retention", found)
+            CheckResult::ok("retention", found)
         } else {
             // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
-            Finding::warn(
+            CheckResult::warn(
                 "retention",
                 format!("{found}, where a message keeps the age that it came with"),
                 "set the dead-letter queue's retention to 14 days, longer than the queue's",
@@ -172,14 +173,14 @@ fn held(QueueCounts { visible, in_flight, delayed }: QueueCounts) -> String {
     format!("{visible} visible, {in_flight} in flight, {delayed} delayed")
 }
 
-fn unreadable(check: &str, error: &QueueError, setting: &str) -> Finding {
+fn unreadable(check: &str, error: &QueueError, setting: &str) -> CheckResult {
     let advice = match error.class() {
         ErrorClass::Denied => format!("allow sqs:GetQueueAttributes on what {setting} names"),
         ErrorClass::Credentials => unanswered(ErrorClass::Credentials).to_owned(),
         _ if error.is_refusal() => format!("check {setting} and the region"),
         class => format!("{}, and {setting}", unanswered(class)),
     };
-    Finding::fail(check, chain(error), advice)
+    CheckResult::fail(check, chain(error), advice)
 }
 
 #[cfg(test)]

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::Finding;
+use super::CheckResult;
 use crate::notify::{NotifyError, Route};
 
 /// How long looking at one route may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks at each route.
-pub async fn check(routes: &[Route]) -> Vec<Finding> {
+pub async fn check(routes: &[Route]) -> Vec<CheckResult> {
     let mut findings = join_all(routes.iter().map(look)).await;
     if !routes.iter().any(|route| route.required) {
-        findings.push(Finding::warn(
+        findings.push(CheckResult::warn(
             "routes",
             "none is required: messages are deleted whether anybody was told or not",
             "leave `required` out for the routes that matter",
@@ -24,25 +24,25 @@ pub async fn check(routes: &[Route]) -> Vec<Finding> {
 }
 
 /// What there is to say of a route that could not even be connected.
-pub fn unconnected(name: &str, why: String) -> Finding {
-    Finding::fail(format!("route {name}"), why, "see what is said of AWS, and the route's settings")
+pub fn unconnected(name: &str, why: String) -> CheckResult {
+    CheckResult::fail(format!("route {name}"), why, "see what is said of AWS, and the route's settings")
 }
 
-async fn look(route: &Route) -> Finding {
+async fn look(route: &Route) -> CheckResult {
     let check = format!("route {}", route.name);
     let looked = tokio::time::timeout(PATIENCE, route.notifier.check()).await.unwrap_or_else(|_elapsed| {
         let what = format!("no answer within {} s", PATIENCE.as_secs());
         Err(NotifyError::Transient { what, retry_after: None })
     });
     match looked {
-        Ok(Some(found)) => Finding::ok(check, found),
+        Ok(Some(found)) => CheckResult::ok(check, found),
         Ok(None) => {
-            Finding::ok(check, "not tried, since only sending would show; try `misstep notify --test`")
+            CheckResult::ok(check, "not tried, since only sending would show; try `misstep notify --test`")
         }
         Err(error) if route.required => {
-            Finding::fail(check, error.what(), "check the route's address, its secrets and the network")
+            CheckResult::fail(check, error.what(), "check the route's address, its secrets and the network")
         }
-        Err(error) => Finding::warn(
+        Err(error) => CheckResult::warn(
             check,
             error.what(),
             "check the route's address, its secrets and the network; it is not required, so messages pass without it",

@@ -8,8 +8,8 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::aws::arn::partition_of;
-use crate::check::{self, Finding, any_fails};
-use crate::config::Work;
+use crate::check::{self, CheckResult, any_fails};
+use crate::config::WorkSettings;
 use crate::history::sfn::SfnReader;
 use crate::notify::settings::connect;
 use crate::queue::account_in_url;
@@ -50,17 +50,17 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     }
 }
 
-async fn look(settings: &Work) -> Vec<Finding> {
-    let mut findings = vec![Finding::ok("settings", "make sense")];
+async fn look(settings: &WorkSettings) -> Vec<CheckResult> {
+    let mut findings = vec![CheckResult::ok("settings", "make sense")];
     findings.extend(settings.admin_addr.map(admin_address));
     let aws = aws::load_in_time().await;
     match &aws {
         Ok(aws) => {
             let region = aws.region().map(ToString::to_string).unwrap_or_default();
-            findings.push(Finding::ok("AWS", format!("region {region}, credentials found")));
+            findings.push(CheckResult::ok("AWS", format!("region {region}, credentials found")));
             findings.extend(in_time("AWS", look_at_aws(settings, aws)).await);
         }
-        Err(why) => findings.push(Finding::fail("AWS", why, "nothing of AWS was checked; begin here")),
+        Err(why) => findings.push(CheckResult::fail("AWS", why, "nothing of AWS was checked; begin here")),
     }
     let mut routes = Vec::new();
     for (connected, route) in connect(&settings.routes, aws.as_ref().ok()).into_iter().zip(&settings.routes) {
@@ -74,10 +74,10 @@ async fn look(settings: &Work) -> Vec<Finding> {
 }
 
 /// Whether the address of health and metrics can be had.
-fn admin_address(address: SocketAddr) -> Finding {
+fn admin_address(address: SocketAddr) -> CheckResult {
     match TcpListener::bind(address) {
-        Ok(_free_again) => Finding::ok("admin address", format!("{address} is free")),
-        Err(error) => Finding::warn(
+        Ok(_free_again) => CheckResult::ok("admin address", format!("{address} is free")),
+        Err(error) => CheckResult::warn(
             "admin address",
             format!("{address}: {error}"),
             "if no worker runs here already, set MISSTEP_ADMIN_ADDR to a free address, or to off",
@@ -85,7 +85,7 @@ fn admin_address(address: SocketAddr) -> Finding {
     }
 }
 
-async fn look_at_aws(settings: &Work, aws: &Session) -> Vec<Finding> {
+async fn look_at_aws(settings: &WorkSettings, aws: &Session) -> Vec<CheckResult> {
     let url = &settings.queue_url;
     let queue = SqsQueue::new(aws, url);
     let beside = |url: &str| SqsQueue::new(aws, url);
@@ -100,16 +100,16 @@ async fn look_at_aws(settings: &Work, aws: &Session) -> Vec<Finding> {
 }
 
 /// Where all state machines are handled, one that does not exist in the queue's account and region.
-fn any_state_machine(settings: &Work, aws: &Session) -> String {
+fn any_state_machine(settings: &WorkSettings, aws: &Session) -> String {
     let account = account_in_url(&settings.queue_url);
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let (partition, account) = (partition_of(&region), account.unwrap_or("000000000000"));
     format!("arn:{partition}:states:{region}:{account}:stateMachine:misstep-check")
 }
 
-async fn in_time(what: &str, looking: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+async fn in_time(what: &str, looking: impl Future<Output = Vec<CheckResult>>) -> Vec<CheckResult> {
     tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_elapsed| {
         let found = format!("no answer within {} s", PATIENCE.as_secs());
-        vec![Finding::fail(what, found, "check the network and the endpoints")]
+        vec![CheckResult::fail(what, found, "check the network and the endpoints")]
     })
 }

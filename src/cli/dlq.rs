@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, aws, count, explain, failed, faults, print, run_async, sources, with_settings};
-use crate::config::Dlq;
-use crate::dlq::filter::{self, Filter};
-use crate::dlq::scan::{Whole, scan};
-use crate::dlq::{HOLD, Letter, list, show};
+use crate::config::DlqSettings;
+use crate::dlq::filter::{self, DeadLetterFilter};
+use crate::dlq::scan::{ScanEnd, scan};
+use crate::dlq::{DeadMessage, HOLD, list, show};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::queue::sqs::SqsQueue;
@@ -73,9 +73,9 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
 }
 
 async fn run_list(
-    settings: &Dlq,
+    settings: &DlqSettings,
     matches: &ArgMatches,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     stop: &CancellationToken,
 ) -> Result<(), String> {
     let (_, _, queue) = dead_letter_queue(settings).await?;
@@ -86,14 +86,15 @@ async fn run_list(
         taken >= limit
     });
     let scanned = scanned.await.map_err(looked_in_vain)?;
-    let letters: Vec<&Letter> = scanned.letters().filter(|letter| filter.takes(letter)).take(limit).collect();
+    let letters: Vec<&DeadMessage> =
+        scanned.letters().filter(|letter| filter.takes(letter)).take(limit).collect();
     let each = matches.get_flag("messages");
     let mut text = if is_json(matches) {
         format!("{:#}\n", list::json(&letters, each))
     } else {
         list::table(&letters, each)
     };
-    if !is_json(matches) && scanned.letters().count() > letters.len() && scanned.whole == Whole::Yes {
+    if !is_json(matches) && scanned.letters().count() > letters.len() && scanned.whole == ScanEnd::Yes {
         let others = scanned.letters().count() - letters.len();
         text.push_str(&format!("{} more that the filters leave out\n", count(others, "message")));
     }
@@ -102,15 +103,19 @@ async fn run_list(
     release(scanned).await;
     print(&text)?;
     match whole {
-        Whole::Yes | Whole::Enough => Ok(()),
-        Whole::Interrupted => Err("interrupted: this is only what was seen so far; all of it was released".to_owned()),
-        Whole::InFlightLimit => Err(
+        ScanEnd::Yes | ScanEnd::Enough => Ok(()),
+        ScanEnd::Interrupted => Err("interrupted: this is only what was seen so far; all of it was released".to_owned()),
+        ScanEnd::InFlightLimit => Err(
             "SQS hands out no more than 120,000 messages at a time: this is what could be seen; all of it was released".to_owned(),
         ),
     }
 }
 
-async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken) -> Result<(), String> {
+async fn run_show(
+    settings: &DlqSettings,
+    matches: &ArgMatches,
+    stop: &CancellationToken,
+) -> Result<(), String> {
     let id = matches.get_one::<String>("id").expect("the parser requires it");
     let (aws, _, queue) = dead_letter_queue(settings).await?;
     let scanned = scan(queue, stop, |letter| letter.message.id == *id).await.map_err(looked_in_vain)?;
@@ -120,7 +125,7 @@ async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken
     release(scanned).await;
     let letter = match (found, whole) {
         (Some(letter), _) => letter,
-        (None, Whole::Interrupted) => return Err(format!("interrupted before {id} was found")),
+        (None, ScanEnd::Interrupted) => return Err(format!("interrupted before {id} was found")),
         (None, _) => {
             return Err(format!(
                 "no message {id} among the {} that are visible; somebody else may hold it: try again in a while, or look at `misstep dlq list --messages`",
@@ -146,7 +151,7 @@ async fn run_show(settings: &Dlq, matches: &ArgMatches, stop: &CancellationToken
 }
 
 /// The dead-letter queue that the settings name, or that the queue's redrive policy does, and its URL.
-async fn dead_letter_queue(settings: &Dlq) -> Result<(Session, String, Arc<dyn Queue>), String> {
+async fn dead_letter_queue(settings: &DlqSettings) -> Result<(Session, String, Arc<dyn Queue>), String> {
     let look = async {
         let aws = aws::load(Metrics::new()).await?;
         let url = match &settings.dlq_url {
@@ -231,7 +236,7 @@ fn with_filters(command: Command) -> Command {
         .arg(filter("limit", "COUNT", "No more messages than this").value_parser(clap::value_parser!(usize)))
 }
 
-fn filter_of(matches: &ArgMatches) -> Result<Filter, String> {
+fn filter_of(matches: &ArgMatches) -> Result<DeadLetterFilter, String> {
     // `show` has none of them.
     let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let now = Timestamp::now();
@@ -239,7 +244,7 @@ fn filter_of(matches: &ArgMatches) -> Result<Filter, String> {
         text(name).map(|text| filter::ago(&text, now).map_err(|why| format!("--{name}: {why}"))).transpose()
     };
     let ids = matches.try_get_many::<String>("message-id").ok().flatten();
-    Ok(Filter {
+    Ok(DeadLetterFilter {
         state_machine: text("state-machine"),
         execution: text("execution"),
         status: text("status"),

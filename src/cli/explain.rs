@@ -10,13 +10,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::{Exit, aws, failed, faults, print, run_async, sources};
 use crate::analysis::Question;
 use crate::aws::arn::{ExecutionArn, Workflow, execution_of_url, is_url};
-use crate::config::Common;
+use crate::config::CommonSettings;
 use crate::event::{self, StatusChange};
 use crate::history::Status;
 use crate::history::file::{FileError, FileText, Selected};
 use crate::history::sfn::SfnReader;
 use crate::history::throttled::ThrottledReader;
-use crate::investigation::{Asked, Finding, investigate};
+use crate::investigation::{ExecutionRequest, Finding, investigate};
 use crate::logs::{self, Logs};
 use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
@@ -121,7 +121,7 @@ fn with_logs(mut report: Report) -> Result<Report, String> {
     Ok(report)
 }
 
-fn subject(settings: &Common, execution: Option<ExecutionArn>) -> Subject {
+fn subject(settings: &CommonSettings, execution: Option<ExecutionArn>) -> Subject {
     Subject {
         state_machine_arn: execution.as_ref().map(ExecutionArn::state_machine_arn),
         execution,
@@ -147,7 +147,7 @@ fn named(target: &str) -> Option<Result<ExecutionArn, String>> {
     })
 }
 
-fn explain_named(execution: &ExecutionArn, settings: &Common) -> Result<Report, String> {
+fn explain_named(execution: &ExecutionArn, settings: &CommonSettings) -> Result<Report, String> {
     if execution.workflow() == Workflow::Express {
         return Err(format!(
             "{execution} is an execution of an Express workflow, which keeps no history. Explain its log instead, with the name of the state machine's log group for GROUP:\n  aws logs filter-log-events --log-group-name GROUP --filter-pattern '{{ $.execution_arn = \"{execution}\" }}' --region {} --output json | misstep explain -",
@@ -160,7 +160,7 @@ fn explain_named(execution: &ExecutionArn, settings: &Common) -> Result<Report, 
     })?
 }
 
-fn explain_file(target: &str, wanted: Option<&str>, settings: &Common) -> Result<Report, String> {
+fn explain_file(target: &str, wanted: Option<&str>, settings: &CommonSettings) -> Result<Report, String> {
     let (name, bytes) = if target == "-" { ("standard input", read_stdin()) } else { (target, read(target)) };
     let bytes = bytes.map_err(|why| format!("{name} cannot be read: {why}"))?;
     let fault = |error: &(dyn std::error::Error + 'static)| format!("{name}: {}", chain(error));
@@ -217,7 +217,7 @@ fn events_of(text: &FileText, error: &FileError) -> Option<Vec<StatusChange>> {
 fn explain_event(
     mut changes: Vec<StatusChange>,
     wanted: Option<&str>,
-    settings: &Common,
+    settings: &CommonSettings,
 ) -> Result<Report, String> {
     if let Some(wanted) = wanted {
         changes.retain(|change| [change.execution.as_str(), change.execution.name()].contains(&wanted));
@@ -257,10 +257,10 @@ pub(super) async fn explain_execution(
     aws: &Session,
     execution: &ExecutionArn,
     status: Option<Status>,
-    settings: &Common,
+    settings: &CommonSettings,
 ) -> Result<Report, String> {
     let reader = ThrottledReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate, Metrics::new());
-    let asked = Asked { execution: execution.clone(), status, redrive_count: None };
+    let asked = ExecutionRequest { execution: execution.clone(), status, redrive_count: None };
     let finding = investigate(&reader, &asked, &MemoryBudget::unlimited().report().await)
         .await
         .map_err(|error| chain(&error))?;

@@ -52,7 +52,10 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
 }
 
 /// A line a route, and whether all of them work.
-async fn try_all(common: &config::Common, settings: &[RouteSettings]) -> Result<(String, bool), String> {
+async fn try_all(
+    common: &config::CommonSettings,
+    settings: &[RouteSettings],
+) -> Result<(String, bool), String> {
     let needs_aws = settings.iter().any(|route| route.connect.needs_aws());
     let aws = if needs_aws { aws::load_in_time().await.map(Some) } else { Ok(None) };
     let name_width = settings.iter().map(|route| route.name.len()).max().unwrap_or(0);
@@ -78,7 +81,7 @@ async fn try_all(common: &config::Common, settings: &[RouteSettings]) -> Result<
     Ok((lines, all_work))
 }
 
-async fn try_one(route: &Route, common: &config::Common) -> Result<(), String> {
+async fn try_one(route: &Route, common: &config::CommonSettings) -> Result<(), String> {
     let report = sample::test(&common.env, common.application.as_deref()).redacted(&route.redactor);
     let key = format!("misstep-test-{}-{}", jiff::Timestamp::now().as_millisecond(), route.name);
     let notification = route.compose(&report, &key).map_err(|error| error.to_string())?;

@@ -18,11 +18,11 @@ use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::notify;
 use crate::notify::settings::RouteSettings;
-use crate::pipeline::{Pipeline, Scope};
+use crate::pipeline::{Pipeline, PipelineSettings};
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue, QueueAttributes, account_in_url, backlog};
 use crate::telemetry::LogFormat;
-use crate::worker::{Settings, Worker};
+use crate::worker::{Worker, WorkerSettings};
 use crate::{shutdown, telemetry};
 
 /// How long the last spans may take to leave when the worker has ended.
@@ -65,7 +65,7 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     }
 }
 
-async fn work(settings: config::Work, until_empty: bool, log: &telemetry::Log) -> Result<(), String> {
+async fn work(settings: config::WorkSettings, until_empty: bool, log: &telemetry::Log) -> Result<(), String> {
     let stop =
         shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
     let metrics = Metrics::new();
@@ -123,7 +123,7 @@ fn admin_addr_default() -> &'static str {
 
 /// Builds the worker with the real clients, having read the queue's attributes.
 async fn build(
-    settings: &config::Work,
+    settings: &config::WorkSettings,
     until_empty: bool,
     metrics: Metrics,
 ) -> Result<(Arc<Worker>, String), String> {
@@ -149,7 +149,7 @@ async fn build(
     let routes = routes.map(|(route, its)| route.map_err(|why| format!("the route {}: {why}", its.name)));
     let routes = routes.collect::<Result<_, _>>()?;
     log_routes(&settings.routes);
-    let scope = Scope {
+    let scope = PipelineSettings {
         state_machines: settings.state_machines.clone(),
         map_run_children: settings.map_run_children,
         env: settings.common.env.clone(),
@@ -177,7 +177,7 @@ async fn build(
     };
     // Ends with the runtime.
     tokio::spawn(backlog::watch(queue.clone(), dead_letters, metrics));
-    let worker_settings = Settings {
+    let worker_settings = WorkerSettings {
         queue_name: settings.queue_url.rsplit('/').next().unwrap_or_default().to_owned(),
         concurrency: settings.concurrency,
         poll_wait: settings.poll_wait,

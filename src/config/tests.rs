@@ -12,11 +12,11 @@ pub(super) fn gather<'v>(
     flags: &[(&str, &str)],
     variables: &'v [(&'v str, &'v str)],
     file: Option<&str>,
-) -> Sources<'v> {
+) -> Layers<'v> {
     let find = |pairs: &[(&str, &str)], name: &str| {
         pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
     };
-    Sources::gather(|name| find(flags, name), move |name| find(variables, name), file.map(str::to_owned))
+    Layers::gather(|name| find(flags, name), move |name| find(variables, name), file.map(str::to_owned))
 }
 
 fn with(more: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {

@@ -9,13 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::Letter;
+use super::DeadMessage;
 use crate::queue::{AttributeValue, Message, ReceiptHandle};
 use crate::telemetry::trace::TraceHeader;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct DroppedLine {
     message_id: String,
     sent_at_ms: Option<u64>,
     receives: u32,
@@ -40,13 +40,13 @@ struct Attribute {
 ///
 /// # Errors
 /// When the file is there already, or cannot be written.
-pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a Letter>) -> Result<(), String> {
+pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a DeadMessage>) -> Result<(), String> {
     let cannot = |error: std::io::Error| format!("{} cannot be written: {error}", path.display());
     // Never over what an earlier drop kept.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(cannot)?;
     for letter in letters {
         let Message { id, body, receives, sent_at_ms, trace, attributes, .. } = &letter.message;
-        let line = Line {
+        let line = DroppedLine {
             message_id: id.clone(),
             sent_at_ms: *sent_at_ms,
             receives: *receives,
@@ -65,16 +65,16 @@ pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a Letter>) -> Resu
 ///
 /// # Errors
 /// Names the file and the line that is none of those.
-pub fn read(path: &Path) -> Result<Vec<Letter>, String> {
+pub fn read(path: &Path) -> Result<Vec<DeadMessage>, String> {
     let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut letters = Vec::new();
     for (number, line) in BufReader::new(file).lines().enumerate() {
         let place = || format!("line {} of {}", number + 1, path.display());
-        let line: Line = serde_json::from_str(&line.map_err(cannot)?)
+        let line: DroppedLine = serde_json::from_str(&line.map_err(cannot)?)
             .map_err(|error| format!("{} is not a dropped message: {error}", place()))?;
         let attributes: Option<Vec<_>> = line.attributes.into_iter().map(value).collect();
-        letters.push(Letter::new(Message {
+        letters.push(DeadMessage::new(Message {
             id: line.message_id,
             receipt: ReceiptHandle(String::new()),
             body: line.body,

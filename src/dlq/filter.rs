@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 use regex_lite::Regex;
 
-use super::Letter;
+use super::DeadMessage;
 use crate::aws::arn::base_state_machine;
 
 /// What a message must be to be meant; everything, if nothing is asked for. Of a body that holds
 /// several events, one of them is enough.
 #[derive(Debug, Default)]
-pub struct Filter {
+pub struct DeadLetterFilter {
     /// A state machine's ARN or name.
     pub state_machine: Option<String>,
     /// An execution's ARN or name.
@@ -28,9 +28,9 @@ pub struct Filter {
     pub message_ids: Vec<String>,
 }
 
-impl Filter {
+impl DeadLetterFilter {
     /// Whether a message is meant.
-    pub fn takes(&self, letter: &Letter) -> bool {
+    pub fn takes(&self, letter: &DeadMessage) -> bool {
         let of_any = |holds: &dyn Fn(&crate::event::StatusChange) -> bool| letter.changes.iter().any(holds);
         let is = |wanted: &Option<String>, holds: &dyn Fn(&str) -> bool| wanted.as_deref().is_none_or(holds);
         is(&self.state_machine, &|wanted| {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::dlq::tests::letter;
 
-    fn takes(filter: Filter) -> Vec<&'static str> {
+    fn takes(filter: DeadLetterFilter) -> Vec<&'static str> {
         let letters = [
             (
                 "a",
@@ -98,18 +98,18 @@ mod tests {
     fn each_filter_takes_what_it_says() {
         let some = |text: &str| Some(text.to_owned());
         let second = |second| Some(Timestamp::from_second(second).unwrap());
-        let all = || Filter::default();
+        let all = || DeadLetterFilter::default();
         assert_eq!(takes(all()), ["a", "b", "c"]);
-        assert_eq!(takes(Filter { state_machine: some("orders"), ..all() }), ["a", "b"]);
+        assert_eq!(takes(DeadLetterFilter { state_machine: some("orders"), ..all() }), ["a", "b"]);
         let arn = "arn:aws:states:eu-west-1:123456789012:stateMachine:refunds:7";
-        assert_eq!(takes(Filter { state_machine: some(arn), ..all() }), ["c"]);
-        assert_eq!(takes(Filter { execution: some("run-b"), ..all() }), ["b"]);
-        assert_eq!(takes(Filter { status: some("ABORTED"), ..all() }), [""; 0]);
-        assert_eq!(takes(Filter { reason: Some(reason("answered 4..").unwrap()), ..all() }), ["a"]);
-        assert_eq!(takes(Filter { reason: Some(reason("no_perm").unwrap()), ..all() }), ["c"]);
-        assert_eq!(takes(Filter { before: second(200), ..all() }), ["a"]);
-        assert_eq!(takes(Filter { after: second(200), ..all() }), ["c"]);
-        assert_eq!(takes(Filter { message_ids: vec!["b".to_owned()], ..all() }), ["b"]);
+        assert_eq!(takes(DeadLetterFilter { state_machine: some(arn), ..all() }), ["c"]);
+        assert_eq!(takes(DeadLetterFilter { execution: some("run-b"), ..all() }), ["b"]);
+        assert_eq!(takes(DeadLetterFilter { status: some("ABORTED"), ..all() }), [""; 0]);
+        assert_eq!(takes(DeadLetterFilter { reason: Some(reason("answered 4..").unwrap()), ..all() }), ["a"]);
+        assert_eq!(takes(DeadLetterFilter { reason: Some(reason("no_perm").unwrap()), ..all() }), ["c"]);
+        assert_eq!(takes(DeadLetterFilter { before: second(200), ..all() }), ["a"]);
+        assert_eq!(takes(DeadLetterFilter { after: second(200), ..all() }), ["c"]);
+        assert_eq!(takes(DeadLetterFilter { message_ids: vec!["b".to_owned()], ..all() }), ["b"]);
     }
 
     #[test]

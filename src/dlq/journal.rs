@@ -20,13 +20,13 @@ const BEGINNING: &str = r#"{"replay":{"#;
 pub struct Journal {
     file: File,
     path: String,
-    known: HashMap<String, State>,
+    known: HashMap<String, JournalState>,
     sent_as: HashSet<String>,
 }
 
 /// How far a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum JournalState {
     /// It was about to be sent; whether it was, is not known.
     Unknown,
     /// It was sent, and is still in the dead-letter queue.
@@ -37,7 +37,7 @@ pub enum State {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Line {
+enum JournalLine {
     Replay { from: String, to: String },
     Sending(Vec<String>),
     Sent { id: String, sent_as: String },
@@ -65,7 +65,7 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(format!("another replay uses the journal {shown}")),
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
-        let begin = Line::Replay { from: from.to_owned(), to: to.to_owned() };
+        let begin = JournalLine::Replay { from: from.to_owned(), to: to.to_owned() };
         let content = read(&mut file, &shown)?;
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let is_new = whole == 0 && begin.text().as_bytes().starts_with(&content);
@@ -84,7 +84,7 @@ impl Journal {
     }
 
     /// What is known of a message; nothing, if it was never about to be sent.
-    pub fn state(&self, id: &str) -> Option<State> {
+    pub fn state(&self, id: &str) -> Option<JournalState> {
         self.known.get(id).copied()
     }
 
@@ -98,7 +98,7 @@ impl Journal {
     /// # Errors
     /// When that could not be written: then they must not be sent.
     pub fn sending(&mut self, ids: Vec<String>) -> Result<(), String> {
-        self.write(&Line::Sending(ids))
+        self.write(&JournalLine::Sending(ids))
     }
 
     /// A message was sent, under a new id.
@@ -106,7 +106,7 @@ impl Journal {
     /// # Errors
     /// When that could not be written.
     pub fn sent(&mut self, id: &str, sent_as: &str) -> Result<(), String> {
-        self.write(&Line::Sent { id: id.to_owned(), sent_as: sent_as.to_owned() })
+        self.write(&JournalLine::Sent { id: id.to_owned(), sent_as: sent_as.to_owned() })
     }
 
     /// A message was refused, and so surely not sent.
@@ -114,7 +114,7 @@ impl Journal {
     /// # Errors
     /// When that could not be written.
     pub fn not_sent(&mut self, id: &str) -> Result<(), String> {
-        self.write(&Line::NotSent { id: id.to_owned() })
+        self.write(&JournalLine::NotSent { id: id.to_owned() })
     }
 
     /// These messages were deleted.
@@ -122,10 +122,10 @@ impl Journal {
     /// # Errors
     /// When that could not be written.
     pub fn deleted(&mut self, ids: Vec<String>) -> Result<(), String> {
-        self.write(&Line::Deleted(ids))
+        self.write(&JournalLine::Deleted(ids))
     }
 
-    fn write(&mut self, line: &Line) -> Result<(), String> {
+    fn write(&mut self, line: &JournalLine) -> Result<(), String> {
         let text = line.text();
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
         written.map_err(|error| format!("the journal {} cannot be written: {error}", self.path))?;
@@ -133,23 +133,27 @@ impl Journal {
         Ok(())
     }
 
-    fn note(&mut self, line: Line) {
+    fn note(&mut self, line: JournalLine) {
         match line {
-            Line::Replay { .. } => {}
-            Line::Sending(ids) => self.known.extend(ids.into_iter().map(|id| (id, State::Unknown))),
-            Line::Sent { id, sent_as } => {
-                self.known.insert(id, State::Sent);
+            JournalLine::Replay { .. } => {}
+            JournalLine::Sending(ids) => {
+                self.known.extend(ids.into_iter().map(|id| (id, JournalState::Unknown)))
+            }
+            JournalLine::Sent { id, sent_as } => {
+                self.known.insert(id, JournalState::Sent);
                 self.sent_as.insert(sent_as);
             }
-            Line::NotSent { id } => {
+            JournalLine::NotSent { id } => {
                 self.known.remove(&id);
             }
-            Line::Deleted(ids) => self.known.extend(ids.into_iter().map(|id| (id, State::Done))),
+            JournalLine::Deleted(ids) => {
+                self.known.extend(ids.into_iter().map(|id| (id, JournalState::Done)))
+            }
         }
     }
 }
 
-impl Line {
+impl JournalLine {
     /// The line with its end.
     fn text(&self) -> String {
         let mut text = serde_json::to_string(self).expect("a line has only text keys");
@@ -172,13 +176,13 @@ fn read(file: &mut File, path: &str) -> Result<Vec<u8>, String> {
 }
 
 /// The lines of a journal after the first, which has to name these two places.
-fn lines(whole: &[u8], from: &str, to: &str, path: &str) -> Result<Vec<Line>, String> {
+fn lines(whole: &[u8], from: &str, to: &str, path: &str) -> Result<Vec<JournalLine>, String> {
     let mut lines =
         whole.strip_suffix(b"\n").ok_or_else(|| not_a_journal(path))?.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     match serde_json::from_slice(first) {
-        Ok(Line::Replay { from: was_from, to: was_to }) if was_from == from && was_to == to => {}
-        Ok(Line::Replay { from: was_from, to: was_to }) => {
+        Ok(JournalLine::Replay { from: was_from, to: was_to }) if was_from == from && was_to == to => {}
+        Ok(JournalLine::Replay { from: was_from, to: was_to }) => {
             return Err(format!(
                 "the journal {path} is of a replay from {was_from} to {was_to}; name another one with --journal"
             ));
@@ -227,7 +231,8 @@ mod tests {
         for _ in 0..2 {
             let journal = Journal::open(&path, "dead", "queue").unwrap();
             let states = ["a", "b", "c", "d", "e"].map(|id| journal.state(id));
-            let expected = [Some(State::Done), Some(State::Sent), None, Some(State::Unknown), None];
+            let expected =
+                [Some(JournalState::Done), Some(JournalState::Sent), None, Some(JournalState::Unknown), None];
             assert_eq!(states, expected);
             assert!(journal.has_sent("b2") && !journal.has_sent("b"));
         }

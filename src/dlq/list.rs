@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Letter;
+use super::DeadMessage;
 use crate::report::value::harmless;
 
 /// Messages of one reason and state machine.
 #[derive(Debug, PartialEq, Eq)]
-struct Group<'a> {
+struct LetterGroup<'a> {
     reason: &'a str,
     state_machine: Option<&'a str>,
     count: usize,
@@ -20,11 +20,11 @@ struct Group<'a> {
 }
 
 /// The largest group first.
-fn groups<'a>(letters: &[&'a Letter]) -> Vec<Group<'a>> {
-    let mut groups: BTreeMap<(&str, Option<&str>), Group<'a>> = BTreeMap::new();
+fn groups<'a>(letters: &[&'a DeadMessage]) -> Vec<LetterGroup<'a>> {
+    let mut groups: BTreeMap<(&str, Option<&str>), LetterGroup<'a>> = BTreeMap::new();
     for letter in letters {
         let (reason, state_machine) = (letter.reason.as_str(), letter.state_machine());
-        let group = groups.entry((reason, state_machine)).or_insert(Group {
+        let group = groups.entry((reason, state_machine)).or_insert(LetterGroup {
             reason,
             state_machine,
             count: 0,
@@ -41,7 +41,7 @@ fn groups<'a>(letters: &[&'a Letter]) -> Vec<Group<'a>> {
 }
 
 /// As a table.
-pub fn table(letters: &[&Letter], each: bool) -> String {
+pub fn table(letters: &[&DeadMessage], each: bool) -> String {
     if letters.is_empty() {
         return "no messages\n".to_owned();
     }
@@ -80,7 +80,7 @@ pub fn table(letters: &[&Letter], each: bool) -> String {
 }
 
 /// For a program.
-pub fn json(letters: &[&Letter], each: bool) -> Value {
+pub fn json(letters: &[&DeadMessage], each: bool) -> Value {
     let groups = groups(letters).into_iter().map(|group| {
         json!({
             "reason": group.reason,
@@ -135,7 +135,7 @@ mod tests {
             letter("b", "orders", 100, &rejected),
             letter("c", "orders", 200, &[]),
         ];
-        let letters: Vec<&Letter> = letters.iter().collect();
+        let letters: Vec<&DeadMessage> = letters.iter().collect();
         assert_eq!(
             table(&letters, false),
             "COUNT  REASON              STATE MACHINE  OLDEST                NEWEST\n\

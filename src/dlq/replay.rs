@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Letter;
-use super::journal::{Journal, State};
+use super::DeadMessage;
+use super::journal::{Journal, JournalState};
 use super::scan::{Held, Scan};
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{AttributeValue, DeadLetter, LARGEST_MESSAGE_BEFORE, MOST_ENTRIES, Queue};
@@ -35,7 +35,7 @@ pub struct Pace {
 
 /// What a replay did.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct ReplaySummary {
     /// Sent back and deleted from the dead-letter queue.
     pub replayed: usize,
     /// Sent by an earlier replay, and deleted by this one.
@@ -59,10 +59,10 @@ pub async fn replay(
     journal: &mut Journal,
     pace: Pace,
     stop: &CancellationToken,
-    selected: impl Fn(&Letter) -> bool,
+    selected: impl Fn(&DeadMessage) -> bool,
     progress: impl Fn(usize),
-) -> Done {
-    let mut done = Done::default();
+) -> ReplaySummary {
+    let mut done = ReplaySummary::default();
     let chosen = scan.take(selected);
     let (cut, chosen): (Vec<Held>, Vec<Held>) = chosen.into_iter().partition(|(letter, _)| letter.is_cut());
     done.refused.extend(cut.iter().map(|(letter, _)| cut_body(letter)));
@@ -106,19 +106,20 @@ pub async fn replay(
 /// Sends messages that are in no queue any more to `target`; the journal keeps any from being sent
 /// twice.
 pub async fn send_again(
-    letters: Vec<Letter>,
+    letters: Vec<DeadMessage>,
     target: &SqsQueue,
     journal: &mut Journal,
     pace: Pace,
     stop: &CancellationToken,
     progress: impl Fn(usize),
-) -> Done {
-    let mut done = Done::default();
-    let (before, letters): (Vec<Letter>, Vec<Letter>) = letters
-        .into_iter()
-        .partition(|letter| matches!(journal.state(&letter.message.id), Some(State::Sent | State::Done)));
+) -> ReplaySummary {
+    let mut done = ReplaySummary::default();
+    let (before, letters): (Vec<DeadMessage>, Vec<DeadMessage>) = letters.into_iter().partition(|letter| {
+        matches!(journal.state(&letter.message.id), Some(JournalState::Sent | JournalState::Done))
+    });
     done.only_deleted = before.len();
-    let (cut, letters): (Vec<Letter>, Vec<Letter>) = letters.into_iter().partition(Letter::is_cut);
+    let (cut, letters): (Vec<DeadMessage>, Vec<DeadMessage>) =
+        letters.into_iter().partition(DeadMessage::is_cut);
     done.refused.extend(cut.iter().map(cut_body));
     let largest = largest_message(target).await;
     let mut left = letters.into_iter().peekable();
@@ -128,7 +129,7 @@ pub async fn send_again(
             break;
         }
         // One at a time where they are large: SQS bounds the batch.
-        let mut batch: Vec<Letter> = Vec::new();
+        let mut batch: Vec<DeadMessage> = Vec::new();
         let mut room = largest;
         while let Some(letter) = left.next_if(|letter| {
             batch.is_empty() || (batch.len() < MOST_ENTRIES && returned(letter, largest).size() <= room)
@@ -153,18 +154,18 @@ pub async fn send_again(
 
 /// Sends a batch; says of each whether it was surely sent, and why no more can be done.
 async fn send(
-    batch: &[&Letter],
+    batch: &[&DeadMessage],
     target: &SqsQueue,
     largest: usize,
     journal: &mut Journal,
-    done: &mut Done,
+    done: &mut ReplaySummary,
 ) -> (Vec<bool>, Option<String>) {
     let nothing = vec![false; batch.len()];
     if batch.is_empty() {
         return (nothing, None);
     }
     let ids: Vec<String> = batch.iter().map(|letter| letter.message.id.clone()).collect();
-    let unsure = ids.iter().filter(|id| journal.state(id) == Some(State::Unknown)).count();
+    let unsure = ids.iter().filter(|id| journal.state(id) == Some(JournalState::Unknown)).count();
     if let Err(why) = journal.sending(ids.clone()) {
         return (nothing, Some(why));
     }
@@ -207,13 +208,13 @@ async fn one_batch(
     target: &SqsQueue,
     largest: usize,
     journal: &mut Journal,
-    done: &mut Done,
+    done: &mut ReplaySummary,
 ) -> Result<Vec<Held>, (Vec<Held>, String)> {
     let (sent_before, to_send): (Vec<Held>, Vec<Held>) = batch.into_iter().partition(|(letter, _)| {
-        matches!(journal.state(&letter.message.id), Some(State::Sent | State::Done))
+        matches!(journal.state(&letter.message.id), Some(JournalState::Sent | JournalState::Done))
     });
     done.only_deleted += sent_before.len();
-    let letters: Vec<&Letter> = to_send.iter().map(|(letter, _)| letter).collect();
+    let letters: Vec<&DeadMessage> = to_send.iter().map(|(letter, _)| letter).collect();
     let (sent, mut cut_short) = send(&letters, target, largest, journal, done).await;
     let (mut kept, mut to_delete) = (Vec::new(), sent_before);
     for (held, sent) in to_send.into_iter().zip(sent) {
@@ -278,14 +279,14 @@ async fn largest_message(target: &SqsQueue) -> usize {
 }
 
 /// Why a message cannot be sent back whose body is no longer whole.
-fn cut_body(letter: &Letter) -> (String, String) {
+fn cut_body(letter: &DeadMessage) -> (String, String) {
     let why = "its body was cut when it was dead-lettered, and is no event any more".to_owned();
     (letter.message.id.clone(), why)
 }
 
 /// A copy for a queue that takes messages of `largest` bytes: without what its dead-lettering added, with
 /// the number of its replays where there is room for it.
-pub fn returned(letter: &Letter, largest: usize) -> DeadLetter {
+pub fn returned(letter: &DeadMessage, largest: usize) -> DeadLetter {
     let added = |name: &str| {
         name.starts_with("misstep.") || (letter.was_not_delivered() && EVENTBRIDGE.contains(&name))
     };
@@ -304,7 +305,7 @@ pub fn returned(letter: &Letter, largest: usize) -> DeadLetter {
 }
 
 /// Whether a message is one that this replay sent: SQS keeps its id when it moves it, misstep notes it.
-fn came_back(letter: &Letter, journal: &Journal) -> bool {
+fn came_back(letter: &DeadMessage, journal: &Journal) -> bool {
     journal.has_sent(&letter.message.id)
         || letter.text("misstep.message_id").is_some_and(|id| journal.has_sent(&id))
 }
@@ -334,7 +335,7 @@ mod tests {
     use super::*;
     use crate::dlq::tests::letter;
 
-    fn attributes(letter: &Letter) -> Vec<(String, String)> {
+    fn attributes(letter: &DeadMessage) -> Vec<(String, String)> {
         let value = |value: AttributeValue| match value {
             AttributeValue::Text { value, .. } => value,
             AttributeValue::Bytes { .. } => unreachable!(),

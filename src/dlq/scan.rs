@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{HOLD, Letter};
+use super::{DeadMessage, HOLD};
 use crate::metrics::Metrics;
 use crate::queue::leases::{Lease, Leases};
 use crate::queue::{MOST_ENTRIES, Queue, QueueError};
@@ -23,7 +23,7 @@ const EMPTY_POLLS: usize = 2;
 const IN_FLIGHT_LIMIT: &str = "OverLimit";
 
 /// A message and the right to it.
-pub type Held = (Letter, Lease);
+pub type Held = (DeadMessage, Lease);
 
 /// Messages that are held, in the order in which they were first seen.
 pub struct Scan {
@@ -32,12 +32,12 @@ pub struct Scan {
     held: Vec<Held>,
     renewing: CancellationToken,
     /// Whether the whole queue was seen.
-    pub whole: Whole,
+    pub whole: ScanEnd,
 }
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whole {
+pub enum ScanEnd {
     /// Everything that was visible was seen.
     Yes,
     /// What was sought was found.
@@ -55,24 +55,24 @@ pub enum Whole {
 pub async fn scan(
     queue: Arc<dyn Queue>,
     stop: &CancellationToken,
-    mut enough: impl FnMut(&Letter) -> bool,
+    mut enough: impl FnMut(&DeadMessage) -> bool,
 ) -> Result<Scan, QueueError> {
     let leases = Leases::new(queue.clone(), HOLD, Metrics::new());
     let renewing = CancellationToken::new();
     tokio::spawn(leases.clone().keep(renewing.clone()));
-    let mut scan = Scan { queue, leases, held: Vec::new(), renewing, whole: Whole::Yes };
+    let mut scan = Scan { queue, leases, held: Vec::new(), renewing, whole: ScanEnd::Yes };
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut empty = 0;
     while empty < EMPTY_POLLS {
         if stop.is_cancelled() {
-            scan.whole = Whole::Interrupted;
+            scan.whole = ScanEnd::Interrupted;
             break;
         }
         // To its end, whatever happens: SQS may have handed out messages already.
         let received = match scan.queue.receive(MOST_ENTRIES, WAIT).await {
             Ok(received) => received,
             Err(QueueError::Call { code: Some(code), .. }) if code.contains(IN_FLIGHT_LIMIT) => {
-                scan.whole = Whole::InFlightLimit;
+                scan.whole = ScanEnd::InFlightLimit;
                 break;
             }
             Err(error) => {
@@ -84,7 +84,7 @@ pub async fn scan(
         let mut found = false;
         for message in received {
             let lease = scan.leases.hold(&message);
-            let letter = Letter::new(message);
+            let letter = DeadMessage::new(message);
             found |= enough(&letter);
             match seen.get(&letter.message.id) {
                 // Its lease was lost meanwhile, or SQS delivered it twice.
@@ -96,7 +96,7 @@ pub async fn scan(
             }
         }
         if found {
-            scan.whole = Whole::Enough;
+            scan.whole = ScanEnd::Enough;
             break;
         }
     }
@@ -105,7 +105,7 @@ pub async fn scan(
 
 impl Scan {
     /// What is held.
-    pub fn letters(&self) -> impl Iterator<Item = &Letter> {
+    pub fn letters(&self) -> impl Iterator<Item = &DeadMessage> {
         self.held.iter().map(|(letter, _)| letter)
     }
 
@@ -115,7 +115,7 @@ impl Scan {
     }
 
     /// Takes out what is selected; whoever does so has to settle it or put it back.
-    pub fn take(&mut self, selected: impl Fn(&Letter) -> bool) -> Vec<Held> {
+    pub fn take(&mut self, selected: impl Fn(&DeadMessage) -> bool) -> Vec<Held> {
         let (taken, left) =
             std::mem::take(&mut self.held).into_iter().partition(|(letter, _)| selected(letter));
         self.held = left;
@@ -128,7 +128,7 @@ impl Scan {
     }
 
     /// Counts what has come since that is `sought`, and holds all of it.
-    pub async fn look_for(&mut self, sought: impl Fn(&Letter) -> bool) -> usize {
+    pub async fn look_for(&mut self, sought: impl Fn(&DeadMessage) -> bool) -> usize {
         let received = match self.queue.receive(MOST_ENTRIES, Duration::ZERO).await {
             Ok(received) => received,
             Err(error) => {
@@ -139,7 +139,7 @@ impl Scan {
         let mut found = 0;
         for message in received {
             let lease = self.leases.hold(&message);
-            let letter = Letter::new(message);
+            let letter = DeadMessage::new(message);
             found += usize::from(sought(&letter));
             self.held.push((letter, lease));
         }
@@ -147,9 +147,9 @@ impl Scan {
     }
 
     /// A copy of one message, to be looked at when it has been released.
-    pub fn copy_of(&self, id: &str) -> Option<Letter> {
+    pub fn copy_of(&self, id: &str) -> Option<DeadMessage> {
         let letter = self.letters().find(|letter| letter.message.id == id)?;
-        Some(Letter::new(letter.message.clone()))
+        Some(DeadMessage::new(letter.message.clone()))
     }
 
     /// Makes everything visible again; returns how many messages that failed of, which are visible

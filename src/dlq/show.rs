@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::Letter;
+use super::DeadMessage;
 use crate::queue::AttributeValue;
 use crate::report::value::harmless;
 
@@ -19,7 +19,7 @@ const EVENTBRIDGE: &[(&str, &str)] = &[
 ];
 
 /// For a person.
-pub fn text(letter: &Letter) -> String {
+pub fn text(letter: &DeadMessage) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: &str| {
         let _infallible = writeln!(text, "{name:<16}{}", harmless(value));
@@ -60,7 +60,7 @@ pub fn text(letter: &Letter) -> String {
 }
 
 /// For a program.
-pub fn json(letter: &Letter) -> Value {
+pub fn json(letter: &DeadMessage) -> Value {
     let mut json = letter.outline();
     let attributes = letter.message.attributes.iter().map(|(name, value)| match value {
         AttributeValue::Text { value, .. } => (name.clone(), Value::from(value.clone())),
@@ -72,7 +72,7 @@ pub fn json(letter: &Letter) -> Value {
 }
 
 /// Indented where it is JSON.
-fn body(letter: &Letter) -> String {
+fn body(letter: &DeadMessage) -> String {
     serde_json::from_str::<Value>(&letter.message.body)
         .and_then(|value| serde_json::to_string_pretty(&value))
         .unwrap_or_else(|_| letter.message.body.clone())

@@ -115,7 +115,7 @@ fn executions(file: &FileText) -> Result<Executions, FileError> {
     if file.text.trim().is_empty() {
         return Err(FileError::Empty);
     }
-    let mut found = document::Found::default();
+    let mut found = document::FoundHistory::default();
     let faults = layout::read(&file.text, &mut found);
     if found.is_empty() {
         return Err(nothing(&file.text, found, faults));
@@ -154,15 +154,15 @@ fn executions(file: &FileText) -> Result<Executions, FileError> {
 }
 
 /// Why a text holds no events.
-fn nothing(text: &str, found: document::Found, faults: layout::Faults) -> FileError {
-    let kind = match (other::Kind::of_text(text), faults.first, found.something_else) {
+fn nothing(text: &str, found: document::FoundHistory, faults: layout::Faults) -> FileError {
+    let kind = match (other::OtherKind::of_text(text), faults.first, found.something_else) {
         (Some(kind), _, _) | (None, None, Some(kind)) => kind,
         (None, Some(error), _) => return FileError::NotJson { why: error.to_string() },
-        (None, None, None) if found.empty_list => other::Kind::named("a history without events"),
+        (None, None, None) if found.empty_list => other::OtherKind::named("a history without events"),
         (None, None, None) if found.other_messages > 0 => {
-            other::Kind::named("a log without events of an execution")
+            other::OtherKind::named("a log without events of an execution")
         }
-        (None, None, None) => other::Kind::named("text without JSON"),
+        (None, None, None) => other::OtherKind::named("text without JSON"),
     };
     FileError::SomethingElse { found: kind.what, advice: kind.advice }
 }
@@ -232,7 +232,7 @@ pub struct PageError {
 /// # Errors
 /// When the body is not JSON, is cut off, or has no list of events.
 pub fn page_of_answer(body: &[u8]) -> Result<HistoryPage, PageError> {
-    let mut found = document::Found::default();
+    let mut found = document::FoundHistory::default();
     let text = lenient_text(body);
     let mut deserializer = serde_json::Deserializer::from_str(&text);
     document::read(&mut found, &mut deserializer)

@@ -125,12 +125,12 @@ pub(crate) const KEPT: &[&str] = &[
 
 /// The names that one event holds of what its task called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Target {
+pub struct CallTarget {
     region: Option<Box<str>>,
     values: Vec<(&'static str, Box<str>)>,
 }
 
-impl Target {
+impl CallTarget {
     /// Reads what a task was called with, or what the service first answered, both as JSON text. `None`
     /// where neither that nor a region names anything.
     pub(crate) fn read(json: &str, region: Option<&str>) -> Option<Box<Self>> {
@@ -199,8 +199,8 @@ struct Top<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Top<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
+        struct TargetReader;
+        impl<'de> Visitor<'de> for TargetReader {
             type Value = Top<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,7 +219,7 @@ impl<'de> Deserialize<'de> for Top<'de> {
                 Ok(Top(fields))
             }
         }
-        deserializer.deserialize_map(Reader)
+        deserializer.deserialize_map(TargetReader)
     }
 }
 
@@ -231,7 +231,7 @@ mod tests {
     fn the_names_are_kept_and_nothing_else() {
         let parameters = r#"{"FunctionName": "charge", "Payload": {"FunctionName": "no", "big": [1, 2]},
             "Tasks": [{"TaskArn": "t\u0031", "Containers": [{"Name": "app"}]}, {"TaskArn": "t2"}]}"#;
-        let target = Target::read(parameters, Some("eu-west-1")).unwrap();
+        let target = CallTarget::read(parameters, Some("eu-west-1")).unwrap();
         assert_eq!(target.region(), Some("eu-west-1"));
         let mut values: Vec<_> = target.values.iter().map(|(path, value)| (*path, &**value)).collect();
         values.sort_unstable();
@@ -246,14 +246,14 @@ mod tests {
         for json in
             ["{}", "", "[1]", "null", "\"FunctionName\"", r#"{"FunctionName": null}"#, r#"{"Id": []}"#, "{"]
         {
-            assert_eq!(Target::read(json, None), None, "{json}");
+            assert_eq!(CallTarget::read(json, None), None, "{json}");
         }
     }
 
     #[test]
     fn a_value_that_is_too_long_is_dropped_and_all_together_are_bounded() {
         let long = |length: usize| "x".repeat(length);
-        let target = |json: serde_json::Value| Target::read(&json.to_string(), None);
+        let target = |json: serde_json::Value| CallTarget::read(&json.to_string(), None);
         assert_eq!(target(serde_json::json!({"FunctionName": long(LONGEST + 1)})), None);
         let all: serde_json::Map<String, serde_json::Value> = KEPT
             .iter()

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::Unread;
 use super::calls::{BUDGET, Calls};
-use super::newest::{self, Read, Wanted};
+use super::newest::{self, EndSelector, Read};
 use crate::analysis::answer::{Hop, HopKind, InFlight, RootCause};
-use crate::analysis::resources::{Resource, Role};
+use crate::analysis::resources::{Resource, ResourceRole};
 use crate::analysis::{Analysis, Lead, analyse_to, named_state};
 use crate::aws::arn::{ExecutionArn, MapRunArn, Workflow};
 use crate::aws::error::ErrorClass;
@@ -165,7 +165,9 @@ async fn nested(
         return described(calls, execution).await;
     }
     // Redriven since, it may have succeeded: what the parent saw is its last failure.
-    let Read { history, end, share, .. } = match newest::read(calls, execution, Wanted::LastFailure).await {
+    let Read { history, end, share, .. } = match newest::read(calls, execution, EndSelector::LastFailure)
+        .await
+    {
         Ok(read) => read,
         Err(error) if error.class() == ErrorClass::Unsupported => return described(calls, execution).await,
         Err(error) => return Err(refused(&error)),
@@ -177,7 +179,7 @@ async fn nested(
     drop((history, share));
     // The innermost is the first.
     let resource = (!analysis.resources.is_empty()).then(|| analysis.resources.swap_remove(0));
-    let resource = resource.map(|resource| Resource { role: Role::RootCause, ..resource });
+    let resource = resource.map(|resource| Resource { role: ResourceRole::RootCause, ..resource });
     let root_cause = analysis.root_cause.unwrap_or_else(|| RootCause {
         error: analysis.failure.error,
         cause: analysis.failure.cause,

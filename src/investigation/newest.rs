@@ -29,7 +29,7 @@ const PAGE: u32 = 1_000;
 
 /// Which end of an execution is wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted {
+pub(super) enum EndSelector {
     /// The one asked about.
     Asked(Question),
     /// The last failure, timeout or abort.
@@ -73,7 +73,7 @@ struct Newest {
 pub(super) async fn read(
     calls: &mut Calls<'_>,
     execution: &ExecutionArn,
-    wanted: Wanted,
+    wanted: EndSelector,
 ) -> Result<Read, ReadError> {
     let mut newest = Newest::new((FIRST_PAGE, calls.memory.first_page()), calls, None);
     let mut token = newest.next_page(calls, execution, None).await?;
@@ -81,7 +81,7 @@ pub(super) async fn read(
         return Ok(whole(newest, wanted));
     }
     let mut description = None;
-    if let Wanted::Asked(Question { redrive_count: Some(_), status }) = wanted
+    if let EndSelector::Asked(Question { redrive_count: Some(_), status }) = wanted
         && !matches!(status, Some(Status::TimedOut | Status::Aborted))
     {
         description = match describe(calls, execution).await {
@@ -103,7 +103,7 @@ pub(super) async fn read(
     if token.is_none() {
         return Ok(whole(newest, wanted));
     }
-    if description.is_none() && matches!(wanted, Wanted::Asked(_)) {
+    if description.is_none() && matches!(wanted, EndSelector::Asked(_)) {
         description = describe(calls, execution).await.and_then(Result::ok);
     }
     let input = description.and_then(|description| description.input);
@@ -132,11 +132,11 @@ async fn describe(
     Some(calls.reader.describe_execution(execution).await)
 }
 
-fn whole(newest: Newest, wanted: Wanted) -> Read {
+fn whole(newest: Newest, wanted: EndSelector) -> Read {
     let history = newest.texts.noted(History::whole(newest.events));
     let end = match wanted {
-        Wanted::Asked(question) => find_end(&history, &question),
-        Wanted::LastFailure => history.events().iter().rposition(is_failure),
+        EndSelector::Asked(question) => find_end(&history, &question),
+        EndSelector::LastFailure => history.events().iter().rposition(is_failure),
     };
     Read { history, end, input: None, share: newest.share }
 }
@@ -271,7 +271,7 @@ impl Newest {
     }
 
     /// What the answer lacks.
-    fn lacks(&self, wanted: Wanted, redrives: Option<u32>) -> Option<Missing> {
+    fn lacks(&self, wanted: EndSelector, redrives: Option<u32>) -> Option<Missing> {
         // Some stand-ins for AWS know no order but the oldest first.
         if !self.events.is_sorted_by(|newer, older| newer.id > older.id) {
             return Some(Missing::Everything);
@@ -288,10 +288,10 @@ impl Newest {
         Some(&self.events[at])
     }
 
-    fn seen(&self, wanted: Wanted, redrives: Option<u32>) -> Seen {
+    fn seen(&self, wanted: EndSelector, redrives: Option<u32>) -> Seen {
         let question = match wanted {
-            Wanted::Asked(question) => question,
-            Wanted::LastFailure => {
+            EndSelector::Asked(question) => question,
+            EndSelector::LastFailure => {
                 return self.events.iter().position(is_failure).map_or(Seen::Older, Seen::At);
             }
         };

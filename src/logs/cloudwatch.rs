@@ -9,7 +9,7 @@ use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Found, LONGEST, Line, LogReader, Wanted};
+use super::{FoundLines, LONGEST, LogLine, LogQuery, LogReader};
 use crate::aws::error::ErrorClass;
 use crate::aws::{CallCounter, RegionalClients, Session};
 use crate::metrics::Service;
@@ -35,7 +35,7 @@ impl CloudWatchReader {
     async fn call<T, E>(
         &self,
         operation: &'static str,
-        wanted: &Wanted,
+        wanted: &LogQuery,
         asked: impl Future<Output = Result<T, SdkError<E>>>,
     ) -> Result<T, String>
     where
@@ -46,7 +46,7 @@ impl CloudWatchReader {
     }
 
     /// The last lines of one stream.
-    async fn stream(&self, wanted: &Wanted, stream: &str) -> Result<Found, String> {
+    async fn stream(&self, wanted: &LogQuery, stream: &str) -> Result<FoundLines, String> {
         let asked = self
             .clients
             .of(&wanted.region)
@@ -59,15 +59,15 @@ impl CloudWatchReader {
             .limit(i32::try_from(wanted.most).unwrap_or(i32::MAX));
         let answer = self.call("GetLogEvents", wanted, asked.send()).await?;
         let lines = answer.events.into_iter().flatten().map(|event| line(event.timestamp, event.message));
-        Ok(Found { stream: Some(stream.to_owned()), lines: lines.collect() })
+        Ok(FoundLines { stream: Some(stream.to_owned()), lines: lines.collect() })
     }
 
     /// The last lines of all streams that begin so, or that hold a request's id.
-    async fn search(&self, wanted: &Wanted) -> Result<Vec<(Option<String>, Line)>, String> {
+    async fn search(&self, wanted: &LogQuery) -> Result<Vec<(Option<String>, LogLine)>, String> {
         let request = wanted.request.as_ref().filter(|_| wanted.stream.is_none());
         let pattern = request.map(|request| format!("\"{}\"", request.replace('"', "")));
         // LocalStack takes a pattern and filters nothing.
-        let is_wanted = |line: &Line| request.is_none_or(|request| line.text.contains(request));
+        let is_wanted = |line: &LogLine| request.is_none_or(|request| line.text.contains(request));
         let mut last = VecDeque::new();
         let mut token = None;
         for _ in 0..PAGES {
@@ -100,31 +100,31 @@ impl CloudWatchReader {
 
 #[async_trait]
 impl LogReader for CloudWatchReader {
-    async fn last_lines(&self, wanted: &Wanted) -> Result<Found, String> {
+    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, String> {
         match &wanted.stream {
             Some(stream) if !stream.ends_with('/') => return self.stream(wanted, stream).await,
             _ => {}
         }
         let found = self.search(wanted).await?;
         let stream = found.last().and_then(|(stream, _)| stream.clone());
-        let lines: Vec<Line> = found.into_iter().map(|(_, line)| line).collect();
+        let lines: Vec<LogLine> = found.into_iter().map(|(_, line)| line).collect();
         let Some(stream) = stream.filter(|_| wanted.stream.is_none()) else {
-            return Ok(Found { stream: None, lines });
+            return Ok(FoundLines { stream: None, lines });
         };
         // Of a request only few lines hold its id; the others stand between them.
         let times = || lines.iter().filter_map(|line| line.at);
         let (Some(first), Some(last)) = (times().min(), times().max()) else {
-            return Ok(Found { stream: Some(stream), lines });
+            return Ok(FoundLines { stream: Some(stream), lines });
         };
         // The end is not part of what GetLogEvents gives.
         let to = last.checked_add(SignedDuration::from_millis(1)).unwrap_or(last);
-        self.stream(&Wanted { from: first, to, ..wanted.clone() }, &stream).await
+        self.stream(&LogQuery { from: first, to, ..wanted.clone() }, &stream).await
     }
 }
 
-fn line(timestamp: Option<i64>, message: Option<String>) -> Line {
+fn line(timestamp: Option<i64>, message: Option<String>) -> LogLine {
     let at = timestamp.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    Line { at, text: message.unwrap_or_default() }
+    LogLine { at, text: message.unwrap_or_default() }
 }
 
 /// Why a log cannot be read, in one sentence.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::label::{OTHER, Values};
-use super::table::{Kind, Row};
+use super::table::{MetricKind, MetricRow};
 
 const ABOUT: &str = "\
 # Metrics
@@ -17,19 +17,19 @@ No label ever holds anything of a message: the values are listed below, or names
 Where more than the listed values would be possible, the rest is counted as `other`.
 ";
 
-pub(super) fn document(rows: &[Row]) -> String {
+pub(super) fn document(rows: &[MetricRow]) -> String {
     let mut text = format!("{ABOUT}\n| metric | kind | labels | what it says |\n|---|---|---|---|\n");
-    for Row { name, kind, help, labels } in rows {
+    for MetricRow { name, kind, help, labels } in rows {
         let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         let labels: Vec<String> = labels.iter().map(|label| format!("`{}`", label.name)).collect();
         let _infallible = writeln!(text, "| `{name}` | {kind} | {} | {help} |", labels.join(", "));
     }
     text.push_str("\n| label | of | values |\n|---|---|---|\n");
-    for Row { name, labels, .. } in rows {
+    for MetricRow { name, labels, .. } in rows {
         for label in labels {
             let values = match label.values {
                 Values::Listed(values) => {

@@ -8,14 +8,14 @@ use prometheus_client::registry::Registry;
 
 /// How the metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
     OpenMetrics,
     /// <https://prometheus.io/docs/instrumenting/exposition_formats/>
     Prometheus,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// The one that an `Accept` header asks for.
     pub fn accepted(header: &str) -> Self {
         if header.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
@@ -30,12 +30,12 @@ impl Format {
     }
 }
 
-pub(super) fn text(registry: &Registry, format: Format) -> String {
+pub(super) fn text(registry: &Registry, format: ExpositionFormat) -> String {
     let mut text = String::new();
     encode(&mut text, registry).expect("a string takes any text");
     match format {
-        Format::OpenMetrics => text,
-        Format::Prometheus => classic(&text),
+        ExpositionFormat::OpenMetrics => text,
+        ExpositionFormat::Prometheus => classic(&text),
     }
 }
 

@@ -15,18 +15,18 @@ use prometheus_client::registry::{Metric, Registry};
 use super::label::{Label, OTHER, Values};
 
 /// A number that goes up and down.
-pub(super) type Number = Gauge<f64, std::sync::atomic::AtomicU64>;
+pub(super) type FloatGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 /// A number that may be unknown, and is not there then.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Reading(Arc<Mutex<Option<f64>>>);
+pub(super) struct OptionalGauge(Arc<Mutex<Option<f64>>>);
 
 /// Labels with their values.
 type Labelled<const N: usize> = [(&'static str, Cow<'static, str>); N];
 
 /// What kind of metric it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MetricKind {
     Counter,
     Gauge,
     Histogram,
@@ -34,17 +34,17 @@ pub(super) enum Kind {
 
 /// One metric as it was declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct MetricRow {
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: MetricKind,
     pub(super) help: &'static str,
     pub(super) labels: Vec<Label>,
 }
 
 /// The rows so far, and where their metrics are registered.
 #[derive(Default)]
-pub(super) struct Table {
-    pub(super) rows: Vec<Row>,
+pub(super) struct MetricTable {
+    pub(super) rows: Vec<MetricRow>,
     pub(super) registry: Registry,
 }
 
@@ -55,10 +55,10 @@ pub(super) struct Labels<M, const N: usize, C = fn() -> M> {
 }
 
 pub(super) type Counters<const N: usize> = Labels<Counter, N>;
-pub(super) type Gauges<const N: usize> = Labels<Number, N>;
+pub(super) type Gauges<const N: usize> = Labels<FloatGauge, N>;
 pub(super) type Histograms<const N: usize> = Labels<Histogram, N>;
 
-impl Reading {
+impl OptionalGauge {
     pub(super) fn set(&self, number: Option<f64>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = number;
     }
@@ -68,7 +68,7 @@ impl Reading {
     }
 }
 
-impl EncodeMetric for Reading {
+impl EncodeMetric for OptionalGauge {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
         self.get().map_or(Ok(()), |number| encoder.encode_gauge(&number))
     }
@@ -82,21 +82,21 @@ impl EncodeMetric for Reading {
     }
 }
 
-impl Table {
+impl MetricTable {
     pub(super) fn counter(&mut self, name: &'static str, help: &'static str) -> Counter {
-        self.add(name, Kind::Counter, help, &[], Counter::default())
+        self.add(name, MetricKind::Counter, help, &[], Counter::default())
     }
 
-    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> Number {
-        self.add(name, Kind::Gauge, help, &[], Number::default())
+    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> FloatGauge {
+        self.add(name, MetricKind::Gauge, help, &[], FloatGauge::default())
     }
 
-    pub(super) fn reading(&mut self, name: &'static str, help: &'static str) -> Reading {
-        self.add(name, Kind::Gauge, help, &[], Reading::default())
+    pub(super) fn reading(&mut self, name: &'static str, help: &'static str) -> OptionalGauge {
+        self.add(name, MetricKind::Gauge, help, &[], OptionalGauge::default())
     }
 
     pub(super) fn histogram(&mut self, name: &'static str, help: &'static str, buckets: &[f64]) -> Histogram {
-        self.add(name, Kind::Histogram, help, &[], Histogram::new(buckets.iter().copied()))
+        self.add(name, MetricKind::Histogram, help, &[], Histogram::new(buckets.iter().copied()))
     }
 
     pub(super) fn counters<const N: usize>(
@@ -105,7 +105,7 @@ impl Table {
         help: &'static str,
         labels: [Label; N],
     ) -> Counters<N> {
-        let counters = self.labelled(name, Kind::Counter, help, labels, Counter::default);
+        let counters = self.labelled(name, MetricKind::Counter, help, labels, Counter::default);
         // Zeros from the start, where one label says it all: a rate needs the value before the first.
         if let [Label { values: Values::Listed(values), .. }] = labels.as_slice() {
             for value in *values {
@@ -121,7 +121,7 @@ impl Table {
         help: &'static str,
         labels: [Label; N],
     ) -> Gauges<N> {
-        self.labelled(name, Kind::Gauge, help, labels, Number::default)
+        self.labelled(name, MetricKind::Gauge, help, labels, FloatGauge::default)
     }
 
     pub(super) fn histograms<const N: usize>(
@@ -131,13 +131,13 @@ impl Table {
         labels: [Label; N],
         one: fn() -> Histogram,
     ) -> Histograms<N> {
-        self.labelled(name, Kind::Histogram, help, labels, one)
+        self.labelled(name, MetricKind::Histogram, help, labels, one)
     }
 
     fn labelled<M, const N: usize>(
         &mut self,
         name: &'static str,
-        kind: Kind,
+        kind: MetricKind,
         help: &'static str,
         labels: [Label; N],
         one: fn() -> M,
@@ -153,14 +153,14 @@ impl Table {
     fn add<M: Metric + Clone>(
         &mut self,
         name: &'static str,
-        kind: Kind,
+        kind: MetricKind,
         help: &'static str,
         labels: &[Label],
         metric: M,
     ) -> M {
         // The exposition appends what belongs to a counter's name.
         self.registry.register(name.trim_end_matches("_total"), help, metric.clone());
-        self.rows.push(Row { name, kind, help, labels: labels.to_vec() });
+        self.rows.push(MetricRow { name, kind, help, labels: labels.to_vec() });
         metric
     }
 }

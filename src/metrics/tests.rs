@@ -29,7 +29,7 @@ fn outcomes_are_counted_by_their_names() {
 fn a_value_that_is_not_listed_makes_no_series_of_its_own() {
     let metrics = Metrics::new();
     metrics.message("surprise", Duration::ZERO);
-    let text = metrics.text(Format::Prometheus);
+    let text = metrics.text(ExpositionFormat::Prometheus);
     assert!(text.contains("misstep_messages_total{outcome=\"other\"} 1"), "{text}");
     assert!(!text.contains("surprise"), "{text}");
 }
@@ -39,39 +39,39 @@ fn what_cannot_be_read_is_absent() {
     let metrics = Metrics::new();
     metrics.backlog(Some([3, 2, 1]));
     metrics.dead_letter_queue(Some(6));
-    let text = metrics.text(Format::Prometheus);
+    let text = metrics.text(ExpositionFormat::Prometheus);
     assert!(text.contains("misstep_backlog_messages{state=\"visible\"} 3.0\n"), "{text}");
     assert!(text.contains("misstep_dead_letter_queue_messages 6.0\n"), "{text}");
     metrics.backlog(None);
     metrics.dead_letter_queue(None);
-    let text = metrics.text(Format::Prometheus);
+    let text = metrics.text(ExpositionFormat::Prometheus);
     assert!(!text.contains("misstep_backlog") && !text.contains("misstep_dead_letter_queue"), "{text}");
 }
 
 #[test]
 fn both_formats_name_a_counter_as_they_must() {
     let metrics = Metrics::new();
-    let open = metrics.text(Format::OpenMetrics);
+    let open = metrics.text(ExpositionFormat::OpenMetrics);
     assert!(open.contains("# TYPE misstep_duplicates counter\nmisstep_duplicates_total 0\n"), "{open}");
     assert!(open.ends_with("# EOF\n"));
-    let classic = metrics.text(Format::Prometheus);
+    let classic = metrics.text(ExpositionFormat::Prometheus);
     assert!(
         classic.contains("# TYPE misstep_duplicates_total counter\nmisstep_duplicates_total 0\n"),
         "{classic}"
     );
     assert!(!classic.contains("EOF"));
     assert_eq!(
-        Format::accepted("application/openmetrics-text;version=1.0.0,text/plain"),
-        Format::OpenMetrics
+        ExpositionFormat::accepted("application/openmetrics-text;version=1.0.0,text/plain"),
+        ExpositionFormat::OpenMetrics
     );
-    assert_eq!(Format::accepted("*/*"), Format::Prometheus);
+    assert_eq!(ExpositionFormat::accepted("*/*"), ExpositionFormat::Prometheus);
 }
 
 #[test]
 fn every_kind_of_report_is_at_zero_until_one_is_made() {
     let metrics = Metrics::new();
     let series = || -> Vec<String> {
-        let text = metrics.text(Format::Prometheus);
+        let text = metrics.text(ExpositionFormat::Prometheus);
         text.lines().filter(|line| line.starts_with("misstep_reports_total{")).map(str::to_owned).collect()
     };
     let zeros = series();

@@ -36,11 +36,11 @@ pub struct Channel {
     /// What routes call it.
     pub name: &'static str,
     /// Reads its keys of a route; `None` when a fault was found, which is told with all others.
-    pub read: fn(&mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>>,
+    pub read: fn(&mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>>,
 }
 
 /// A channel's settings, before anything is connected.
-pub trait Connect: Debug + Send + Sync {
+pub trait ChannelConfig: Debug + Send + Sync {
     /// Whether AWS's region and credentials are needed.
     fn needs_aws(&self) -> bool {
         false

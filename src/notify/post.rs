@@ -27,14 +27,14 @@ const LONGEST_ANSWER: usize = 16 * 1024;
 
 /// Where to post. Shown by its origin only: the rest may be a secret (a webhook's path is one).
 #[derive(Clone)]
-pub enum Target {
+pub enum PostTarget {
     /// Written in the settings.
     Plain(Url),
     /// Kept elsewhere.
     Secret(Secret),
 }
 
-impl Target {
+impl PostTarget {
     fn url(&self) -> Result<Url, NotifyError> {
         match self {
             Self::Plain(url) => Ok(url.clone()),
@@ -48,7 +48,7 @@ impl Target {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for PostTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(url) => f.write_str(&without_secrets(url)),
@@ -66,7 +66,7 @@ pub(super) fn missing(what: &str, error: &SecretError) -> NotifyError {
 #[derive(Debug, Clone)]
 pub(super) struct Post {
     client: Client,
-    target: Target,
+    target: PostTarget,
     timeout: Duration,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct PostResponse {
 
 /// What of an answer's body is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(super) enum ReadBody {
     /// Nothing, where the status says yes.
     Status,
     /// Its beginning, whatever the status.
@@ -99,7 +99,7 @@ impl Post {
     ///
     /// # Errors
     /// When the TLS set-up fails.
-    pub(super) fn new(target: Target, timeout: Duration) -> Result<Self, String> {
+    pub(super) fn new(target: PostTarget, timeout: Duration) -> Result<Self, String> {
         let client = Client::builder()
             .user_agent(concat!("misstep/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -129,7 +129,7 @@ impl Post {
         &self,
         headers: HeaderMap,
         body: Vec<u8>,
-        wanted: Wanted,
+        wanted: ReadBody,
     ) -> Result<PostResponse, NotifyError> {
         let began = Instant::now();
         let url = self.target.url()?;
@@ -144,7 +144,7 @@ impl Post {
         let left = self.timeout.saturating_sub(began.elapsed());
         let reading = tokio::time::timeout(left, beginning(response));
         let (mut body, mut broke_off) = (Vec::new(), false);
-        if status.is_success() && wanted == Wanted::Status {
+        if status.is_success() && wanted == ReadBody::Status {
             // Read to its end, the connection can be used again; what was told is told without that.
             tokio::spawn(reading);
         } else {

@@ -7,7 +7,7 @@ use url::Url;
 use super::Audience;
 use super::template::{Escape, Template};
 use crate::redact::Rules;
-use crate::settings::document::Fields;
+use crate::settings::document::SettingsTable;
 
 /// What a route takes from the other settings where it does not say so itself.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Defaults {
 
 /// A route's table while its channel reads it.
 pub struct RouteParser<'d, 'r> {
-    pub(crate) fields: &'r mut Fields<'d>,
+    pub(crate) fields: &'r mut SettingsTable<'d>,
     pub(crate) defaults: &'r Defaults,
     pub(crate) audience: &'r Audience,
     pub(super) templates: Vec<(&'static str, Template)>,

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::channels::http::Http;
-use super::channels::{CHANNELS, Connect, FEATURES};
+use super::channels::http::HttpRoute;
+use super::channels::{CHANNELS, ChannelConfig, FEATURES};
 use super::filter::{Filter, Pattern};
 use super::route_parser::{Defaults, RouteParser};
 use super::template::Template;
@@ -12,7 +12,7 @@ use super::{Audience, Content, Form, Route, sample};
 use crate::aws::Session;
 use crate::history::Status;
 use crate::redact::{Redactor, Rules};
-use crate::settings::document::Fields;
+use crate::settings::document::SettingsTable;
 use crate::settings::{Fault, values};
 
 /// The keys of inputs whose values the form `summary` keeps, where a route names none.
@@ -39,13 +39,13 @@ pub struct RouteSettings {
     /// The channel's name.
     pub channel: &'static str,
     /// The channel's settings.
-    pub connect: Arc<dyn Connect>,
+    pub connect: Arc<dyn ChannelConfig>,
 }
 
 impl RouteSettings {
     /// The routes of the file and the two of the notification API. A route of the file takes the place
     /// of one of these that has the same name.
-    pub(crate) fn all(tables: Vec<Fields<'_>>, defaults: &Defaults) -> Result<Vec<Self>, Vec<Fault>> {
+    pub(crate) fn all(tables: Vec<SettingsTable<'_>>, defaults: &Defaults) -> Result<Vec<Self>, Vec<Fault>> {
         let mut all = Self::of_the_api(defaults);
         let mut faults = Vec::new();
         let mut names: Vec<String> = Vec::new();
@@ -73,7 +73,7 @@ impl RouteSettings {
             redaction: defaults.redaction.clone(),
             logs: false,
             channel: "http",
-            connect: Arc::new(Http::to(
+            connect: Arc::new(HttpRoute::to(
                 api.clone(),
                 group_email.clone(),
                 defaults.timeout,
@@ -88,7 +88,7 @@ impl RouteSettings {
 
     /// Reads one table; `names` are those that other tables have taken.
     fn read(
-        mut fields: Fields<'_>,
+        mut fields: SettingsTable<'_>,
         defaults: &Defaults,
         names: &mut Vec<String>,
     ) -> Result<Self, Vec<Fault>> {
@@ -143,7 +143,7 @@ impl RouteSettings {
 
 /// Tries templates on samples: one that does not fit is found before a failure is lost on it.
 fn try_templates(
-    fields: &mut Fields<'_>,
+    fields: &mut SettingsTable<'_>,
     templates: &[(&'static str, Template)],
     form: &Form,
     audience: &Audience,
@@ -205,7 +205,7 @@ fn channel(text: &str) -> Result<&'static super::channels::Channel, String> {
     Err(format!("expected one of {}, found {text:?}", known.join(", ")))
 }
 
-fn filter(fields: &mut Fields<'_>) -> Filter {
+fn filter(fields: &mut SettingsTable<'_>) -> Filter {
     let status = |text: &str| match Status::parse(text) {
         Some(status @ (Status::Failed | Status::TimedOut | Status::Aborted)) => Ok(status),
         _ => Err(format!("expected FAILED, TIMED_OUT or ABORTED, found {text:?}")),
@@ -218,7 +218,7 @@ fn filter(fields: &mut Fields<'_>) -> Filter {
     }
 }
 
-fn form(fields: &mut Fields<'_>) -> Form {
+fn form(fields: &mut SettingsTable<'_>) -> Form {
     let summary = fields.text("form", |text| match text {
         "full" => Ok(false),
         "summary" => Ok(true),
@@ -240,7 +240,7 @@ fn form(fields: &mut Fields<'_>) -> Form {
 }
 
 /// Whether a route shows the last lines of a log.
-fn logs(fields: &mut Fields<'_>, form: &Form) -> bool {
+fn logs(fields: &mut SettingsTable<'_>, form: &Form) -> bool {
     let wanted = fields.flag("logs").unwrap_or(false);
     if wanted && *form != Form::Full {
         fields.fault("logs", "only the form full shows logs");
@@ -251,7 +251,7 @@ fn logs(fields: &mut Fields<'_>, form: &Form) -> bool {
 }
 
 /// What a route says of redaction, added to what the settings say.
-fn redaction(fields: &mut Fields<'_>, defaults: &Rules) -> Rules {
+fn redaction(fields: &mut SettingsTable<'_>, defaults: &Rules) -> Rules {
     let mut rules = defaults.clone();
     rules.on = fields.text("redaction", values::switch).unwrap_or(rules.on);
     rules.keys.extend(fields.texts("redact_keys", values::name));

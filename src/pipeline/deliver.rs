@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span, debug, warn};
 
-use super::{Attempt, Handled, Pipeline};
+use super::{Handled, MessageAttempt, Pipeline};
 use crate::breaker::{Breaker, Probe};
 use crate::failpoint::{Point, Recipient, reach};
 use crate::metrics::{Metrics, RetriedOperation, SendResult};
@@ -55,7 +55,7 @@ impl Pipeline {
         route: &Route,
         breaker: &Arc<Breaker>,
         composed: Result<Notification, NotifyError>,
-        attempt: Attempt,
+        attempt: MessageAttempt,
     ) -> Result<(), NotifyError> {
         let notification = composed.inspect_err(|error| {
             self.metrics.notification(&route.name, error.into());
@@ -111,7 +111,7 @@ impl Pipeline {
 /// again. `false`, at once, when the breaker is closed or the message is to be released.
 pub(super) async fn stays(
     breaker: &Arc<Breaker>,
-    attempt: Attempt,
+    attempt: MessageAttempt,
     probing: &mut Option<(Probe, Pauses)>,
     retry_after: Option<Duration>,
 ) -> bool {

@@ -6,16 +6,16 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::deliver::stays;
-use super::{Attempt, Pipeline};
+use super::{MessageAttempt, Pipeline};
 use crate::aws::arn::{AccountRegion, Workflow};
 use crate::breaker::Probe;
 use crate::event::StatusChange;
 use crate::failpoint::{Point, reach};
 use crate::history::ReadError;
-use crate::investigation::{Asked, InvestigationError, investigate};
+use crate::investigation::{ExecutionRequest, InvestigationError, investigate};
 use crate::memory::ReportShare;
 use crate::metrics::{DegradedBy, RetriedOperation, RetryReason};
-use crate::outcome::{Outcome, Unread, Urgency};
+use crate::outcome::{Outcome, UnreadHistory, Urgency};
 use crate::report::{Redrive, Report, Subject};
 use crate::retry::{Pauses, Policy};
 use crate::telemetry::millis;
@@ -56,7 +56,7 @@ impl Pipeline {
     pub(super) async fn report(
         &self,
         change: &StatusChange,
-        attempt: Attempt,
+        attempt: MessageAttempt,
     ) -> Result<(Report, Option<ReportShare>), Outcome> {
         let subject = self.subject(change);
         let degraded = |by: DegradedBy, reason: String| {
@@ -72,7 +72,7 @@ impl Pipeline {
             let reason = "executions of Express workflows keep no history that can be read".to_owned();
             return degraded(DegradedBy::Express, reason);
         }
-        let asked = Asked {
+        let asked = ExecutionRequest {
             execution: change.execution.clone(),
             status: Some(change.status),
             redrive_count: change.redrive_count,
@@ -136,12 +136,12 @@ impl Pipeline {
         &self,
         error: &ReadError,
         place: &AccountRegion,
-        attempt: Attempt,
+        attempt: MessageAttempt,
         waiting: &mut Waiting,
     ) -> Next {
-        let later = match Unread::from_error(error, self.urgency(place, attempt)) {
-            Unread::Degrade(reason) => return Next::Degrade(DegradedBy::from(error), reason),
-            Unread::Later(outcome) => outcome,
+        let later = match UnreadHistory::from_error(error, self.urgency(place, attempt)) {
+            UnreadHistory::Degrade(reason) => return Next::Degrade(DegradedBy::from(error), reason),
+            UnreadHistory::Later(outcome) => outcome,
         };
         match self.step_functions.get(place).filter(|breaker| breaker.is_open()) {
             // The failures are too few to open the breaker. Given back again and again, the message would
@@ -159,7 +159,7 @@ impl Pipeline {
     }
 
     /// Whether a history that cannot be read now may be read later.
-    fn urgency(&self, place: &AccountRegion, attempt: Attempt) -> Urgency {
+    fn urgency(&self, place: &AccountRegion, attempt: MessageAttempt) -> Urgency {
         let breakers = &self.step_functions;
         if attempt.last {
             Urgency::LastReceive

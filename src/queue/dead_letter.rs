@@ -10,7 +10,7 @@ const LONGEST_VALUE: usize = 1_000;
 
 /// Why a message can never pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
+pub struct DeadLetterReason {
     /// Where it stopped: `parse` or `notify`.
     pub stage: &'static str,
     /// What is wrong with it, in a word: `not-understood`, `rejected`.
@@ -39,7 +39,7 @@ impl DeadLetter {
     /// body and attributes together are too many or too large, the original's attributes give way
     /// first, then ours from the last to the first. The reason stays: where not even it fits beside the
     /// body, the body is cut, and `misstep.body_bytes` is how long it was.
-    pub fn new(message: &Message, reason: &Reason, now_ms: u64, largest: Option<usize>) -> Self {
+    pub fn new(message: &Message, reason: &DeadLetterReason, now_ms: u64, largest: Option<usize>) -> Self {
         let mut attributes = vec![
             ours("reason", reason.reason),
             ours("stage", reason.stage),
@@ -137,8 +137,8 @@ mod tests {
         }
     }
 
-    fn reason(error: &str) -> Reason {
-        Reason { stage: "parse", reason: "not-understood", error: error.to_owned() }
+    fn reason(error: &str) -> DeadLetterReason {
+        DeadLetterReason { stage: "parse", reason: "not-understood", error: error.to_owned() }
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! lock, its *renewal*, held either by the renewal that is under way or by the release of the lease.
 //!
 //! 1. **Every lease in the table is in `due`, under the time that its entry says**, whenever the
-//!    table is unlocked. `Table::schedule` and `Table::remove` change both together. The only
+//!    table is unlocked. `LeaseTable::schedule` and `LeaseTable::remove` change both together. The only
 //!    exception lies within `Leases::take_due`, which puts each lease that it takes out of `due` back
 //!    before it unlocks the table, at the latest under the lease's end. So a lease is renewed in time, or
 //!    found at its end and declared lost, even if the renewal that was to schedule it panics or hangs.
@@ -47,20 +47,20 @@ const MARGIN: Duration = Duration::from_secs(60);
 pub struct Leases {
     queue: Arc<dyn Queue>,
     length: Duration,
-    table: Mutex<Table>,
+    table: Mutex<LeaseTable>,
     changed: Notify,
     metrics: Metrics,
 }
 
 #[derive(Default)]
-struct Table {
+struct LeaseTable {
     next_key: u64,
     /// When each lease has to be looked at next.
     due: BTreeSet<(Instant, u64)>,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, LeaseEntry>,
 }
 
-struct Entry {
+struct LeaseEntry {
     receipt: ReceiptHandle,
     message_id: String,
     received_at: Instant,
@@ -106,7 +106,7 @@ impl Leases {
         table.due.insert((due, key));
         table.entries.insert(
             key,
-            Entry {
+            LeaseEntry {
                 receipt: message.receipt.clone(),
                 message_id: message.id.clone(),
                 received_at: message.received_at,
@@ -234,7 +234,7 @@ impl Leases {
         self.changed.notify_one();
     }
 
-    fn lose(&self, table: &mut Table, key: u64, why: &str) {
+    fn lose(&self, table: &mut LeaseTable, key: u64, why: &str) {
         if let Some(entry) = table.remove(key) {
             warn!(
                 message.id = entry.message_id,
@@ -253,12 +253,12 @@ impl Leases {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, LeaseTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl LeaseTable {
     fn renewed(&mut self, key: u64, asked_at: Instant, timeout: Duration) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.ends = asked_at + timeout;
@@ -283,7 +283,7 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, key: u64) -> Option<Entry> {
+    fn remove(&mut self, key: u64) -> Option<LeaseEntry> {
         let entry = self.entries.remove(&key)?;
         self.due.remove(&(entry.due, key));
         Some(entry)

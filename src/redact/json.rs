@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::names::{Secret, is_name, is_value};
+use super::names::{SecretName, is_name, is_value};
 use super::options;
 use super::secrets::Secrets;
 use crate::json_escape::unescape;
@@ -17,16 +17,16 @@ const ARGUMENTS: usize = 64;
 
 /// An object or a list that the walk is in.
 #[derive(Clone, Copy, Default)]
-struct Frame {
+struct Nesting {
     /// The object is `{"name": "DB_PASSWORD", …}`: its value is secret.
-    pair: Option<Secret>,
+    pair: Option<SecretName>,
 }
 
 /// What becomes of valid JSON; `None` if it stays as it is.
 pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Option<String> {
     let mut edits = Edits { text, out: String::new(), copied: 0 };
     let bytes = text.as_bytes();
-    let mut frames: Vec<Frame> = Vec::new();
+    let mut frames: Vec<Nesting> = Vec::new();
     // Where strings begin that hold the secret arguments of a command.
     let mut arguments: BTreeMap<usize, Range<usize>> = BTreeMap::new();
     let mut at = 0;
@@ -36,7 +36,7 @@ pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Optio
                 let end = end_of_string(bytes, at);
                 if let Some(secret) = arguments.remove(&at) {
                     let mut argument = content(&text[at..end]).into_owned();
-                    argument.replace_range(secret, super::kind::Kind::Key.placeholder());
+                    argument.replace_range(secret, super::kind::SecretKind::Key.placeholder());
                     edits.replace(at, end, &quoted(&argument));
                     at = end;
                     continue;
@@ -58,7 +58,7 @@ pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Optio
                 if let Some(secret) = secret {
                     let end = end_of_value(bytes, value);
                     if take(&text[value..end], secret, pass) {
-                        edits.replace(value, end, &quoted(super::kind::Kind::Key.placeholder()));
+                        edits.replace(value, end, &quoted(super::kind::SecretKind::Key.placeholder()));
                         at = end;
                     }
                 } else if let Some(frame) = frame.filter(|_| is_name(&key))
@@ -78,7 +78,7 @@ pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Optio
                             .extend(secrets.into_iter().map(|(number, secret)| (starts[number], secret)));
                     }
                 }
-                frames.push(Frame::default());
+                frames.push(Nesting::default());
                 at += 1;
             }
             b'}' | b']' => {
@@ -99,7 +99,7 @@ pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Optio
 }
 
 /// Whether the value of a secret key is to go; if so, it is counted and remembered.
-fn take(value: &str, secret: Secret, pass: &mut dyn Secrets) -> bool {
+fn take(value: &str, secret: SecretName, pass: &mut dyn Secrets) -> bool {
     match value.as_bytes().first() {
         None | Some(b'n' | b't' | b'f') => false,
         Some(b'"') => pass.record_secret(&content(value)),
@@ -111,7 +111,7 @@ fn take(value: &str, secret: Secret, pass: &mut dyn Secrets) -> bool {
             }
             !is_empty
         }
-        Some(_) => secret == Secret::Any && pass.record_secret(value),
+        Some(_) => secret == SecretName::Any && pass.record_secret(value),
     }
 }
 

@@ -13,11 +13,11 @@ const SPACE: usize = 32;
 /// What stands between a key and its value.
 pub(super) struct Separator {
     pub(super) place: Range<usize>,
-    pub(super) kind: Between,
+    pub(super) kind: Spacing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Between {
+pub(super) enum Spacing {
     Colon,
     Equals,
     /// `=>`, `->`
@@ -28,7 +28,7 @@ pub(super) enum Between {
     EscapedTag,
 }
 
-impl Between {
+impl Spacing {
     /// What tags begin with.
     pub(super) fn tag(self) -> &'static str {
         if self == Self::EscapedTag { "&lt;" } else { "<" }
@@ -45,29 +45,29 @@ impl Separator {
     pub(super) fn at(text: &str, at: usize) -> Option<Self> {
         let (before, rest) = text.as_bytes().split_at(at);
         let (start, end, kind) = match rest {
-            [b':', b'=', ..] => (at, at + 2, Between::Equals),
+            [b':', b'=', ..] => (at, at + 2, Spacing::Equals),
             // `auth::Error`; `==` and `=>` below.
             [b':', b':', ..] => return None,
-            [b':', ..] if before.last() != Some(&b':') => (at, at + 1, Between::Colon),
+            [b':', ..] if before.last() != Some(&b':') => (at, at + 1, Spacing::Colon),
             [b'=', b'=' | b'>', ..] => return None,
-            [b'=', ..] => (at, at + 1, Between::Equals),
+            [b'=', ..] => (at, at + 1, Spacing::Equals),
             [b'>', rest @ ..] => match before {
-                [.., b'='] => (at - 1, at + 1, Between::Arrow),
-                [.., b'-'] if rest.first() == Some(&b' ') => (at - 1, at + 1, Between::Arrow),
-                _ => (at, at + 1, Between::Tag),
+                [.., b'='] => (at - 1, at + 1, Spacing::Arrow),
+                [.., b'-'] if rest.first() == Some(&b' ') => (at - 1, at + 1, Spacing::Arrow),
+                _ => (at, at + 1, Spacing::Tag),
             },
-            [b';', ..] if before.ends_with(b"&gt") => (at - 3, at + 1, Between::EscapedTag),
+            [b';', ..] if before.ends_with(b"&gt") => (at - 3, at + 1, Spacing::EscapedTag),
             [b'%', code @ ..] => {
                 let again = code.chunks_exact(2).take_while(|pair| pair == b"25").count();
                 let end = at + 1 + 2 * again + 2;
                 match code.get(2 * again..2 * again + 2)? {
-                    [b'3', b'd' | b'D'] => (at, end, Between::Equals),
-                    [b'3', b'a' | b'A'] => (at, end, Between::Colon),
+                    [b'3', b'd' | b'D'] => (at, end, Spacing::Equals),
+                    [b'3', b'a' | b'A'] => (at, end, Spacing::Colon),
                     _ => return None,
                 }
             }
-            _ if text.get(at..)?.starts_with('：') => (at, at + 3, Between::Colon),
-            _ if text[at..].starts_with('＝') => (at, at + 3, Between::Equals),
+            _ if text.get(at..)?.starts_with('：') => (at, at + 3, Spacing::Colon),
+            _ if text[at..].starts_with('＝') => (at, at + 3, Spacing::Equals),
             _ => return None,
         };
         Some(Self { place: start..end, kind })
@@ -87,7 +87,7 @@ impl<'a> Key<'a> {
     /// The key before a separator.
     pub(super) fn before(text: &'a str, separator: &Separator) -> Option<Self> {
         match separator.kind {
-            Between::Tag | Between::EscapedTag => Self::of_element(text, separator),
+            Spacing::Tag | Spacing::EscapedTag => Self::of_element(text, separator),
             _ => Self::of_value(text, separator),
         }
     }
@@ -100,7 +100,7 @@ impl<'a> Key<'a> {
         if before - end > SPACE {
             return None;
         }
-        // Between two separators that are escaped stands no key.
+        // No key stands between two separators that are escaped.
         if bytes[..end].ends_with(b"%3D") || bytes[..end].ends_with(b"%3d") {
             return None;
         }
@@ -122,7 +122,7 @@ impl<'a> Key<'a> {
         if start == end {
             return None;
         }
-        let is_colon = separator.kind == Between::Colon;
+        let is_colon = separator.kind == Spacing::Colon;
         let spaced = bytes.get(separator.place.end).is_none_or(u8::is_ascii_whitespace);
         // An ARN's parts are not keys: `arn:aws:secretsmanager:…:secret:name`.
         if start > 0 && bytes[start - 1] == b':' && is_colon && !spaced {

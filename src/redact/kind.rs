@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// What was removed, and why.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Kind {
+pub(super) enum SecretKind {
     /// Its key says that it is secret.
     Key,
     /// An AWS access key id or secret access key.
@@ -29,7 +29,7 @@ pub(super) enum Kind {
     Repeated,
 }
 
-impl Kind {
+impl SecretKind {
     /// The name under which it is counted.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -61,9 +61,9 @@ impl Kind {
 
 /// A secret in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct SecretMatch {
     pub(super) place: Range<usize>,
-    pub(super) kind: Kind,
+    pub(super) kind: SecretKind,
 }
 
 /// Whether a value has been removed already; cut or not.

@@ -148,7 +148,7 @@ const ABOUT: &[&str] = &[
 
 /// What a key says about its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secret {
+pub(super) enum SecretName {
     /// The value is a secret.
     Any,
     /// It is, unless it is a bare number.
@@ -170,7 +170,7 @@ impl Names {
     }
 
     /// What a key says about its value.
-    pub(super) fn secret(&self, key: &str) -> Option<Secret> {
+    pub(super) fn secret(&self, key: &str) -> Option<SecretName> {
         // Step Functions' own "key.$" holds a path, not a value.
         if key.len() > 256 || key.ends_with(".$") {
             return None;
@@ -184,7 +184,7 @@ impl Names {
             joined == extra.concat() || words.windows(extra.len()).any(|window| window == &extra[..])
         };
         if self.extra.iter().any(has) {
-            return Some(Secret::Any);
+            return Some(SecretName::Any);
         }
         if words.len() > 1 && words.last().is_some_and(|last| ABOUT.contains(&last.as_str())) {
             return None;
@@ -199,11 +199,11 @@ impl Names {
         let has = |names: &[&str]| has_word(&words, names) || has_word(&split, names);
         let in_session = pair("session", "id") || pair("session", "key");
         if ANYWHERE.iter().any(|name| long.contains(name)) || has(WORDS) || has_end(&words) || in_session {
-            return Some(Secret::Any);
+            return Some(SecretName::Any);
         }
         // Without separators: `accesstoken`, `taskToken`. `"max_tokens": 4096` is none.
         let ends_in_token = joined.ends_with("token") || joined.ends_with("tokens");
-        (has(&["token"]) || ends_in_token).then_some(Secret::NotNumbers)
+        (has(&["token"]) || ends_in_token).then_some(SecretName::NotNumbers)
     }
 }
 
@@ -345,7 +345,7 @@ mod tests {
             "PINcode",
             "pass\u{200b}word",
         ] {
-            assert_eq!(names.secret(key), Some(Secret::Any), "{key}");
+            assert_eq!(names.secret(key), Some(SecretName::Any), "{key}");
         }
         for key in [
             "TaskToken",
@@ -357,7 +357,7 @@ mod tests {
             "tokens",
             "id_token",
         ] {
-            assert_eq!(names.secret(key), Some(Secret::NotNumbers), "{key}");
+            assert_eq!(names.secret(key), Some(SecretName::NotNumbers), "{key}");
         }
     }
 
@@ -408,7 +408,7 @@ mod tests {
         let strings = |list: &[&str]| list.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         let names = Names::new(&strings(&["date of birth", "loyaltyId"]), &strings(&["page_token", "PIN"]));
         for key in ["dateOfBirth", "DATE_OF_BIRTH", "customer.date-of-birth", "loyalty_id"] {
-            assert_eq!(names.secret(key), Some(Secret::Any), "{key}");
+            assert_eq!(names.secret(key), Some(SecretName::Any), "{key}");
         }
         for key in ["pageToken", "page-token", "pin"] {
             assert_eq!(names.secret(key), None, "{key}");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::kind::Kind;
+use super::kind::SecretKind;
 use super::rules;
 use super::secrets::Secrets;
 use super::sentences::{Opening, opening};
@@ -62,7 +62,9 @@ pub(super) fn of_list(arguments: &[Cow<'_, str>], pass: &mut dyn Secrets) -> Vec
     let dashes = line.match_indices('-').filter_map(|(at, _)| CommandOption::at(&line, at));
     let mut found: Vec<Range<usize>> =
         dashes.filter(|option| pass.secret(option.name).is_some()).map(|option| option.value).collect();
-    found.extend(rules::find(&line).into_iter().filter(|one| one.kind == Kind::Key).map(|one| one.place));
+    found.extend(
+        rules::find(&line).into_iter().filter(|one| one.kind == SecretKind::Key).map(|one| one.place),
+    );
     found.sort_by_key(|place| place.start);
     let mut secrets: Vec<(usize, Range<usize>)> = Vec::new();
     for place in found {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use serde::de::IgnoredAny;
 
-use super::kind::{Found, Kind, is_placeholder};
-use super::names::Secret;
+use super::kind::{SecretKind, SecretMatch, is_placeholder};
+use super::names::SecretName;
 use super::patterns;
-use super::repeats::{Known, Repeats};
+use super::repeats::{Repeats, SecretSet};
 use super::secrets::Secrets;
 use super::{Redactor, Removed, Role, Texts, json, prose};
 
@@ -21,15 +21,15 @@ const KEYS: usize = 1024;
 pub struct Pass<'a> {
     redactor: &'a Redactor,
     removed: Removed,
-    known: Known,
+    known: SecretSet,
     repeats: Option<Repeats>,
-    stage: Stage,
+    stage: PassStage,
     /// What is known of keys: lists repeat the same ones.
-    keys: HashMap<Box<str>, Option<Secret>>,
+    keys: HashMap<Box<str>, Option<SecretName>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum PassStage {
     /// Keys and patterns; what they find is remembered.
     Finding,
     /// What was found.
@@ -41,9 +41,9 @@ impl<'a> Pass<'a> {
         Self {
             redactor,
             removed: Removed::default(),
-            known: Known::default(),
+            known: SecretSet::default(),
             repeats: None,
-            stage: Stage::Finding,
+            stage: PassStage::Finding,
             keys: HashMap::new(),
         }
     }
@@ -52,7 +52,7 @@ impl<'a> Pass<'a> {
     pub(super) fn look_for_repeats(&mut self, names: &[String]) {
         self.known.without(names);
         self.repeats = self.known.repeats();
-        self.stage = Stage::Repeats;
+        self.stage = PassStage::Repeats;
     }
 
     /// What was removed so far.
@@ -89,9 +89,9 @@ impl<'a> Pass<'a> {
             return None;
         }
         let counted = self.removed.clone();
-        self.stage = Stage::Finding;
+        self.stage = PassStage::Finding;
         let found = if is_name { self.name(text) } else { self.text(text, 0) };
-        self.stage = Stage::Repeats;
+        self.stage = PassStage::Repeats;
         let again = if is_name { None } else { self.text(found.as_deref().unwrap_or(text), 0) };
         self.removed = counted;
         again.or(found)
@@ -99,7 +99,7 @@ impl<'a> Pass<'a> {
 
     /// A name: only what looks like a secret goes.
     pub(super) fn name(&mut self, text: &str) -> Option<String> {
-        if self.stage == Stage::Finding { self.by_pattern(text) } else { None }
+        if self.stage == PassStage::Finding { self.by_pattern(text) } else { None }
     }
 
     /// A text that is JSON if it can be.
@@ -111,14 +111,15 @@ impl<'a> Pass<'a> {
         self.removed_from(text, patterns::find(text, self.redactor.emails))
     }
 
-    fn removed_from(&mut self, text: &str, found: Vec<Found>) -> Option<String> {
+    fn removed_from(&mut self, text: &str, found: Vec<SecretMatch>) -> Option<String> {
         for one in &found {
             self.removed.count(one.kind, 1);
-            if matches!(one.kind, Kind::Key | Kind::UrlPassword | Kind::Token) {
+            if matches!(one.kind, SecretKind::Key | SecretKind::UrlPassword | SecretKind::Token) {
                 self.known.add(text[one.place.clone()].trim_matches(['"', '\'', '\\']));
             }
         }
-        let edit = |one: Found| prose::Edit { place: one.place, new: one.kind.placeholder().to_owned() };
+        let edit =
+            |one: SecretMatch| prose::Edit { place: one.place, new: one.kind.placeholder().to_owned() };
         edited(text, found.into_iter().map(edit).collect())
     }
 }
@@ -130,16 +131,17 @@ impl Secrets for Pass<'_> {
             return json::rewrite(text, self, depth);
         }
         match self.stage {
-            Stage::Finding => {
+            PassStage::Finding => {
                 let whole_keys = self.removed_from(text, patterns::private_keys(text));
                 let text = whole_keys.as_deref().unwrap_or(text);
                 let keyed = edited(text, prose::keyed(text, self));
                 let by_pattern = self.by_pattern(keyed.as_deref().unwrap_or(text));
                 by_pattern.or(keyed).or(whole_keys)
             }
-            Stage::Repeats => {
-                let (text, count) = self.repeats.as_ref()?.removed(text, Kind::Repeated.placeholder())?;
-                self.removed.count(Kind::Repeated, count);
+            PassStage::Repeats => {
+                let (text, count) =
+                    self.repeats.as_ref()?.removed(text, SecretKind::Repeated.placeholder())?;
+                self.removed.count(SecretKind::Repeated, count);
                 Some(text)
             }
         }
@@ -147,21 +149,21 @@ impl Secrets for Pass<'_> {
 
     fn number(&mut self, token: &str) -> Option<String> {
         match self.stage {
-            Stage::Finding => self.by_pattern(token),
-            Stage::Repeats if self.known.has(token) => {
-                self.removed.count(Kind::Repeated, 1);
-                Some(Kind::Repeated.placeholder().to_owned())
+            PassStage::Finding => self.by_pattern(token),
+            PassStage::Repeats if self.known.has(token) => {
+                self.removed.count(SecretKind::Repeated, 1);
+                Some(SecretKind::Repeated.placeholder().to_owned())
             }
-            Stage::Repeats => None,
+            PassStage::Repeats => None,
         }
     }
 
     fn is_finding(&self) -> bool {
-        self.stage == Stage::Finding
+        self.stage == PassStage::Finding
     }
 
-    fn secret(&mut self, key: &str) -> Option<Secret> {
-        if self.stage == Stage::Repeats {
+    fn secret(&mut self, key: &str) -> Option<SecretName> {
+        if self.stage == PassStage::Repeats {
             return None;
         }
         if let Some(secret) = self.keys.get(key) {
@@ -180,7 +182,7 @@ impl Secrets for Pass<'_> {
             return false;
         }
         self.known.add(value);
-        self.removed.count(Kind::Key, 1);
+        self.removed.count(SecretKind::Key, 1);
         true
     }
 
@@ -188,7 +190,7 @@ impl Secrets for Pass<'_> {
         for part in parts {
             self.known.add_part(part);
         }
-        self.removed.count(Kind::Key, 1);
+        self.removed.count(SecretKind::Key, 1);
     }
 }
 

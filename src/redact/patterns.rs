@@ -10,7 +10,7 @@ use regex::Regex;
 use super::aws::secret_keys;
 use super::boundary::past_escape;
 use super::cards::cards;
-use super::kind::{Found, Kind};
+use super::kind::{SecretKind, SecretMatch};
 use super::rules;
 
 /// Bytes of the shortest text that may hold a secret.
@@ -24,32 +24,33 @@ static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The secrets in a text, in their order and apart from each other.
-pub(super) fn find(text: &str, emails: bool) -> Vec<Found> {
+pub(super) fn find(text: &str, emails: bool) -> Vec<SecretMatch> {
     if text.len() < SHORTEST {
         return Vec::new();
     }
     let mut found = rules::find(text);
     if emails && text.contains('@') {
         found.extend(
-            EMAIL
-                .find_iter(text)
-                .map(|place| Found { place: past_escape(text, place.range()), kind: Kind::Email }),
+            EMAIL.find_iter(text).map(|place| SecretMatch {
+                place: past_escape(text, place.range()),
+                kind: SecretKind::Email,
+            }),
         );
     }
-    found.extend(secret_keys(text).map(|place| Found { place, kind: Kind::AwsKey }));
-    found.extend(cards(text).into_iter().map(|place| Found { place, kind: Kind::Card }));
+    found.extend(secret_keys(text).map(|place| SecretMatch { place, kind: SecretKind::AwsKey }));
+    found.extend(cards(text).into_iter().map(|place| SecretMatch { place, kind: SecretKind::Card }));
     apart(found)
 }
 
 /// The private keys in a text: they have several lines, and colons would tear them apart.
-pub(super) fn private_keys(text: &str) -> Vec<Found> {
+pub(super) fn private_keys(text: &str) -> Vec<SecretMatch> {
     apart(rules::private_keys(text))
 }
 
 /// What overlaps becomes one, of the kind of the one that begins first.
-fn apart(mut found: Vec<Found>) -> Vec<Found> {
+fn apart(mut found: Vec<SecretMatch>) -> Vec<SecretMatch> {
     found.sort_by_key(|one| (one.place.start, one.kind));
-    let mut apart: Vec<Found> = Vec::new();
+    let mut apart: Vec<SecretMatch> = Vec::new();
     for one in found {
         match apart.last_mut() {
             Some(last) if one.place.start < last.place.end => {
@@ -65,33 +66,36 @@ fn apart(mut found: Vec<Found>) -> Vec<Found> {
 mod tests {
     use super::*;
 
-    fn kinds(text: &str) -> Vec<(Kind, &str)> {
+    fn kinds(text: &str) -> Vec<(SecretKind, &str)> {
         find(text, true).into_iter().map(|one| (one.kind, &text[one.place])).collect()
     }
 
     #[test]
     fn each_kind_is_found_in_a_sentence_and_after_an_escape() {
         for (kind, secret) in [
-            (Kind::AwsKey, "AKIAIOSFODNN7EXAMPLE"),
-            (Kind::AwsKey, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-            (Kind::Jwt, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"),
-            (Kind::Card, "4111111111111111"),
-            (Kind::Card, "4111 1111 1111 1111"),
-            (Kind::Card, "5555-5555-5555-4444"),
-            (Kind::Card, "378282246310005"),
-            (Kind::Card, "3782 822463 10005"),
-            (Kind::Token, "ghp_0123456789abcdefghijABCDEFGHIJ"),
-            (Kind::Token, "AAAAKgAAAAIAAAAAAAAAAVT2uPbS9mXzQkW7p1fYbq0"),
-            (Kind::Email, "amira.haddad@example.com"),
+            (SecretKind::AwsKey, "AKIAIOSFODNN7EXAMPLE"),
+            (SecretKind::AwsKey, "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+            (
+                SecretKind::Jwt,
+                "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+            ),
+            (SecretKind::Card, "4111111111111111"),
+            (SecretKind::Card, "4111 1111 1111 1111"),
+            (SecretKind::Card, "5555-5555-5555-4444"),
+            (SecretKind::Card, "378282246310005"),
+            (SecretKind::Card, "3782 822463 10005"),
+            (SecretKind::Token, "ghp_0123456789abcdefghijABCDEFGHIJ"),
+            (SecretKind::Token, "AAAAKgAAAAIAAAAAAAAAAVT2uPbS9mXzQkW7p1fYbq0"),
+            (SecretKind::Email, "amira.haddad@example.com"),
         ] {
             for (before, after) in [("it was ", ", so"), ("\\n", "\\n"), ("\\\\\\\"", "\\\\\\\""), ("", "")] {
                 assert_eq!(kinds(&format!("{before}{secret}{after}")), [(kind, secret)], "{before}{secret}");
             }
         }
-        assert_eq!(kinds("as Bearer abc123.x, or"), [(Kind::Token, "abc123.x,".trim_end_matches(','))]);
-        assert_eq!(kinds("basic dXNlcjpwYXNzd29yZA=="), [(Kind::Token, "dXNlcjpwYXNzd29yZA==")]);
-        assert_eq!(kinds("postgres://app:hunter@2@db/x"), [(Kind::UrlPassword, "hunter@2")]);
-        assert_eq!(kinds(r"https:\/\/app:hunter@db\/x")[0], (Kind::UrlPassword, "hunter"));
+        assert_eq!(kinds("as Bearer abc123.x, or"), [(SecretKind::Token, "abc123.x,".trim_end_matches(','))]);
+        assert_eq!(kinds("basic dXNlcjpwYXNzd29yZA=="), [(SecretKind::Token, "dXNlcjpwYXNzd29yZA==")]);
+        assert_eq!(kinds("postgres://app:hunter@2@db/x"), [(SecretKind::UrlPassword, "hunter@2")]);
+        assert_eq!(kinds(r"https:\/\/app:hunter@db\/x")[0], (SecretKind::UrlPassword, "hunter"));
     }
 
     #[test]
@@ -128,9 +132,9 @@ mod tests {
     #[test]
     fn a_private_key_goes_whole_and_one_without_an_end_up_to_the_end() {
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----";
-        assert_eq!(kinds(&format!("a {key} b")), [(Kind::PrivateKey, key)]);
+        assert_eq!(kinds(&format!("a {key} b")), [(SecretKind::PrivateKey, key)]);
         let cut = "-----BEGIN PRIVATE KEY-----\\nMIIB\\nabc";
-        assert_eq!(kinds(&format!("a {cut}")), [(Kind::PrivateKey, cut)]);
+        assert_eq!(kinds(&format!("a {cut}")), [(SecretKind::PrivateKey, cut)]);
     }
 
     #[test]

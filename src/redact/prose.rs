@@ -5,14 +5,14 @@
 
 use std::ops::Range;
 
-use super::keys::{Between, Key, Separator};
-use super::kind::{Kind, is_placeholder};
-use super::names::{LONGEST, Secret, is_header, is_name, is_password, is_value};
+use super::keys::{Key, Separator, Spacing};
+use super::kind::{SecretKind, is_placeholder};
+use super::names::{LONGEST, SecretName, is_header, is_name, is_password, is_value};
 use super::options::CommandOption;
 use super::quotes::quoted_texts;
 use super::secrets::Secrets;
 use super::sentences::{self, Opening};
-use super::values::{Shape, Value};
+use super::values::{TextValue, ValueShape};
 
 /// Bytes between the two halves of `"name": "password", "value": "…"`.
 const PAIRED_WITHIN: usize = 256;
@@ -27,7 +27,7 @@ pub(super) struct Edit {
 pub(super) fn keyed(text: &str, pass: &mut dyn Secrets) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
     let mut done = 0;
-    let mut pair: Option<(usize, Secret)> = None;
+    let mut pair: Option<(usize, SecretName)> = None;
     for (at, byte) in text.bytes().enumerate() {
         if at < done || !Separator::may_begin(byte) {
             continue;
@@ -38,7 +38,7 @@ pub(super) fn keyed(text: &str, pass: &mut dyn Secrets) -> Vec<Edit> {
         {
             done = option.value.end;
             if pass.record_secret(&text[option.value.clone()]) {
-                edits.push(Edit { place: option.value, new: Kind::Key.placeholder().to_owned() });
+                edits.push(Edit { place: option.value, new: SecretKind::Key.placeholder().to_owned() });
             }
             continue;
         }
@@ -60,7 +60,7 @@ pub(super) fn keyed(text: &str, pass: &mut dyn Secrets) -> Vec<Edit> {
         if tells_about(text, &separator, &key) {
             continue;
         }
-        let Some(value) = Value::after(text, &separator, &key, is_header(&key.text)) else { continue };
+        let Some(value) = TextValue::after(text, &separator, &key, is_header(&key.text)) else { continue };
         // Looked at once, whatever becomes of it: the time stays linear.
         done = value.place.end;
         edits.extend(replaced(text, &key, value, secret, pass));
@@ -71,7 +71,7 @@ pub(super) fn keyed(text: &str, pass: &mut dyn Secrets) -> Vec<Edit> {
 /// Whether a sentence follows the key and its colon, rather than a value: `password: required`.
 fn tells_about(text: &str, separator: &Separator, key: &Key<'_>) -> bool {
     let after = &text[separator.place.end..];
-    if separator.kind != Between::Colon || key.quote.is_some() || !after.starts_with(' ') {
+    if separator.kind != Spacing::Colon || key.quote.is_some() || !after.starts_with(' ') {
         return false;
     }
     let is_words = || key.text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ');
@@ -96,21 +96,31 @@ fn name_after(text: &str, at: usize) -> Option<&str> {
     text.get(start..start + length)
 }
 
-fn replaced(text: &str, key: &Key<'_>, value: Value, secret: Secret, pass: &mut dyn Secrets) -> Option<Edit> {
+fn replaced(
+    text: &str,
+    key: &Key<'_>,
+    value: TextValue,
+    secret: SecretName,
+    pass: &mut dyn Secrets,
+) -> Option<Edit> {
     let content = &text[value.place.clone()];
-    let mark = Kind::Key.placeholder();
+    let mark = SecretKind::Key.placeholder();
     let in_quotes = || key.quote.map_or(mark.to_owned(), |quote| quote.around(mark));
     let is_number = content.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
     let (taken, new) = match value.shape {
-        Shape::Several => (record_secrets(content, pass), in_quotes()),
-        Shape::Lines => (record_secrets(content, pass), mark.to_owned()),
-        Shape::Quoted(quote) => {
+        ValueShape::Several => (record_secrets(content, pass), in_quotes()),
+        ValueShape::Lines => (record_secrets(content, pass), mark.to_owned()),
+        ValueShape::Quoted(quote) => {
             let said = quote.map_or_else(|| content.to_owned(), |quote| quote.plain(content));
             (pass.record_secret(&said), mark.to_owned())
         }
-        Shape::Bare if says_nothing(content) || (is_number && secret == Secret::NotNumbers) => return None,
+        ValueShape::Bare if says_nothing(content) || (is_number && secret == SecretName::NotNumbers) => {
+            return None;
+        }
         // JSON's numbers are bare; what stands there instead has to be quoted.
-        Shape::Bare => (pass.record_secret(content), if is_number { in_quotes() } else { mark.to_owned() }),
+        ValueShape::Bare => {
+            (pass.record_secret(content), if is_number { in_quotes() } else { mark.to_owned() })
+        }
     };
     taken.then_some(Edit { place: value.place, new })
 }

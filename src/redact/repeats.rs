@@ -43,7 +43,7 @@ const SAID_OFTEN: &[&str] = &[
 
 /// The values known to be secret.
 #[derive(Debug, Default)]
-pub(super) struct Known(BTreeSet<String>);
+pub(super) struct SecretSet(BTreeSet<String>);
 
 /// The same, ready to be looked for.
 pub(super) struct Repeats {
@@ -52,7 +52,7 @@ pub(super) struct Repeats {
     words: Vec<bool>,
 }
 
-impl Known {
+impl SecretSet {
     /// Remembers a value, and what follows `Bearer` in it.
     pub(super) fn add(&mut self, value: &str) {
         let value = value.trim();

@@ -14,7 +14,7 @@ use regex::{Captures, Regex};
 use serde::Deserialize;
 
 use super::boundary::{at_token_start, past_escape};
-use super::kind::{Found, Kind, is_placeholder};
+use super::kind::{SecretKind, SecretMatch, is_placeholder};
 
 /// A value on a command line, for `{value}` in a regular expression: quoted, or one word.
 const VALUE: &str = r#"(?<s>\\*"[^"]*(?:"|$)|'[^']*(?:'|$)|[^\s"'\\]+)"#;
@@ -25,7 +25,7 @@ const GAP: &str = r#"(?:\\*["']\s*,\s*\\*["']|\s)"#;
 /// A rule as its file has it. The secret is the group `s` of the regular expression, or all.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct RuleEntry {
     /// What the secret begins with, case included.
     #[serde(default)]
     prefix: Vec<String>,
@@ -39,7 +39,7 @@ struct Entry {
     #[serde(default)]
     regex: String,
     #[serde(default)]
-    kind: Kind,
+    kind: SecretKind,
     /// Whether the prefix may stand inside a word.
     #[serde(default)]
     inside: bool,
@@ -89,22 +89,24 @@ fn is_basic(value: &str) -> bool {
 }
 
 struct Rule {
-    entry: Entry,
+    entry: RuleEntry,
     compiled: OnceLock<Regex>,
 }
 
 /// All rules, and the one automaton that finds their prefixes and words.
-struct Rules {
+struct PatternRules {
     rules: Vec<Rule>,
     words: AhoCorasick,
     /// The rule of each word.
     of_word: Vec<usize>,
 }
 
-static RULES: LazyLock<Rules> = LazyLock::new(|| {
+static RULES: LazyLock<PatternRules> = LazyLock::new(|| {
     let files = [include_str!("rules/gitleaks.toml"), include_str!("rules/own.toml")];
     let entries = files.into_iter().flat_map(|file| {
-        toml::from_str::<BTreeMap<String, Entry>>(file).expect("a constant, met by the tests").into_values()
+        toml::from_str::<BTreeMap<String, RuleEntry>>(file)
+            .expect("a constant, met by the tests")
+            .into_values()
     });
     let rules: Vec<Rule> = entries.map(|entry| Rule { entry, compiled: OnceLock::new() }).collect();
     let (mut words, mut of_word) = (Vec::new(), Vec::new());
@@ -120,13 +122,13 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
         .kind(Some(AhoCorasickKind::DFA))
         .build(words)
         .expect("a few hundred short words");
-    Rules { rules, words, of_word }
+    PatternRules { rules, words, of_word }
 });
 
 /// The secrets in a text that a rule knows, in no order.
-pub(super) fn find(text: &str) -> Vec<Found> {
-    let Rules { rules, words, of_word } = &*RULES;
-    let mut found: Vec<Found> = Vec::new();
+pub(super) fn find(text: &str) -> Vec<SecretMatch> {
+    let PatternRules { rules, words, of_word } = &*RULES;
+    let mut found: Vec<SecretMatch> = Vec::new();
     let mut searches: Vec<usize> = Vec::new();
     let mut done = 0;
     for word in words.find_overlapping_iter(text) {
@@ -150,10 +152,11 @@ pub(super) fn find(text: &str) -> Vec<Found> {
 }
 
 /// The private keys in a text that have a first or a last line.
-pub(super) fn private_keys(text: &str) -> Vec<Found> {
+pub(super) fn private_keys(text: &str) -> Vec<SecretMatch> {
     let mut found = Vec::new();
     if text.contains("PRIVATE KEY") {
-        let searched = |rule: &&Rule| rule.entry.kind == Kind::PrivateKey && rule.entry.prefix.is_empty();
+        let searched =
+            |rule: &&Rule| rule.entry.kind == SecretKind::PrivateKey && rule.entry.prefix.is_empty();
         RULES.rules.iter().filter(searched).for_each(|rule| rule.search(text, &mut found));
     }
     found
@@ -162,7 +165,7 @@ pub(super) fn private_keys(text: &str) -> Vec<Found> {
 impl Rule {
     fn regex(&self) -> &Regex {
         self.compiled.get_or_init(|| {
-            let Entry { prefix, then, regex, .. } = &self.entry;
+            let RuleEntry { prefix, then, regex, .. } = &self.entry;
             let pattern = if prefix.is_empty() { regex.clone() } else { format!("^(?:{then})") };
             Regex::new(&pattern.replace("{value}", VALUE).replace("{gap}", GAP))
                 .expect("a constant, met by the tests")
@@ -170,7 +173,7 @@ impl Rule {
     }
 
     /// The secret that has its prefix here.
-    fn after_prefix(&self, text: &str, prefix: Range<usize>) -> Option<Found> {
+    fn after_prefix(&self, text: &str, prefix: Range<usize>) -> Option<SecretMatch> {
         let is_so = self.entry.prefix.iter().any(|word| *word == text[prefix.clone()]);
         if !is_so || !(self.entry.inside || at_token_start(text, prefix.start)) {
             return None;
@@ -186,7 +189,7 @@ impl Rule {
     }
 
     /// The secrets that are anywhere in a text.
-    fn search(&self, text: &str, found: &mut Vec<Found>) {
+    fn search(&self, text: &str, found: &mut Vec<SecretMatch>) {
         let is_fresh = |whole: usize| !self.entry.fresh || at_token_start(text, whole);
         if self.regex().captures_len() == 1 {
             let places = self.regex().find_iter(text).map(|whole| whole.range());
@@ -203,13 +206,14 @@ impl Rule {
         found.extend(places.filter_map(|place| self.found(text, place)));
     }
 
-    fn found(&self, text: &str, place: Range<usize>) -> Option<Found> {
+    fn found(&self, text: &str, place: Range<usize>) -> Option<SecretMatch> {
         let secret = &text[place.clone()];
         // A quotation mark after the key belongs to what the key stands in.
-        let quoted = self.entry.kind == Kind::PrivateKey && secret.ends_with('"');
+        let quoted = self.entry.kind == SecretKind::PrivateKey && secret.ends_with('"');
         let place = past_escape(text, place.start..place.end - usize::from(quoted));
         let holds = self.entry.check.is_none_or(|check| check.holds(secret));
-        (holds && !is_placeholder(&text[place.clone()])).then_some(Found { place, kind: self.entry.kind })
+        (holds && !is_placeholder(&text[place.clone()]))
+            .then_some(SecretMatch { place, kind: self.entry.kind })
     }
 }
 

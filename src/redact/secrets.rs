@@ -1,11 +1,11 @@
 //! What those who read a text ask of the pass that they are part of.
 
-use super::names::Secret;
+use super::names::SecretName;
 
 /// Knows which keys name secrets, and keeps what was found.
 pub(super) trait Secrets {
     /// What a key says about its value.
-    fn secret(&mut self, key: &str) -> Option<Secret>;
+    fn secret(&mut self, key: &str) -> Option<SecretName>;
 
     /// Counts and remembers a secret value; `false` if there is nothing to remove.
     fn record_secret(&mut self, value: &str) -> bool;

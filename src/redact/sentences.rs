@@ -40,7 +40,7 @@ pub(super) fn opening(text: &str) -> Opening {
     let part_of_second = second.and_then(|second| part(bare(second)));
     let Some(name) = plain(first) else {
         return match first {
-            _ if is_status(first) && part_of_second == Some(Part::Verdict) => Opening::Sentence,
+            _ if is_status(first) && part_of_second == Some(SentencePart::Verdict) => Opening::Sentence,
             _ if names_error(bare(first)) => Opening::Sentence,
             _ if is_code(bare(first)) => Opening::Message,
             _ => Opening::Value,
@@ -50,12 +50,14 @@ pub(super) fn opening(text: &str) -> Opening {
     let goes_on = !ends_clause && (is_cut || second.is_some());
     match part(name) {
         _ if is_error(name) => Opening::Sentence,
-        Some(Part::Verdict) => Opening::Sentence,
-        Some(Part::Grammar) if goes_on => Opening::Sentence,
-        Some(Part::Noun) if goes_on && matches!(part_of_second, Some(Part::Verdict | Part::Grammar)) => {
+        Some(SentencePart::Verdict) => Opening::Sentence,
+        Some(SentencePart::Grammar) if goes_on => Opening::Sentence,
+        Some(SentencePart::Noun)
+            if goes_on && matches!(part_of_second, Some(SentencePart::Verdict | SentencePart::Grammar)) =>
+        {
             Opening::Sentence
         }
-        Some(Part::Noun) if goes_on && second.is_none_or(is_word) => Opening::Message,
+        Some(SentencePart::Noun) if goes_on && second.is_none_or(is_word) => Opening::Message,
         _ if !ends_clause && tells(name, second, words) => Opening::Clause,
         _ => Opening::Value,
     }
@@ -70,20 +72,22 @@ pub(super) fn begins_quoted(text: &str) -> bool {
     let quoted = text.trim_start_matches([' ', '\\']).strip_prefix(['\'', '"']);
     quoted
         .and_then(|quoted| quoted.split_once(' '))
-        .is_some_and(|(first, _)| part(first) == Some(Part::Verdict))
+        .is_some_and(|(first, _)| part(first) == Some(SentencePart::Verdict))
 }
 
 /// Whether a clause of plain words has a verdict as its third word or later: one directly after the
 /// first word would speak about a value, as in `key: abc failed`.
 fn tells<'a>(first: &str, second: Option<&'a str>, rest: impl Iterator<Item = &'a str>) -> bool {
     let is_small = |word: &str| word.bytes().all(|byte| byte.is_ascii_lowercase());
-    let is_second = |word: &str| is_small(word) && !matches!(part(word), Some(Part::Verdict | Part::Grammar));
+    let is_second = |word: &str| {
+        is_small(word) && !matches!(part(word), Some(SentencePart::Verdict | SentencePart::Grammar))
+    };
     if !is_small(first) || !second.is_some_and(is_second) {
         return false;
     }
     for word in rest.take(WORDS) {
         let Some(name) = plain(word) else { return false };
-        if part(name) == Some(Part::Verdict) {
+        if part(name) == Some(SentencePart::Verdict) {
             return true;
         }
         if name.len() < word.len() {
@@ -106,15 +110,19 @@ fn bare(word: &str) -> &str {
 
 /// What a word does in a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum SentencePart {
     Verdict,
     Grammar,
     Noun,
 }
 
-fn part(word: &str) -> Option<Part> {
-    static PARTS: LazyLock<HashMap<&str, Part>> = LazyLock::new(|| {
-        let lists = [(NOUNS, Part::Noun), (GRAMMAR, Part::Grammar), (VERDICTS, Part::Verdict)];
+fn part(word: &str) -> Option<SentencePart> {
+    static PARTS: LazyLock<HashMap<&str, SentencePart>> = LazyLock::new(|| {
+        let lists = [
+            (NOUNS, SentencePart::Noun),
+            (GRAMMAR, SentencePart::Grammar),
+            (VERDICTS, SentencePart::Verdict),
+        ];
         lists
             .into_iter()
             .flat_map(|(list, part)| list.split_whitespace().map(move |word| (word, part)))
@@ -144,7 +152,7 @@ fn names_error(name: &str) -> bool {
 /// `invalid_grant`, `access_denied`.
 fn is_code(name: &str) -> bool {
     let letters = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    letters && name.split('_').any(|word| part(word) == Some(Part::Verdict))
+    letters && name.split('_').any(|word| part(word) == Some(SentencePart::Verdict))
 }
 
 /// Words that say what is wrong or right, or which type something has.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::blocks::{self, newline};
 use super::is_scheme;
-use super::keys::{Between, Key, Separator};
+use super::keys::{Key, Separator, Spacing};
 use super::quotes::{Quote, backslashes, end_of_nested, is_plain};
 
 /// Bytes in which brackets in a bare value have to close, and smart quotation marks.
@@ -17,13 +17,13 @@ const ELEMENT: usize = 2048;
 const MARK: usize = 24;
 
 /// A value in a text.
-pub(super) struct Value {
+pub(super) struct TextValue {
     pub(super) place: Range<usize>,
-    pub(super) shape: Shape,
+    pub(super) shape: ValueShape,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum ValueShape {
     /// One word, or a line.
     Bare,
     /// What stands between two of these, or between others that nothing escapes.
@@ -34,8 +34,8 @@ pub(super) enum Shape {
     Lines,
 }
 
-impl Value {
-    fn new(place: Range<usize>, shape: Shape) -> Self {
+impl TextValue {
+    fn new(place: Range<usize>, shape: ValueShape) -> Self {
         Self { place, shape }
     }
 
@@ -54,25 +54,25 @@ impl Value {
         }
         let at = skip_marks(text, skip_space(text, at));
         let bytes = text.as_bytes();
-        let at = next_line(text, at, separator.kind == Between::Arrow);
+        let at = next_line(text, at, separator.kind == Spacing::Arrow);
         if let Some(place) = blocks::after(text, at, key.start) {
-            return Some(Self::new(place, Shape::Lines));
+            return Some(Self::new(place, ValueShape::Lines));
         }
         if let Some(end) = mark_at(text, at) {
-            return Some(Self::new(at..end, Shape::Bare));
+            return Some(Self::new(at..end, ValueShape::Bare));
         }
         if let Some((quote, start)) = Quote::at(bytes, at) {
             return Some(quoted(bytes, quote, start));
         }
         if let Some(place) = between_smart(text, at) {
-            return Some(Self::new(place, Shape::Quoted(None)));
+            return Some(Self::new(place, ValueShape::Quoted(None)));
         }
         match *bytes.get(at)? {
-            b'{' | b'[' => Some(Self::new(at..end_of_nested(bytes, at, key.quote), Shape::Several)),
+            b'{' | b'[' => Some(Self::new(at..end_of_nested(bytes, at, key.quote), ValueShape::Several)),
             b'\\' if newline(bytes, at).is_some() => None,
             _ if is_header && key.quote.is_none() => {
-                let end = end_of_line(text, at, separator.kind == Between::Equals);
-                Some(Self::new(at..end, Shape::Bare))
+                let end = end_of_line(text, at, separator.kind == Spacing::Equals);
+                Some(Self::new(at..end, ValueShape::Bare))
             }
             _ => Some(bare(text, at, key)),
         }
@@ -124,15 +124,15 @@ fn mark_at(text: &str, at: usize) -> Option<usize> {
     (rest.is_empty() || rest.starts_with([':', ']'])).then_some(text.len() - rest.len() + end)
 }
 
-fn quoted(bytes: &[u8], quote: Quote, start: usize) -> Value {
+fn quoted(bytes: &[u8], quote: Quote, start: usize) -> TextValue {
     let mark = quote.mark;
     // '''three of them'''
     if quote.backslashes == 0 && bytes[start..].starts_with(&[mark; 2]) && bytes.len() > start + 2 {
         let inside = &bytes[start + 2..];
         let end = inside.windows(3).position(|three| three == [mark; 3]).unwrap_or(inside.len());
-        return Value::new(start + 2..start + 2 + end, Shape::Quoted(Some(quote)));
+        return TextValue::new(start + 2..start + 2 + end, ValueShape::Quoted(Some(quote)));
     }
-    Value::new(start..quote.end(bytes, start), Shape::Quoted(Some(quote)))
+    TextValue::new(start..quote.end(bytes, start), ValueShape::Quoted(Some(quote)))
 }
 
 /// What stands between `“` and `”` and the like here.
@@ -152,7 +152,7 @@ fn between_smart(text: &str, at: usize) -> Option<Range<usize>> {
 }
 
 /// The content of an element: up to the next tag, or to its own end if others are in it.
-fn in_element(text: &str, at: usize, name: &str, open: &str) -> Value {
+fn in_element(text: &str, at: usize, name: &str, open: &str) -> TextValue {
     let rest = &text[at..];
     let next = rest.find(open).unwrap_or(rest.len());
     let inside = &rest[next..];
@@ -164,8 +164,8 @@ fn in_element(text: &str, at: usize, name: &str, open: &str) -> Value {
     } else {
         next + own_end(inside, name, open).unwrap_or(0)
     };
-    let shape = if end == next { Shape::Bare } else { Shape::Several };
-    Value::new(at..at + end, shape)
+    let shape = if end == next { ValueShape::Bare } else { ValueShape::Several };
+    TextValue::new(at..at + end, shape)
 }
 
 /// Where an element with others in it ends, if it does so soon and before another of its name.
@@ -180,39 +180,39 @@ fn own_end(inside: &str, name: &str, open: &str) -> Option<usize> {
 }
 
 /// A word, with what is written around the texts in it: `b'…'`, `Some("…")`.
-fn bare(text: &str, start: usize, key: &Key<'_>) -> Value {
+fn bare(text: &str, start: usize, key: &Key<'_>) -> TextValue {
     let bytes = text.as_bytes();
     let (end, shape) = word(text, start, key);
     let next = skip_space(text, end);
     if next == end {
-        return Value::new(start..end, shape);
+        return TextValue::new(start..end, shape);
     }
     let said = &text[start..end];
     let names_type = said.bytes().all(|byte| byte.is_ascii_alphanumeric()) || said.ends_with(')');
     let (end, shape) = if names_type && Quote::at(bytes, next).is_some() {
         // Haskell's `Just "…"`, PHP's `string(10) "…"`.
-        (end_with_mark(bytes, next).unwrap_or(end), Shape::Several)
+        (end_with_mark(bytes, next).unwrap_or(end), ValueShape::Several)
     } else if names_type && bytes.get(next) == Some(&b'{') {
         // Rust's `Secret { inner: … }`.
-        (end_of_nested(bytes, next, key.quote), Shape::Several)
+        (end_of_nested(bytes, next, key.quote), ValueShape::Several)
     } else if is_scheme(said) || said == "new" {
         word(text, next, key)
     } else {
         (end, shape)
     };
-    Value::new(start..end, shape)
+    TextValue::new(start..end, shape)
 }
 
-fn word(text: &str, start: usize, key: &Key<'_>) -> (usize, Shape) {
+fn word(text: &str, start: usize, key: &Key<'_>) -> (usize, ValueShape) {
     let bytes = text.as_bytes();
     if let Some(end) = end_of_prefixed(bytes, start) {
-        return (end, Shape::Several);
+        return (end, ValueShape::Several);
     }
-    let (mut at, mut shape, mut groups) = (start, Shape::Bare, true);
+    let (mut at, mut shape, mut groups) = (start, ValueShape::Bare, true);
     while at < bytes.len() {
         let opens = groups && matches!(bytes[at], b'(' | b'[' | b'{');
         if let Some(end) = opens.then(|| end_of_group(bytes, at, key.quote)).flatten() {
-            (at, shape) = (end, Shape::Several);
+            (at, shape) = (end, ValueShape::Several);
         } else if let Some(next) = goes_on(text, at) {
             (at, groups) = (next, groups && !opens);
         } else {

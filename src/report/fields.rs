@@ -10,7 +10,7 @@ use crate::analysis::cause::ParsedCause;
 use crate::analysis::resources::Resource;
 use crate::history::StateType;
 use crate::investigation::Unread;
-use crate::logs::{Line, Logs};
+use crate::logs::{LogLine, Logs};
 use crate::redact::{Role, Texts};
 
 /// A text of a report.
@@ -363,7 +363,7 @@ impl Walk<'_> {
         self.name("analysis.logs.log_group", Rank::Bounded, log_group);
         self.name("analysis.logs.log_stream", Rank::Bounded, log_stream);
         self.list("analysis.logs.lines", Cut::Oldest, lines);
-        for Line { at: _, text } in lines {
+        for LogLine { at: _, text } in lines {
             self.text("analysis.logs.lines[].text", Rank::Bounded, [text]);
         }
         self.text("analysis.logs.error", Rank::Bounded, error);

@@ -8,12 +8,12 @@ mod shape;
 use jiff::Timestamp;
 
 use super::value::grouped;
-use crate::analysis::timeline::{InstanceId, Outcome, ScopeId, ScopeKind, Timeline};
+use crate::analysis::timeline::{InstanceId, ScopeId, ScopeKind, StateOutcome, Timeline};
 use shape::Shape;
 
 /// A row of the timeline.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct OutlineRow {
     /// How many rows it lies in.
     pub(super) depth: usize,
     /// What it shows.
@@ -26,14 +26,14 @@ pub(super) enum What {
     /// A state.
     State(InstanceId),
     /// Where the next rows lie: `[3]`, `branch 1`, `branch 1 of run 2`.
-    Lane(Group),
+    Lane(OutlineGroup),
     /// What is not shown: `… 97 more: 90 succeeded, 7 aborted`.
-    Folded(Group),
+    Folded(OutlineGroup),
 }
 
 /// Several states in a row of their own.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct OutlineGroup {
     /// What it is called.
     pub(super) said: String,
     /// When each of its parts was there, as far as that is known.
@@ -42,38 +42,38 @@ pub(super) struct Group {
     pub(super) failed: bool,
 }
 
-enum Item {
+enum OutlineItem {
     State(InstanceId),
     Scope(ScopeId),
-    Folded(Group),
+    Folded(OutlineGroup),
 }
 
 /// The rows, at most so many and one that says that there are more.
-pub(super) fn rows(timeline: &Timeline, most: usize) -> Vec<Row> {
+pub(super) fn rows(timeline: &Timeline, most: usize) -> Vec<OutlineRow> {
     let shape = Shape::of(timeline);
     let mut rows = Vec::new();
-    let mut left: Vec<(usize, Item)> = Vec::new();
+    let mut left: Vec<(usize, OutlineItem)> = Vec::new();
     for scope in [ScopeId::UNREAD, ScopeId::BODY] {
         left.extend(shape.states(timeline, scope).into_iter().rev().map(|item| (0, item)));
     }
     while let Some((depth, item)) = left.pop() {
         if rows.len() == most {
-            let rest = Group { said: "… and more".to_owned(), spans: Vec::new(), failed: false };
-            rows.push(Row { depth: 0, what: What::Folded(rest) });
+            let rest = OutlineGroup { said: "… and more".to_owned(), spans: Vec::new(), failed: false };
+            rows.push(OutlineRow { depth: 0, what: What::Folded(rest) });
             break;
         }
-        let inside: Vec<Item> = match &item {
-            Item::Folded(_) => Vec::new(),
-            Item::Scope(scope) => shape.states(timeline, *scope),
-            Item::State(id) => shape.scopes(timeline, *id),
+        let inside: Vec<OutlineItem> = match &item {
+            OutlineItem::Folded(_) => Vec::new(),
+            OutlineItem::Scope(scope) => shape.states(timeline, *scope),
+            OutlineItem::State(id) => shape.scopes(timeline, *id),
         };
         left.extend(inside.into_iter().rev().map(|item| (depth + 1, item)));
         let what = match item {
-            Item::Folded(group) => What::Folded(group),
-            Item::Scope(scope) => What::Lane(shape.group(timeline, lane(timeline, scope), &[scope])),
-            Item::State(id) => What::State(id),
+            OutlineItem::Folded(group) => What::Folded(group),
+            OutlineItem::Scope(scope) => What::Lane(shape.group(timeline, lane(timeline, scope), &[scope])),
+            OutlineItem::State(id) => What::State(id),
         };
-        rows.push(Row { depth, what });
+        rows.push(OutlineRow { depth, what });
     }
     rows
 }
@@ -99,9 +99,9 @@ pub(super) fn span(timeline: &Timeline, id: InstanceId) -> (Option<Timestamp>, O
     let last = instance.attempts.last().and_then(|attempt| attempt.ended);
     let around = || timeline.surroundings_ended(id);
     let ended = match instance.outcome {
-        Outcome::Open => None,
-        Outcome::Succeeded | Outcome::Aborted => instance.exited.or_else(around),
-        Outcome::Caught | Outcome::Failed | Outcome::Retried => {
+        StateOutcome::Open => None,
+        StateOutcome::Succeeded | StateOutcome::Aborted => instance.exited.or_else(around),
+        StateOutcome::Caught | StateOutcome::Failed | StateOutcome::Retried => {
             instance.exited.or(last).or(instance.gave_up()).or_else(around)
         }
     };
@@ -109,38 +109,38 @@ pub(super) fn span(timeline: &Timeline, id: InstanceId) -> (Option<Timestamp>, O
 }
 
 /// The sign of an outcome.
-pub(super) fn mark(outcome: Outcome) -> &'static str {
+pub(super) fn mark(outcome: StateOutcome) -> &'static str {
     match outcome {
-        Outcome::Succeeded => "✓",
-        Outcome::Failed => "✗",
-        Outcome::Caught => "↷",
-        Outcome::Retried => "↻",
-        Outcome::Aborted => "⊘",
-        Outcome::Open => "…",
+        StateOutcome::Succeeded => "✓",
+        StateOutcome::Failed => "✗",
+        StateOutcome::Caught => "↷",
+        StateOutcome::Retried => "↻",
+        StateOutcome::Aborted => "⊘",
+        StateOutcome::Open => "…",
     }
 }
 
 /// The word for an outcome.
-pub(super) fn word(outcome: Outcome) -> &'static str {
+pub(super) fn word(outcome: StateOutcome) -> &'static str {
     match outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-        Outcome::Caught => "caught",
-        Outcome::Retried => "retried",
-        Outcome::Aborted => "aborted",
-        Outcome::Open => "in flight",
+        StateOutcome::Succeeded => "succeeded",
+        StateOutcome::Failed => "failed",
+        StateOutcome::Caught => "caught",
+        StateOutcome::Retried => "retried",
+        StateOutcome::Aborted => "aborted",
+        StateOutcome::Open => "in flight",
     }
 }
 
 /// `: 90 succeeded, 7 aborted`, of the last state of each.
 fn outcomes(timeline: &Timeline, ids: impl Iterator<Item = InstanceId>) -> String {
     let mut counts = [
-        Outcome::Succeeded,
-        Outcome::Failed,
-        Outcome::Caught,
-        Outcome::Retried,
-        Outcome::Aborted,
-        Outcome::Open,
+        StateOutcome::Succeeded,
+        StateOutcome::Failed,
+        StateOutcome::Caught,
+        StateOutcome::Retried,
+        StateOutcome::Aborted,
+        StateOutcome::Open,
     ]
     .map(|outcome| (outcome, 0_usize));
     for id in ids {

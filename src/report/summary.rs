@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::fields::{Field, Rank, Visitor};
 use super::{EventDetails, EventInfo, Explanation, Links, Report};
 use crate::analysis::answer::{
-    Confidence, FailedState, Failure, InFlight, Likelihood, Limit, ProbableCause, Step, TimeLimit,
+    Confidence, FailedState, Failure, InFlight, Likelihood, ProbableCause, Step, TimeLimit, TimeLimitKind,
 };
 use crate::analysis::cause::{self, ParsedCause};
 use crate::aws::arn::state_machine_name;
@@ -150,8 +150,8 @@ struct ShownAnalysis<'s> {
     started_at: &'s Option<String>,
     ended_at: &'s Option<String>,
     error: &'s Option<String>,
-    failed_state: Option<Place<'s>>,
-    in_flight: Vec<Place<'s>>,
+    failed_state: Option<StatePlace<'s>>,
+    in_flight: Vec<StatePlace<'s>>,
     links: &'s Links,
     fingerprint: &'s Option<String>,
     redacted: &'s Option<Removed>,
@@ -160,7 +160,7 @@ struct ShownAnalysis<'s> {
 
 /// A state, without what it did.
 #[derive(Serialize)]
-struct Place<'s> {
+struct StatePlace<'s> {
     name: &'s str,
     path: &'s [String],
 }
@@ -179,8 +179,8 @@ impl Serialize for Summary {
             started_at: &analysis.started_at,
             ended_at: &analysis.ended_at,
             error: &analysis.error,
-            failed_state: failed.map(|state| Place { name: &state.name, path: &state.path }),
-            in_flight: waiting.map(|state| Place { name: &state.name, path: &state.path }).collect(),
+            failed_state: failed.map(|state| StatePlace { name: &state.name, path: &state.path }),
+            in_flight: waiting.map(|state| StatePlace { name: &state.name, path: &state.path }).collect(),
             links: &analysis.links,
             fingerprint: &analysis.fingerprint,
             redacted: &analysis.redacted,
@@ -229,8 +229,8 @@ pub(super) fn sentence(report: &Report) -> String {
 fn ran_out_of_time(analysis: &Explanation) -> Option<String> {
     if let Some(TimeLimit { limit, seconds }) = analysis.time_limit {
         return Some(match limit {
-            Limit::Heartbeat => format!(" The step gave no sign of life for {seconds} seconds."),
-            Limit::Timeout => format!(" The step did not end in time: it had {seconds} seconds."),
+            TimeLimitKind::Heartbeat => format!(" The step gave no sign of life for {seconds} seconds."),
+            TimeLimitKind::Timeout => format!(" The step did not end in time: it had {seconds} seconds."),
         });
     }
     let root = analysis.root_cause.as_ref().and_then(|root| root.error.as_deref());
@@ -300,7 +300,7 @@ fn kept(input: &str, keys: &[String]) -> Option<String> {
 
 fn only(value: &RawValue, keys: &[String], depth: usize) -> Option<String> {
     let depth = depth.checked_sub(1)?;
-    if let Ok(Fields(fields)) = serde_json::from_str(value.get()) {
+    if let Ok(RawFields(fields)) = serde_json::from_str(value.get()) {
         let kept = fields.into_iter().filter_map(|(key, value)| {
             let allowed = keys.iter().any(|allowed| allowed.eq_ignore_ascii_case(&key));
             let kept = if allowed { Some(value.get().to_owned()) } else { only(value, keys, depth) };
@@ -318,13 +318,13 @@ fn joined(open: char, parts: Vec<String>, close: char) -> Option<String> {
 
 /// The fields of an object in their order, the values as they are written: numbers stay what they are.
 #[derive(Debug)]
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
+struct RawFields<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for RawFields<'de> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> DeVisitor<'de> for Reader {
-            type Value = Fields<'de>;
+        struct RawFieldsVisitor;
+        impl<'de> DeVisitor<'de> for RawFieldsVisitor {
+            type Value = RawFields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -335,10 +335,10 @@ impl<'de> Deserialize<'de> for Fields<'de> {
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
                 }
-                Ok(Fields(fields))
+                Ok(RawFields(fields))
             }
         }
-        from.deserialize_map(Reader)
+        from.deserialize_map(RawFieldsVisitor)
     }
 }
 

@@ -9,8 +9,8 @@ mod ran;
 use super::Report;
 use super::value::{self, address, clock, grouped, harmless, moment, short, span};
 use crate::analysis::answer::{
-    AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Likelihood, Limit, Phase,
-    TimeLimit,
+    AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Likelihood, Phase,
+    TimeLimit, TimeLimitKind,
 };
 use crate::analysis::cause::{self, ParsedCause};
 use crate::history::Status;
@@ -243,8 +243,12 @@ fn told(parsed: &ParsedCause) -> Option<String> {
 /// What a task ran into that ended for want of time.
 fn ran_out_of_time(limit: TimeLimit) -> String {
     match limit {
-        TimeLimit { limit: Limit::Heartbeat, seconds } => format!("No heartbeat came within {seconds} s."),
-        TimeLimit { limit: Limit::Timeout, seconds } => format!("It did not end within its {seconds} s."),
+        TimeLimit { limit: TimeLimitKind::Heartbeat, seconds } => {
+            format!("No heartbeat came within {seconds} s.")
+        }
+        TimeLimit { limit: TimeLimitKind::Timeout, seconds } => {
+            format!("It did not end within its {seconds} s.")
+        }
     }
 }
 

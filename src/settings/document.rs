@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Fault;
-use super::secret::{Secret, Text};
+use super::secret::{Secret, TextOrSecret};
 
 /// Looks a variable up.
 pub(crate) type Variables<'v> = dyn Fn(&str) -> Option<String> + 'v;
@@ -73,12 +73,12 @@ impl Document {
         &'d self,
         table: &'d DeTable<'d>,
         variables: &'d Variables<'d>,
-    ) -> Result<Vec<Fields<'d>>, Vec<Fault>> {
+    ) -> Result<Vec<SettingsTable<'d>>, Vec<Fault>> {
         let Some(routes) = table.get(ROUTES) else { return Ok(Vec::new()) };
         let items = routes.get_ref().as_array().map(|items| items.iter());
         let tables = items.into_iter().flatten().map(|item| {
             let table = item.get_ref().as_table()?;
-            Some(Fields::new(self, table, item.span().start, variables))
+            Some(SettingsTable::new(self, table, item.span().start, variables))
         });
         let tables: Option<Vec<_>> = tables.collect();
         match tables {
@@ -118,7 +118,7 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// The keys of one table. Whatever is not asked for is a fault in the end.
-pub(crate) struct Fields<'d> {
+pub(crate) struct SettingsTable<'d> {
     document: &'d Document,
     table: &'d DeTable<'d>,
     offset: usize,
@@ -129,7 +129,7 @@ pub(crate) struct Fields<'d> {
     variables: &'d Variables<'d>,
 }
 
-impl<'d> Fields<'d> {
+impl<'d> SettingsTable<'d> {
     fn new(
         document: &'d Document,
         table: &'d DeTable<'d>,
@@ -247,13 +247,13 @@ impl<'d> Fields<'d> {
     }
 
     /// A string that may be shown, or a secret.
-    pub(crate) fn text_or_secret(&mut self, key: &'static str) -> Option<Text> {
+    pub(crate) fn text_or_secret(&mut self, key: &'static str) -> Option<TextOrSecret> {
         let variables = self.variables;
         self.read(key, |value| text_or_secret(value, variables))
     }
 
     /// A table of such texts.
-    pub(crate) fn pairs(&mut self, key: &'static str) -> Vec<(String, Text)> {
+    pub(crate) fn pairs(&mut self, key: &'static str) -> Vec<(String, TextOrSecret)> {
         let variables = self.variables;
         let pairs = self.read(key, |value| {
             let table = value.as_table().ok_or_else(|| format!("expected a table, {}", found(value)))?;
@@ -325,10 +325,10 @@ fn found(value: &DeValue<'_>) -> String {
     format!("found a value of type {}", value.type_str())
 }
 
-fn text_or_secret(value: &DeValue<'_>, variables: &Variables<'_>) -> Result<Text, String> {
+fn text_or_secret(value: &DeValue<'_>, variables: &Variables<'_>) -> Result<TextOrSecret, String> {
     match value {
-        DeValue::String(text) => Ok(Text::Plain(text.to_string())),
-        DeValue::Table(table) => secret(table, variables).map(Text::Secret),
+        DeValue::String(text) => Ok(TextOrSecret::Plain(text.to_string())),
+        DeValue::Table(table) => secret(table, variables).map(TextOrSecret::Secret),
         value => Err(format!(
             "expected a string, or a secret in {{ env = … }} or {{ file = … }}, {}",
             found(value)

@@ -68,24 +68,24 @@ impl fmt::Debug for Secret {
 
 /// A text that stands in the file, or a secret.
 #[derive(Clone)]
-pub enum Text {
+pub enum TextOrSecret {
     /// Written in the file.
     Plain(String),
     /// Kept elsewhere.
     Secret(Secret),
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for TextOrSecret {
     /// Without the text: it may be a secret that was written into the wrong place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Plain(_) => f.write_str("Text(…)"),
+            Self::Plain(_) => f.write_str("TextOrSecret(…)"),
             Self::Secret(secret) => secret.fmt(f),
         }
     }
 }
 
-impl Text {
+impl TextOrSecret {
     /// The text itself.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ mod tests {
         std::fs::write(&path, "\n").unwrap();
         assert!(matches!(secret.reveal(), Err(SecretError::Empty(_))));
         let variable = Secret::Variable { name: "TOKEN".into(), value: "hunter4".into() };
-        let shown = format!("{secret:?} {variable:?} {:?}", Text::Secret(variable.clone()));
+        let shown = format!("{secret:?} {variable:?} {:?}", TextOrSecret::Secret(variable.clone()));
         assert!(shown.contains("TOKEN") && !shown.contains("hunter"), "{shown}");
     }
 }

@@ -36,12 +36,12 @@ pub struct Log {
 /// Takes lines, and hands them to the thread that writes.
 #[derive(Debug, Clone)]
 pub(super) struct Output {
-    entries: Sender<Entry>,
+    entries: Sender<LogEntry>,
     waiting: Arc<AtomicUsize>,
     dropped: Arc<AtomicU64>,
 }
 
-enum Entry {
+enum LogEntry {
     Line(Vec<u8>),
     /// Everything before it has been written once this is answered.
     Flush(Sender<()>),
@@ -69,29 +69,29 @@ impl Output {
             (waiting == 0 || then <= MOST_BYTES).then_some(then)
         };
         let taken = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
-        if !taken || self.entries.send(Entry::Line(line.to_vec())).is_err() {
+        if !taken || self.entries.send(LogEntry::Line(line.to_vec())).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn flush(&self, longest: Duration) {
         let (written, answer) = mpsc::channel();
-        if self.entries.send(Entry::Flush(written)).is_ok() {
+        if self.entries.send(LogEntry::Flush(written)).is_ok() {
             // Where nobody reads, the process ends all the same.
             let _in_time = answer.recv_timeout(longest);
         }
     }
 }
 
-fn write(mut sink: impl Write, entries: &Receiver<Entry>, waiting: &AtomicUsize) {
+fn write(mut sink: impl Write, entries: &Receiver<LogEntry>, waiting: &AtomicUsize) {
     for entry in entries {
         match entry {
-            Entry::Line(line) => {
+            LogEntry::Line(line) => {
                 // Where standard error is gone, there is nowhere to say so.
                 let _written = sink.write_all(&line);
                 waiting.fetch_sub(line.len(), Ordering::Relaxed);
             }
-            Entry::Flush(written) => {
+            LogEntry::Flush(written) => {
                 let _flushed = sink.flush();
                 let _nobody_waits = written.send(());
             }

@@ -17,10 +17,10 @@ const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// How a worker is; clones tell of the same one.
 #[derive(Debug, Clone)]
-pub struct Health(Arc<Mutex<State>>);
+pub struct Health(Arc<Mutex<HealthState>>);
 
 #[derive(Debug)]
-struct State {
+struct HealthState {
     beat: Instant,
     draining: bool,
     renewals: Option<AbortHandle>,
@@ -28,7 +28,7 @@ struct State {
 
 impl Health {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(State { beat: Instant::now(), draining: false, renewals: None })))
+        Self(Arc::new(Mutex::new(HealthState { beat: Instant::now(), draining: false, renewals: None })))
     }
 
     /// The loop moved.
@@ -72,7 +72,7 @@ impl Health {
         if self.state().draining { Err("the worker is stopping".to_owned()) } else { Ok(()) }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HealthState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

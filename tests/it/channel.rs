@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use misstep::notify::channels::http::{Http, HttpApi};
+use misstep::notify::channels::http::{HttpApi, HttpRoute};
 use misstep::notify::{Audience, Content, Notification, Notifier, NotifyError};
 use misstep::report::notice::Notice;
 use misstep::report::{Report, Subject};
@@ -17,7 +17,7 @@ use crate::receiver::{Answer, Receiver};
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 fn api(url: &str) -> HttpApi {
-    HttpApi::new(Http::to(Url::parse(url).unwrap(), None, TIMEOUT, 262_144)).unwrap()
+    HttpApi::new(HttpRoute::to(Url::parse(url).unwrap(), None, TIMEOUT, 262_144)).unwrap()
 }
 
 fn notification() -> Notification {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use misstep::config::Sources;
+use misstep::config::Layers;
 use misstep::notify::Route;
 use misstep::notify::settings::{RouteSettings, connect};
 
@@ -13,7 +13,7 @@ pub(crate) fn settings(path: &Path, variables: &[(&str, &str)]) -> Result<Vec<Ro
     let variable =
         |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
     let path = path.to_str().unwrap().to_owned();
-    let sources = Sources::gather(|_| None, variable, Some(path));
+    let sources = Layers::gather(|_| None, variable, Some(path));
     let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
     sources.notify().map(|notify| notify.routes).map_err(faults)
 }

@@ -5,7 +5,7 @@ use misstep::aws::arn::ExecutionArn;
 use misstep::aws::error::ErrorClass;
 use misstep::history::Status;
 use misstep::history::sfn::SfnReader;
-use misstep::investigation::{Asked, Finding, InvestigationError, investigate};
+use misstep::investigation::{ExecutionRequest, Finding, InvestigationError, investigate};
 use misstep::memory::{self, MemoryBudget};
 use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
@@ -20,11 +20,11 @@ fn reader(stub: &StepFunctions) -> SfnReader {
     SfnReader::new(&session(stub.url()))
 }
 
-fn asked(arn: &str) -> Asked {
-    Asked { execution: ExecutionArn::parse(arn).unwrap(), status: None, redrive_count: None }
+fn asked(arn: &str) -> ExecutionRequest {
+    ExecutionRequest { execution: ExecutionArn::parse(arn).unwrap(), status: None, redrive_count: None }
 }
 
-async fn read(reader: &SfnReader, asked: &Asked) -> Result<Finding, InvestigationError> {
+async fn read(reader: &SfnReader, asked: &ExecutionRequest) -> Result<Finding, InvestigationError> {
     investigate(reader, asked, &MemoryBudget::new(memory::DEFAULT).report().await).await
 }
 
@@ -294,7 +294,7 @@ async fn an_end_that_is_not_there_yet_is_said_so() {
     let stub = StepFunctions::start().await;
     let arn = execution_arn("shop", "late");
     add(&stub, &arn, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
-    let asked = Asked { status: Some(Status::Failed), redrive_count: Some(1), ..asked(&arn) };
+    let asked = ExecutionRequest { status: Some(Status::Failed), redrive_count: Some(1), ..asked(&arn) };
     let error = read(&reader(&stub), &asked).await.unwrap_err();
     assert!(matches!(error, InvestigationError::NotEnded { .. }), "{error}");
     assert_eq!(
@@ -308,7 +308,7 @@ async fn where_describing_is_denied_everything_is_read_and_where_it_is_throttled
     let stub = StepFunctions::start().await;
     let arn = execution_arn("shop", "long");
     add(&stub, &arn, &synth::long(3_000));
-    let asked = Asked { status: Some(Status::Failed), redrive_count: Some(0), ..asked(&arn) };
+    let asked = ExecutionRequest { status: Some(Status::Failed), redrive_count: Some(0), ..asked(&arn) };
     stub.plan("DescribeExecution", [Some(Fault::throttled())]);
     match read(&reader(&stub), &asked).await.unwrap_err() {
         InvestigationError::Read(error) => assert_eq!(error.class(), ErrorClass::Throttled),

@@ -6,9 +6,9 @@ use std::time::Duration;
 use misstep::metrics::Metrics;
 use misstep::notify::Route;
 use misstep::pipeline::MapRunChildren;
-use misstep::pipeline::{Pipeline, Scope};
+use misstep::pipeline::{Pipeline, PipelineSettings};
 use misstep::queue::Queue;
-use misstep::worker::{Settings, Worker};
+use misstep::worker::{Worker, WorkerSettings};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -141,7 +141,7 @@ fn work(
     reader: &ModelReader,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
-    let scope = Scope {
+    let scope = PipelineSettings {
         state_machines: Vec::new(),
         map_run_children: MapRunChildren::Fold,
         env: "test".to_owned(),
@@ -155,7 +155,7 @@ fn work(
         None,
         Metrics::new(),
     );
-    let settings = Settings {
+    let settings = WorkerSettings {
         queue_name: "model".to_owned(),
         concurrency: plan.concurrency,
         poll_wait: Duration::from_secs(10),

@@ -4,8 +4,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use misstep::analysis::resources::{Resource, Role};
-use misstep::logs::{self, Found, Line, LogReader, Logs, Wanted};
+use misstep::analysis::resources::{Resource, ResourceRole};
+use misstep::logs::{self, FoundLines, LogLine, LogQuery, LogReader, Logs};
 use misstep::redact::{Redactor, Rules};
 use misstep::report::Report;
 use misstep::report::format::Format;
@@ -29,7 +29,7 @@ fn reader(stub: &CloudWatchLogs) -> Arc<dyn LogReader> {
 fn function() -> Resource {
     let some = |text: &str| Some(text.to_owned());
     Resource {
-        role: Role::FailedState,
+        role: ResourceRole::FailedState,
         state: "Charge".to_owned(),
         service: "lambda".to_owned(),
         operation: some("invoke"),
@@ -144,9 +144,9 @@ struct Fixed(Vec<&'static str>);
 
 #[async_trait]
 impl LogReader for Fixed {
-    async fn last_lines(&self, _wanted: &Wanted) -> Result<Found, String> {
-        let lines = self.0.iter().map(|text| Line { at: None, text: (*text).to_owned() });
-        Ok(Found { stream: Some("s".to_owned()), lines: lines.collect() })
+    async fn last_lines(&self, _wanted: &LogQuery) -> Result<FoundLines, String> {
+        let lines = self.0.iter().map(|text| LogLine { at: None, text: (*text).to_owned() });
+        Ok(FoundLines { stream: Some("s".to_owned()), lines: lines.collect() })
     }
 }
 

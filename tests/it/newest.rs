@@ -12,7 +12,7 @@ use misstep::history::{
     Call, EventType, ExecutionDescription, ExecutionReader, History, HistoryPage, MapRunDescription,
     PageRequest, ReadError, Status,
 };
-use misstep::investigation::{Asked, Finding, investigate};
+use misstep::investigation::{ExecutionRequest, Finding, investigate};
 use misstep::memory::{self, MemoryBudget};
 
 use crate::generated;
@@ -93,7 +93,7 @@ fn arn() -> ExecutionArn {
 
 async fn read(reader: &Pages, question: Question) -> Finding {
     let Question { status, redrive_count } = question;
-    let asked = Asked { execution: arn(), status, redrive_count };
+    let asked = ExecutionRequest { execution: arn(), status, redrive_count };
     investigate(reader, &asked, &MemoryBudget::new(memory::DEFAULT).report().await).await.unwrap()
 }
 

@@ -7,7 +7,7 @@ use misstep::aws::error::ErrorClass;
 use misstep::metrics::Metrics;
 use misstep::outcome::{Ignored, Outcome};
 use misstep::pipeline::MapRunChildren;
-use misstep::pipeline::{Attempt, Pipeline, Scope};
+use misstep::pipeline::{MessageAttempt, Pipeline, PipelineSettings};
 use misstep::queue::LONGEST_WORK;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ struct Office {
     pipeline: Pipeline,
 }
 
-fn office(scope: Scope) -> Office {
+fn office(scope: PipelineSettings) -> Office {
     let (chance, record) = (Chance::new(0), Record::default());
     let api = ModelApi::new(Faults::default(), chance.clone(), record.clone());
     let reader = ModelReader::new(Faults::default(), chance);
@@ -42,8 +42,8 @@ fn office(scope: Scope) -> Office {
     Office { api, reader, record, pipeline }
 }
 
-fn everything() -> Scope {
-    Scope {
+fn everything() -> PipelineSettings {
+    PipelineSettings {
         state_machines: Vec::new(),
         map_run_children: MapRunChildren::Fold,
         env: "test".to_owned(),
@@ -52,8 +52,8 @@ fn everything() -> Scope {
 }
 
 /// A first receipt, with time to spare.
-fn attempt() -> Attempt {
-    Attempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: false }
+fn attempt() -> MessageAttempt {
+    MessageAttempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: false }
 }
 
 impl Office {
@@ -84,7 +84,7 @@ fn with(changes: &[(&str, Value)]) -> String {
 #[test]
 fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
     on_paused_time(async {
-        let listed = Scope { state_machines: vec![ORDERS.to_owned()], ..everything() };
+        let listed = PipelineSettings { state_machines: vec![ORDERS.to_owned()], ..everything() };
         let office = office(listed);
         let other = json!(ORDERS.replace("orders", "returns"));
         let child = [
@@ -115,7 +115,7 @@ fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
 #[test]
 fn a_child_of_a_map_run_is_told_where_the_settings_say_so() {
     on_paused_time(async {
-        let office = office(Scope { map_run_children: MapRunChildren::Notify, ..everything() });
+        let office = office(PipelineSettings { map_run_children: MapRunChildren::Notify, ..everything() });
         let child = with(&[
             ("executionArn", json!("arn:aws:states:eu-west-1:123456789012:execution:orders/Each:1a2b")),
             ("stateMachineArn", json!(format!("{ORDERS}/Each"))),
@@ -191,7 +191,7 @@ fn on_the_last_receive_an_unreachable_history_is_told_from_the_event_alone() {
         for class in [ErrorClass::Throttled, ErrorClass::Unreachable, ErrorClass::Credentials] {
             let office = office(everything());
             office.reader.set_broken(Some(class));
-            let last = Attempt { last: true, ..attempt() };
+            let last = MessageAttempt { last: true, ..attempt() };
             assert_eq!(office.pipeline.process_message(&failure(0), last).await, Outcome::Done);
             let degraded = office.degraded();
             assert!(degraded.iter().flatten().count() == 2, "{degraded:?}");

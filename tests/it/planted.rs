@@ -8,10 +8,10 @@ use misstep::analysis::answer::{
     RootCause,
 };
 use misstep::analysis::cause::understand;
-use misstep::analysis::resources::{Resource, Role};
+use misstep::analysis::resources::{Resource, ResourceRole};
 use misstep::history::{StateType, file};
 use misstep::investigation::{Finding, Unread};
-use misstep::logs::{Line, Logs};
+use misstep::logs::{LogLine, Logs};
 use misstep::report::{Redrive, Report, Subject};
 use serde_json::{Value, json};
 
@@ -155,7 +155,7 @@ fn dressed(mut report: Report, plant: &str) -> Report {
     });
     let link = || Some(format!("https://console.aws.amazon.com/{text}"));
     analysis.resources.push(Resource {
-        role: Role::RootCause,
+        role: ResourceRole::RootCause,
         state: text.clone(),
         service: text.clone(),
         operation: some(),
@@ -174,7 +174,7 @@ fn dressed(mut report: Report, plant: &str) -> Report {
     analysis.logs = Some(Logs {
         log_group: some(),
         log_stream: some(),
-        lines: vec![Line { at: None, text: text.clone() }],
+        lines: vec![LogLine { at: None, text: text.clone() }],
         error: None,
     });
     analysis.also_failed.push(AlsoFailed {

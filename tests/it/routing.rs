@@ -11,13 +11,13 @@ use misstep::history::{
     Details, EventType, ExecutionDescription, ExecutionReader, HistoryEvent, HistoryPage, MapRunDescription,
     PageRequest, ReadError, Status,
 };
-use misstep::logs::{Found, Line, LogReader, Wanted};
+use misstep::logs::{FoundLines, LogLine, LogQuery, LogReader};
 use misstep::metrics::Metrics;
 use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Content, Form, Notification, Notifier, NotifyError, Route};
 use misstep::outcome::{Ignored, Outcome};
 use misstep::pipeline::MapRunChildren;
-use misstep::pipeline::{Attempt, Pipeline, Scope};
+use misstep::pipeline::{MessageAttempt, Pipeline, PipelineSettings};
 use misstep::queue::LONGEST_WORK;
 use misstep::redact::{Redactor, Rules};
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ fn pipeline(routes: Vec<Route>) -> Pipeline {
 }
 
 fn desk_reading(reader: &ModelReader, routes: Vec<Route>) -> Pipeline {
-    let scope = Scope {
+    let scope = PipelineSettings {
         state_machines: Vec::new(),
         map_run_children: MapRunChildren::Fold,
         env: "test".to_owned(),
@@ -116,7 +116,7 @@ fn desk_reading(reader: &ModelReader, routes: Vec<Route>) -> Pipeline {
 }
 
 async fn handled(pipeline: &Pipeline, body: &str) -> Outcome {
-    let attempt = Attempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: false };
+    let attempt = MessageAttempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: false };
     pipeline.process_message(body, attempt).await
 }
 
@@ -136,7 +136,7 @@ fn a_failure_takes_the_routes_whose_filter_takes_it() {
         pipeline.drain_optional().await;
         assert_eq!((orders.taken().len(), others.taken().len(), timeouts.taken().len()), (1, 0, 0));
         assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done, "told before");
-        let counted = pipeline.metrics().text(misstep::metrics::Format::accepted(""));
+        let counted = pipeline.metrics().text(misstep::metrics::ExpositionFormat::accepted(""));
         assert!(counted.contains("misstep_duplicates_total 1\n"), "{counted}");
         assert_eq!(orders.taken().len(), 1);
         let mut other: Value = serde_json::from_str(&failure(1)).unwrap();
@@ -178,7 +178,7 @@ fn a_route_that_is_not_required_holds_no_message_and_is_tried_three_times() {
         assert_eq!((required.taken().len(), hanging.attempts(), pipeline.optional_in_flight()), (1, 0, 1));
         pipeline.drain_optional().await;
         assert_eq!((hanging.attempts(), hanging.taken().len()), (3, 0));
-        let counted = pipeline.metrics().text(misstep::metrics::Format::accepted(""));
+        let counted = pipeline.metrics().text(misstep::metrics::ExpositionFormat::accepted(""));
         assert!(
             counted.contains("misstep_notifications_total{route=\"chat\",result=\"dropped\"} 1\n"),
             "{counted}"
@@ -199,7 +199,7 @@ fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() 
         let other = failure(1);
         let keeping = pipeline.process_message(
             &other,
-            Attempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: true },
+            MessageAttempt { until: Instant::now() + LONGEST_WORK, last: false, half_open: true },
         );
         let (_, outcome) = tokio::join!(keeping, async {
             while pipeline.breakers().admission() == Admission::All {
@@ -242,7 +242,7 @@ fn a_template_that_fails_dead_letters_the_message_once_the_others_are_told() {
         assert_eq!(reason.error, "broken: the template fails: line 1: undefined value");
         assert_eq!((works.taken().len(), broken.attempts()), (1, 0));
         assert!(pipeline.breakers().admission() == Admission::All, "the route itself works");
-        let counted = pipeline.metrics().text(misstep::metrics::Format::accepted(""));
+        let counted = pipeline.metrics().text(misstep::metrics::ExpositionFormat::accepted(""));
         let lost = "misstep_notifications_total{route=\"chat\",result=\"dropped\"} 1\n";
         assert!(counted.contains(lost), "{counted}");
     });
@@ -342,18 +342,18 @@ struct OneLine(bool);
 
 #[async_trait]
 impl LogReader for OneLine {
-    async fn last_lines(&self, wanted: &Wanted) -> Result<Found, String> {
+    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, String> {
         if !self.0 {
             std::future::pending::<()>().await;
         }
         let text =
             format!("{} about to charge, password=hunterZq77", wanted.request.as_deref().unwrap_or_default());
-        Ok(Found { stream: Some("s".to_owned()), lines: vec![Line { at: None, text }] })
+        Ok(FoundLines { stream: Some("s".to_owned()), lines: vec![LogLine { at: None, text }] })
     }
 }
 
 fn desk_with_logs(routes: Vec<Route>, log: OneLine) -> Pipeline {
-    let scope = Scope {
+    let scope = PipelineSettings {
         state_machines: Vec::new(),
         map_run_children: MapRunChildren::Fold,
         env: "test".to_owned(),

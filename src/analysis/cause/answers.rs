@@ -196,7 +196,7 @@ fn no_two_readers_claim_an_answer() {
     let samples = samples::SAMPLES.iter().map(|sample| sample.cause);
     for cause in ANSWERS.iter().map(|(_, cause, ..)| *cause).chain(samples) {
         let Some(fields) = Fields::read(cause) else { continue };
-        let reading = Reading { wrappings: 1, called: None, error: Some("States.TaskFailed") };
+        let reading = CauseContext { wrappings: 1, called: None, error: Some("States.TaskFailed") };
         let claims = readers::claims(reading, &fields);
         assert!(claims.len() <= 1, "{claims:?}: {cause}");
     }

@@ -28,13 +28,13 @@ const BATCH: &[&str] = &[
 
 /// How one container ended.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Exit {
+pub(super) struct ContainerExit {
     pub(super) name: Option<String>,
     pub(super) code: Option<i64>,
     pub(super) reason: Option<String>,
 }
 
-impl Exit {
+impl ContainerExit {
     fn of(container: &Map<String, Value>) -> Self {
         Self {
             name: text(container, "Name").map(str::to_owned),
@@ -103,11 +103,11 @@ fn of_array(array: &Map<String, Value>) -> Option<String> {
 }
 
 /// The containers under these paths, each name once: what one place does not say, another may.
-fn merged(object: &Map<String, Value>, paths: &[&str]) -> Vec<Exit> {
-    let mut exits: Vec<Exit> = Vec::new();
+fn merged(object: &Map<String, Value>, paths: &[&str]) -> Vec<ContainerExit> {
+    let mut exits: Vec<ContainerExit> = Vec::new();
     // More than any task has: a forged cause must not be searched for long.
     for container in paths.iter().flat_map(|path| objects(object, path)).take(MAX_READ) {
-        let exit = Exit::of(container);
+        let exit = ContainerExit::of(container);
         match exits.iter_mut().find(|known| known.name == exit.name) {
             Some(known) => {
                 // Another attempt may have ended otherwise.
@@ -124,8 +124,8 @@ fn merged(object: &Map<String, Value>, paths: &[&str]) -> Vec<Exit> {
 }
 
 /// Those that went wrong in words, the ones with a reason first.
-pub(super) fn said(mut exits: Vec<Exit>, stopped_otherwise: bool) -> Vec<String> {
-    exits.retain(Exit::went_wrong);
+pub(super) fn said(mut exits: Vec<ContainerExit>, stopped_otherwise: bool) -> Vec<String> {
+    exits.retain(ContainerExit::went_wrong);
     exits.sort_by_key(|exit| exit.reason.is_none());
     let more = exits.len().saturating_sub(MAX_NAMED);
     let mut parts: Vec<String> =
@@ -168,13 +168,13 @@ pub(super) fn without_stop(text: &str) -> &str {
 }
 
 /// How the containers of a pod ended, as Kubernetes says it under `containerStatuses`.
-pub(super) fn of_pod(status: &Map<String, Value>) -> Vec<Exit> {
+pub(super) fn of_pod(status: &Map<String, Value>) -> Vec<ContainerExit> {
     let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
     let containers = lists.iter().flat_map(|list| objects(status, list));
     containers.filter_map(of_container_status).collect()
 }
 
-fn of_container_status(container: &Map<String, Value>) -> Option<Exit> {
+fn of_container_status(container: &Map<String, Value>) -> Option<ContainerExit> {
     let ended = ["state.terminated", "lastState.terminated", "state.waiting"]
         .iter()
         .find_map(|path| objects(container, path).into_iter().next())?;
@@ -187,5 +187,5 @@ fn of_container_status(container: &Map<String, Value>) -> Option<Exit> {
         (one, other) => one.or(other).and_then(meaningful).map(str::to_owned),
     };
     let name = text(container, "name").map(str::to_owned);
-    Some(Exit { name, code: number(ended, "exitCode"), reason })
+    Some(ContainerExit { name, code: number(ended, "exitCode"), reason })
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::field::{self, is_named};
 use super::partial::Fields;
 use super::reader::Own;
-use super::{CauseKind, ParsedCause, Reading, stack};
+use super::{CauseContext, CauseKind, ParsedCause, stack};
 
 pub(super) static READER: Own = Own {
     name: "Anything else",
@@ -96,7 +96,7 @@ const NOT_WHY: [&str; 27] = [
 ];
 
 /// The object understood as far as its fields' names tell.
-fn understand(reading: Reading<'_>, fields: &Fields) -> ParsedCause {
+fn understand(reading: CauseContext<'_>, fields: &Fields) -> ParsedCause {
     let found = find(below(&fields.values), &fields.values).or_else(|| Some((known(reading, fields)?, None)));
     let (message, error_type) = found.unzip();
     let stack = stack::of(&fields.values);
@@ -104,7 +104,7 @@ fn understand(reading: Reading<'_>, fields: &Fields) -> ParsedCause {
 }
 
 /// What is known where there is no message: a code, how it ended, or what a web service answered.
-fn known(reading: Reading<'_>, fields: &Fields) -> Option<String> {
+fn known(reading: CauseContext<'_>, fields: &Fields) -> Option<String> {
     let state =
         |name: &&String| ["status", "state"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
     let state = fields.values.keys().filter(state).find_map(|name| field::text(&fields.values, name));

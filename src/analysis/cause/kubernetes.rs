@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value};
 
-use super::container::{self, Exit};
+use super::container::{self, ContainerExit};
 use super::field::{number, objects, text, value};
 use super::partial::Fields;
 use super::reader::Own;
-use super::{CauseKind, ParsedCause, Reading};
+use super::{CauseContext, CauseKind, ParsedCause};
 
 pub(super) static READER: Own = Own {
     name: "Kubernetes on Amazon EKS",
@@ -30,12 +30,12 @@ fn is_resource(object: &Map<String, Value>) -> bool {
     is_text("apiVersion") && is_text("kind")
 }
 
-fn understand(_: Reading<'_>, fields: &Fields) -> ParsedCause {
+fn understand(_: CauseContext<'_>, fields: &Fields) -> ParsedCause {
     let all = objects_of(fields);
     let found = all.iter().find_map(|object| condition(object).or_else(|| refusal(object)));
     let (message, error_type) = found.unzip();
     let mut parts: Vec<String> = message.into_iter().collect();
-    let pods: Vec<Exit> =
+    let pods: Vec<ContainerExit> =
         all.iter().flat_map(|object| objects(object, "status")).flat_map(container::of_pod).collect();
     parts.extend(container::said(pods, false));
     parts.extend(all.iter().find_map(|object| failed_pods(object)));

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::field::meaningful;
 use super::partial::Fields;
 use super::reader::Own;
-use super::{CauseKind, ParsedCause, Reading, stack};
+use super::{CauseContext, CauseKind, ParsedCause, stack};
 
 /// What Step Functions writes when an answer has no `errorType`, with the answer behind it.
 const UNTYPED: &str = "because Lambda did not return an error type. Returned payload:";
@@ -30,7 +30,7 @@ fn is_error(fields: &Fields) -> bool {
 }
 
 /// The error object understood. An exception without a message may have one below it that has.
-fn understand(_: Reading<'_>, fields: &Fields) -> ParsedCause {
+fn understand(_: CauseContext<'_>, fields: &Fields) -> ParsedCause {
     let mut exception = Some(&fields.values);
     let mut said = None;
     for _ in 0..stack::MAX_CHAIN {

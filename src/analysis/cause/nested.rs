@@ -11,7 +11,7 @@
 use super::field::meaningful;
 use super::partial::Fields;
 use super::reader::Own;
-use super::{CauseKind, ParsedCause, Reading};
+use super::{CauseContext, CauseKind, ParsedCause};
 use crate::aws::arn::ExecutionArn;
 
 /// Fields of the description other than the child's ARN.
@@ -84,7 +84,7 @@ pub(super) fn rethrown(fields: &Fields) -> Option<&str> {
 
 /// The child's failure, with what its own cause says. The error's name is that beside the message:
 /// of a child of the child, where the message is that one's.
-fn understand(reading: Reading<'_>, fields: &Fields) -> ParsedCause {
+fn understand(reading: CauseContext<'_>, fields: &Fields) -> ParsedCause {
     let text = |key: &str| fields.text(key).and_then(meaningful);
     let error = fields.whole_text("Error").and_then(meaningful);
     let inner = match text("Cause") {

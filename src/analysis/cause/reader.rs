@@ -3,34 +3,34 @@
 use serde_json::{Map, Value};
 
 use super::partial::Fields;
-use super::{ParsedCause, Reading};
+use super::{CauseContext, ParsedCause};
 
 /// An object's fields as they are looked through.
 pub(super) type Object = Map<String, Value>;
 
 /// A reader of the objects of one service.
-pub(super) trait Reader: Sync {
+pub(super) trait CauseReader: Sync {
     /// The integrations that it reads the answers of.
     fn called(&self) -> &'static [&'static str];
 
     /// Whether an object is one of its own, by its fields alone.
-    fn fits(&self, reading: Reading<'_>, fields: &Fields) -> bool;
+    fn fits(&self, reading: CauseContext<'_>, fields: &Fields) -> bool;
 
     /// Whether it can read an object of an integration that it is for.
-    fn can_read(&self, reading: Reading<'_>, fields: &Fields) -> bool {
+    fn can_read(&self, reading: CauseContext<'_>, fields: &Fields) -> bool {
         self.fits(reading, fields)
     }
 
     /// What the object says.
-    fn understand(&self, reading: Reading<'_>, fields: &Fields) -> ParsedCause;
+    fn understand(&self, reading: CauseContext<'_>, fields: &Fields) -> ParsedCause;
 
     /// Its row in the documentation.
-    fn row(&self) -> Row;
+    fn row(&self) -> ReaderRow;
 }
 
 /// What is read of the answers of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct ReaderRow {
     /// The service.
     pub name: &'static str,
     /// Its integrations, as the history names them.
@@ -43,25 +43,25 @@ pub struct Row {
 pub(super) struct Own {
     pub(super) name: &'static str,
     pub(super) called: &'static [&'static str],
-    pub(super) fits: fn(Reading<'_>, &Fields) -> bool,
-    pub(super) understand: fn(Reading<'_>, &Fields) -> ParsedCause,
+    pub(super) fits: fn(CauseContext<'_>, &Fields) -> bool,
+    pub(super) understand: fn(CauseContext<'_>, &Fields) -> ParsedCause,
     pub(super) reads: &'static str,
 }
 
-impl Reader for Own {
+impl CauseReader for Own {
     fn called(&self) -> &'static [&'static str] {
         self.called
     }
 
-    fn fits(&self, reading: Reading<'_>, fields: &Fields) -> bool {
+    fn fits(&self, reading: CauseContext<'_>, fields: &Fields) -> bool {
         (self.fits)(reading, fields)
     }
 
-    fn understand(&self, reading: Reading<'_>, fields: &Fields) -> ParsedCause {
+    fn understand(&self, reading: CauseContext<'_>, fields: &Fields) -> ParsedCause {
         (self.understand)(reading, fields)
     }
 
-    fn row(&self) -> Row {
-        Row { name: self.name, called: self.called, reads: self.reads.to_owned() }
+    fn row(&self) -> ReaderRow {
+        ReaderRow { name: self.name, called: self.called, reads: self.reads.to_owned() }
     }
 }

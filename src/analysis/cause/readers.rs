@@ -5,21 +5,21 @@
 //! so that their order does not matter; `samples` holds that.
 
 use super::partial::Fields;
-use super::reader::{Own, Reader, Row};
+use super::reader::{CauseReader, Own, ReaderRow};
 use super::services::SERVICES;
-use super::{Reading, json, kubernetes, lambda, nested};
+use super::{CauseContext, json, kubernetes, lambda, nested};
 
 /// Those with rules of their own.
 static OWN: [&Own; 4] = [&lambda::READER, &nested::CHILD, &nested::RETHROWN, &kubernetes::READER];
 
 /// All readers but the one for what no other reads.
-fn readers() -> impl Iterator<Item = &'static dyn Reader> {
-    let own = OWN.iter().map(|own| *own as &dyn Reader);
-    own.chain(SERVICES.iter().map(|service| service as &dyn Reader))
+fn readers() -> impl Iterator<Item = &'static dyn CauseReader> {
+    let own = OWN.iter().map(|own| *own as &dyn CauseReader);
+    own.chain(SERVICES.iter().map(|service| service as &dyn CauseReader))
 }
 
 /// The reader of an object.
-pub(super) fn of(reading: Reading<'_>, fields: &Fields) -> &'static dyn Reader {
+pub(super) fn of(reading: CauseContext<'_>, fields: &Fields) -> &'static dyn CauseReader {
     let by_integration = || {
         let called = reading.called?;
         readers().find(|reader| called.is_one_of(reader.called()) && reader.can_read(reading, fields))
@@ -30,14 +30,14 @@ pub(super) fn of(reading: Reading<'_>, fields: &Fields) -> &'static dyn Reader {
 
 /// How many readers claim an object by its fields.
 #[cfg(test)]
-pub(super) fn claims(reading: Reading<'_>, fields: &Fields) -> Vec<&'static str> {
+pub(super) fn claims(reading: CauseContext<'_>, fields: &Fields) -> Vec<&'static str> {
     readers().filter(|reader| reader.fits(reading, fields)).map(|reader| reader.row().name).collect()
 }
 
 /// What is read of each service's answers, for the documentation.
-pub fn table() -> Vec<Row> {
-    let mut rows: Vec<Row> = readers().map(Reader::row).collect();
+pub fn table() -> Vec<ReaderRow> {
+    let mut rows: Vec<ReaderRow> = readers().map(CauseReader::row).collect();
     rows.sort_by_key(|row| row.name);
-    rows.push(Reader::row(&json::READER));
+    rows.push(CauseReader::row(&json::READER));
     rows
 }

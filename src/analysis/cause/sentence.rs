@@ -8,7 +8,7 @@ use regex::Regex;
 use super::field::meaningful;
 use super::partial::end_of_value;
 use super::service::without_ornament;
-use super::{CauseKind, ParsedCause, Reading, lambda, markup, partial, service, stack};
+use super::{CauseContext, CauseKind, ParsedCause, lambda, markup, partial, service, stack};
 
 /// Characters of a quoted text that are shown. What is quoted is data; the reason stands behind it.
 const QUOTED: usize = 60;
@@ -17,7 +17,7 @@ const QUOTED: usize = 60;
 const LONG: usize = 100;
 
 /// Reads a sentence.
-pub(super) fn understand(reading: Reading<'_>, text: &str) -> ParsedCause {
+pub(super) fn understand(reading: CauseContext<'_>, text: &str) -> ParsedCause {
     if let Some(payload) = lambda::untyped_payload(text) {
         let plain = partial::string_so_far(payload);
         let inner = reading.inner(reading.error, plain.as_deref().unwrap_or(payload));

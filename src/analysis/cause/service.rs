@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::field::meaningful;
-use super::{CauseKind, ParsedCause, Reading};
+use super::{CauseContext, CauseKind, ParsedCause};
 
 /// What the SDK adds to a message, and that S3 says its extended id once more.
 static ORNAMENT: LazyLock<Regex> = LazyLock::new(|| {
@@ -29,7 +29,7 @@ pub(super) fn without_ornament(message: &str) -> Cow<'_, str> {
 
 /// The message of an SDK. `None` for a text that does not end in its bracket and is not said to be
 /// one by the integration or the error.
-pub(super) fn understand(reading: Reading<'_>, cause: &str) -> Option<ParsedCause> {
+pub(super) fn understand(reading: CauseContext<'_>, cause: &str) -> Option<ParsedCause> {
     let cause = cause.trim();
     // `DynamoDb.ResourceNotFoundException`: the service, then the type.
     let named = reading.error.and_then(|error| error.split_once('.'));

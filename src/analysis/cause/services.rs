@@ -7,11 +7,11 @@
 use super::container::{self, without_stop};
 use super::field::{meaningful, number, objects, text, value};
 use super::partial::Fields;
-use super::reader::{Object, Reader, Row};
-use super::{CauseKind, ParsedCause, Reading, json};
+use super::reader::{CauseReader, Object, ReaderRow};
+use super::{CauseContext, CauseKind, ParsedCause, json};
 
 /// What is read of the answer of one service.
-pub(super) struct Service {
+pub(super) struct ServiceReader {
     name: &'static str,
     called: &'static [&'static str],
     /// What ran, in a sentence.
@@ -22,23 +22,23 @@ pub(super) struct Service {
     /// Fields that no other service's object has, by their paths; one is enough.
     marks: &'static [&'static str],
     /// Where the reason may stand, the most telling place first.
-    reasons: &'static [Reason],
+    reasons: &'static [ReasonFields],
     /// How it ended, by the path.
     state: &'static str,
     /// How long it may take.
-    limit: Option<Limit>,
+    limit: Option<LimitWords>,
     /// What else says why.
     more: Option<More>,
 }
 
 /// A field with a reason, in the objects under a path, and the one beside it that names the error.
-struct Reason(&'static str, &'static str, &'static str);
+struct ReasonFields(&'static str, &'static str, &'static str);
 
 /// What a function reads of an object, and what that is in words.
 struct More(fn(&Object) -> Vec<String>, &'static str);
 
 /// A field with a number of seconds or minutes, in the object under a path.
-struct Limit(&'static str, &'static str, Unit);
+struct LimitWords(&'static str, &'static str, Unit);
 
 #[derive(Clone, Copy)]
 enum Unit {
@@ -47,7 +47,7 @@ enum Unit {
 }
 
 /// What most rows have in common.
-const PLAIN: Service = Service {
+const PLAIN: ServiceReader = ServiceReader {
     name: "",
     called: &[],
     what: "",
@@ -60,8 +60,8 @@ const PLAIN: Service = Service {
     more: None,
 };
 
-pub(super) static SERVICES: &[Service] = &[
-    Service {
+pub(super) static SERVICES: &[ServiceReader] = &[
+    ServiceReader {
         name: "AWS Batch",
         called: &["batch:submitJob"],
         what: "the Batch job",
@@ -78,18 +78,18 @@ pub(super) static SERVICES: &[Service] = &[
             "Attempts.TaskProperties",
         ],
         reasons: &[
-            Reason("", "StatusReason", ""),
-            Reason("Attempts", "StatusReason", ""),
-            Reason("EksAttempts", "StatusReason", ""),
+            ReasonFields("", "StatusReason", ""),
+            ReasonFields("Attempts", "StatusReason", ""),
+            ReasonFields("EksAttempts", "StatusReason", ""),
         ],
-        limit: Some(Limit("Timeout", "AttemptDurationSeconds", Unit::Seconds)),
+        limit: Some(LimitWords("Timeout", "AttemptDurationSeconds", Unit::Seconds)),
         more: Some(More(
             container::of_batch_job,
             "exit code and reason of each container, in the job or its attempts; how many jobs of an array failed",
         )),
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon ECS",
         called: &["ecs:runTask"],
         what: "the ECS task",
@@ -101,49 +101,49 @@ pub(super) static SERVICES: &[Service] = &[
             "TaskDefinitionArn",
             "Containers.TaskArn",
             "Containers.ContainerArn",
-            "Failures.Reason",
+            "Failures.ReasonFields",
         ],
         reasons: &[
-            Reason("", "StoppedReason", "StopCode"),
-            Reason("Failures", "Detail", "Reason"),
-            Reason("Failures", "Reason", ""),
+            ReasonFields("", "StoppedReason", "StopCode"),
+            ReasonFields("Failures", "Detail", "ReasonFields"),
+            ReasonFields("Failures", "ReasonFields", ""),
         ],
         state: "LastStatus",
         more: Some(More(container::of_ecs_task, "exit code and reason of each container")),
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "AWS Glue",
         called: &["glue:startJobRun"],
         what: "the Glue job run",
         within: &["JobRun", "JobRuns"],
         marks: &["JobRunState"],
-        reasons: &[Reason("", "ErrorMessage", ""), Reason("", "StateDetail", "")],
+        reasons: &[ReasonFields("", "ErrorMessage", ""), ReasonFields("", "StateDetail", "")],
         state: "JobRunState",
-        limit: Some(Limit("", "Timeout", Unit::Minutes)),
+        limit: Some(LimitWords("", "Timeout", Unit::Minutes)),
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "AWS Glue crawlers",
         called: &["aws-sdk:glue:getCrawler", "aws-sdk:glue:startCrawler"],
         what: "the crawler",
         within: &["Crawler"],
         marks: &["LastCrawl"],
-        reasons: &[Reason("LastCrawl", "ErrorMessage", "")],
+        reasons: &[ReasonFields("LastCrawl", "ErrorMessage", "")],
         state: "LastCrawl.Status",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "AWS Glue DataBrew",
         called: &["databrew:startJobRun"],
         what: "the DataBrew job run",
         within: &["JobRun"],
         marks: &["RecipeReference", "DatasetName"],
-        reasons: &[Reason("", "ErrorMessage", "")],
+        reasons: &[ReasonFields("", "ErrorMessage", "")],
         state: "State",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon EKS clusters",
         called: &[
             "eks:createCluster",
@@ -154,234 +154,237 @@ pub(super) static SERVICES: &[Service] = &[
         what: "the EKS resource",
         within: &["Cluster", "Nodegroup", "FargateProfile"],
         marks: &["Health.Issues", "PlatformVersion", "NodegroupName", "FargateProfileName"],
-        reasons: &[Reason("Health.Issues", "Message", "Code")],
+        reasons: &[ReasonFields("Health.Issues", "Message", "Code")],
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon EMR steps",
         called: &["elasticmapreduce:addStep", "elasticmapreduce:cancelStep"],
         what: "the EMR step",
         within: &["Step"],
         marks: &["Status.FailureDetails", "ActionOnFailure"],
         reasons: &[
-            Reason("Status.FailureDetails", "Message", "Reason"),
-            Reason("Status.FailureDetails", "Reason", ""),
-            Reason("Status.StateChangeReason", "Message", "Code"),
+            ReasonFields("Status.FailureDetails", "Message", "ReasonFields"),
+            ReasonFields("Status.FailureDetails", "ReasonFields", ""),
+            ReasonFields("Status.StateChangeReason", "Message", "Code"),
         ],
         state: "Status.State",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon EMR clusters",
         called: &["elasticmapreduce:createCluster", "elasticmapreduce:terminateCluster"],
         what: "the EMR cluster",
         within: &["Cluster"],
         marks: &["TerminationProtected", "Ec2InstanceAttributes", "Status.ErrorDetails"],
         reasons: &[
-            Reason("Status.ErrorDetails", "ErrorMessage", "ErrorCode"),
-            Reason("Status.StateChangeReason", "Message", "Code"),
+            ReasonFields("Status.ErrorDetails", "ErrorMessage", "ErrorCode"),
+            ReasonFields("Status.StateChangeReason", "Message", "Code"),
         ],
         state: "Status.State",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon EMR on EKS",
         called: &["emr-containers:*"],
         what: "the EMR job run",
         within: &["JobRun", "VirtualCluster"],
         marks: &["VirtualClusterId", "FailureReason+StateDetails"],
-        reasons: &[Reason("", "StateDetails", "FailureReason"), Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "StateDetails", "FailureReason"), ReasonFields("", "FailureReason", "")],
         state: "State",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon EMR Serverless",
         called: &["emr-serverless:*"],
         what: "the EMR Serverless job run",
         within: &["JobRun", "Application"],
         marks: &["ApplicationId+StateDetails", "JobDriver+ReleaseLabel+ApplicationId"],
-        reasons: &[Reason("", "StateDetails", "")],
+        reasons: &[ReasonFields("", "StateDetails", "")],
         state: "State",
-        limit: Some(Limit("", "ExecutionTimeoutMinutes", Unit::Minutes)),
+        limit: Some(LimitWords("", "ExecutionTimeoutMinutes", Unit::Minutes)),
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon SageMaker AI training",
         called: &["sagemaker:createTrainingJob"],
         what: "the training job",
         marks: &["TrainingJobStatus"],
-        reasons: &[Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "FailureReason", "")],
         state: "TrainingJobStatus",
-        limit: Some(Limit("StoppingCondition", "MaxRuntimeInSeconds", Unit::Seconds)),
+        limit: Some(LimitWords("StoppingCondition", "MaxRuntimeInSeconds", Unit::Seconds)),
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon SageMaker AI processing",
         called: &["sagemaker:createProcessingJob"],
         what: "the processing job",
         marks: &["ProcessingJobStatus"],
-        reasons: &[Reason("", "FailureReason", ""), Reason("", "ExitMessage", "")],
+        reasons: &[ReasonFields("", "FailureReason", ""), ReasonFields("", "ExitMessage", "")],
         state: "ProcessingJobStatus",
-        limit: Some(Limit("StoppingCondition", "MaxRuntimeInSeconds", Unit::Seconds)),
+        limit: Some(LimitWords("StoppingCondition", "MaxRuntimeInSeconds", Unit::Seconds)),
         more: Some(More(exit_message, "`ExitMessage`")),
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon SageMaker AI transform",
         called: &["sagemaker:createTransformJob"],
         what: "the transform job",
         marks: &["TransformJobStatus"],
-        reasons: &[Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "FailureReason", "")],
         state: "TransformJobStatus",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon SageMaker AI tuning",
         called: &["sagemaker:createHyperParameterTuningJob"],
         what: "the tuning job",
         marks: &["HyperParameterTuningJobStatus"],
-        reasons: &[Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "FailureReason", "")],
         state: "HyperParameterTuningJobStatus",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon SageMaker AI labeling",
         called: &["sagemaker:createLabelingJob"],
         what: "the labeling job",
         marks: &["LabelingJobStatus"],
-        reasons: &[Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "FailureReason", "")],
         state: "LabelingJobStatus",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon SageMaker AI AutoML",
         called: &["sagemaker:createAutoMLJob", "sagemaker:createAutoMLJobV2"],
         what: "the AutoML job",
         marks: &["AutoMLJobStatus"],
-        reasons: &[Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "FailureReason", "")],
         state: "AutoMLJobStatus",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon SageMaker AI endpoints",
         called: &["sagemaker:createEndpoint", "sagemaker:updateEndpoint"],
         what: "the endpoint",
         marks: &["EndpointStatus"],
-        reasons: &[Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "FailureReason", "")],
         state: "EndpointStatus",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "AWS CodeBuild",
         called: &["codebuild:startBuild", "codebuild:startBuildBatch"],
         what: "the build",
         within: &["Build", "Builds", "BuildBatch", "BuildBatches"],
         marks: &["BuildStatus", "BuildBatchStatus", "Phases.PhaseType"],
-        reasons: &[Reason("Phases.Contexts", "Message", "StatusCode")],
+        reasons: &[ReasonFields("Phases.Contexts", "Message", "StatusCode")],
         state: "BuildStatus",
-        limit: Some(Limit("", "TimeoutInMinutes", Unit::Minutes)),
+        limit: Some(LimitWords("", "TimeoutInMinutes", Unit::Minutes)),
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon Athena",
         called: &["athena:startQueryExecution"],
         what: "the query",
         within: &["QueryExecution"],
         marks: &["QueryExecutionId", "Status.AthenaError", "ResultConfiguration"],
         reasons: &[
-            Reason("Status", "StateChangeReason", ""),
-            Reason("Status.AthenaError", "ErrorMessage", ""),
+            ReasonFields("Status", "StateChangeReason", ""),
+            ReasonFields("Status.AthenaError", "ErrorMessage", ""),
         ],
         state: "Status.State",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon Bedrock",
         called: &["bedrock:createModelCustomizationJob"],
         what: "the customization job",
         marks: &["CustomizationType", "BaseModelArn", "OutputModelName"],
-        reasons: &[Reason("", "FailureMessage", "")],
+        reasons: &[ReasonFields("", "FailureMessage", "")],
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "AWS Elemental MediaConvert",
         called: &["mediaconvert:createJob"],
         what: "the MediaConvert job",
         within: &["Job"],
         marks: &["BillingTagsSource", "OutputGroupDetails", "JobPercentComplete", "AccelerationStatus"],
-        reasons: &[Reason("", "ErrorMessage", "ErrorCode")],
+        reasons: &[ReasonFields("", "ErrorMessage", "ErrorCode")],
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon EventBridge",
         called: &["events:putEvents"],
         what: "the call",
         marks: &["FailedEntryCount"],
-        reasons: &[Reason("Entries", "ErrorMessage", "ErrorCode")],
+        reasons: &[ReasonFields("Entries", "ErrorMessage", "ErrorCode")],
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "AWS CloudFormation",
         called: &["aws-sdk:cloudformation:*"],
         what: "the stack",
         within: &["Stacks"],
         marks: &["StackStatus", "StackEvents"],
-        reasons: &[Reason("", "StackStatusReason", ""), Reason("StackEvents", "ResourceStatusReason", "")],
+        reasons: &[
+            ReasonFields("", "StackStatusReason", ""),
+            ReasonFields("StackEvents", "ResourceStatusReason", ""),
+        ],
         state: "StackStatus",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "AWS Systems Manager",
         called: &["aws-sdk:ssm:*"],
         what: "the automation or command",
         within: &["AutomationExecution"],
         marks: &["AutomationExecutionStatus", "AutomationExecutionId", "StandardErrorContent", "CommandId"],
         reasons: &[
-            Reason("", "FailureMessage", ""),
-            Reason("StepExecutions", "FailureMessage", ""),
-            Reason("", "StandardErrorContent", ""),
-            Reason("", "StatusDetails", ""),
+            ReasonFields("", "FailureMessage", ""),
+            ReasonFields("StepExecutions", "FailureMessage", ""),
+            ReasonFields("", "StandardErrorContent", ""),
+            ReasonFields("", "StatusDetails", ""),
         ],
         state: "AutomationExecutionStatus",
         ..PLAIN
     },
-    Service {
-        name: "AWS Database Migration Service",
+    ServiceReader {
+        name: "AWS Database Migration ServiceReader",
         called: &["aws-sdk:databasemigration:*"],
         what: "the replication",
         within: &["ReplicationTask", "ReplicationTasks", "Replications"],
         marks: &["LastFailureMessage", "ReplicationTaskArn", "ReplicationConfigArn"],
         reasons: &[
-            Reason("", "LastFailureMessage", ""),
-            Reason("", "FailureMessages", ""),
-            Reason("", "StopReason", ""),
+            ReasonFields("", "LastFailureMessage", ""),
+            ReasonFields("", "FailureMessages", ""),
+            ReasonFields("", "StopReason", ""),
         ],
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon Redshift Data API",
         called: &["aws-sdk:redshiftdata:*", "redshift-data:*"],
         what: "the statement",
         marks: &["RedshiftPid", "RedshiftQueryId", "SubStatements"],
-        reasons: &[Reason("", "Error", ""), Reason("SubStatements", "Error", "")],
+        reasons: &[ReasonFields("", "Error", ""), ReasonFields("SubStatements", "Error", "")],
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon Transcribe",
         called: &["aws-sdk:transcribe:*"],
         what: "the transcription job",
         within: &["TranscriptionJob", "MedicalTranscriptionJob", "CallAnalyticsJob"],
         marks: &["TranscriptionJobStatus", "CallAnalyticsJobStatus"],
-        reasons: &[Reason("", "FailureReason", "")],
+        reasons: &[ReasonFields("", "FailureReason", "")],
         state: "TranscriptionJobStatus",
         ..PLAIN
     },
-    Service {
+    ServiceReader {
         name: "Amazon Textract, Rekognition, Comprehend",
         called: &["aws-sdk:textract:*", "aws-sdk:rekognition:*", "aws-sdk:comprehend:*"],
         what: "the job",
         marks: &["JobStatus+StatusMessage"],
-        reasons: &[Reason("", "StatusMessage", ""), Reason("", "Message", "")],
+        reasons: &[ReasonFields("", "StatusMessage", ""), ReasonFields("", "Message", "")],
         state: "JobStatus",
         ..PLAIN
     },
@@ -396,7 +399,7 @@ fn exit_message(job: &Object) -> Vec<String> {
         .collect()
 }
 
-impl Service {
+impl ServiceReader {
     /// Its object: the whole, or what lies in a field of it.
     fn objects<'a>(&self, fields: &'a Fields) -> Vec<&'a Object> {
         let within = self.within.iter().flat_map(|path| objects(&fields.values, path));
@@ -409,7 +412,7 @@ impl Service {
 
     /// The reason and the error's type beside it.
     fn reason(&self, objects_of: &[&Object]) -> Option<(String, Option<String>)> {
-        self.reasons.iter().find_map(|Reason(path, message, kind)| {
+        self.reasons.iter().find_map(|ReasonFields(path, message, kind)| {
             let places = objects_of.iter().flat_map(|object| objects(object, path));
             places
                 .into_iter()
@@ -419,7 +422,7 @@ impl Service {
 
     /// The code of an error without a message.
     fn code(&self, objects_of: &[&Object]) -> Option<String> {
-        self.reasons.iter().filter(|reason| !reason.2.is_empty()).find_map(|Reason(path, _, kind)| {
+        self.reasons.iter().filter(|reason| !reason.2.is_empty()).find_map(|ReasonFields(path, _, kind)| {
             let mut places = objects_of.iter().flat_map(|object| objects(object, path));
             places.find_map(|place| json::code_of(place, kind))
         })
@@ -428,7 +431,7 @@ impl Service {
     /// What is known where no reason is given.
     fn ended(&self, objects_of: &[&Object]) -> Option<String> {
         let state = objects_of.iter().find_map(|object| at(object, self.state))?;
-        let limit = self.limit.as_ref().and_then(|Limit(path, field, unit)| {
+        let limit = self.limit.as_ref().and_then(|LimitWords(path, field, unit)| {
             let places = objects_of.iter().flat_map(|object| objects(object, path));
             let limit = places.into_iter().find_map(|place| number(place, field))?;
             Some(match unit {
@@ -452,23 +455,23 @@ fn at<'a>(object: &'a Object, path: &str) -> Option<&'a str> {
     objects(object, path).into_iter().find_map(|place| text(place, name))
 }
 
-impl Reader for Service {
+impl CauseReader for ServiceReader {
     fn called(&self) -> &'static [&'static str] {
         self.called
     }
 
-    fn fits(&self, _: Reading<'_>, fields: &Fields) -> bool {
+    fn fits(&self, _: CauseContext<'_>, fields: &Fields) -> bool {
         self.objects(fields).iter().any(|object| self.has_mark(object))
     }
 
-    fn can_read(&self, reading: Reading<'_>, fields: &Fields) -> bool {
+    fn can_read(&self, reading: CauseContext<'_>, fields: &Fields) -> bool {
         let objects = self.objects(fields);
         self.fits(reading, fields)
             || self.reason(&objects).is_some()
             || objects.iter().any(|object| at(object, self.state).is_some())
     }
 
-    fn understand(&self, _: Reading<'_>, fields: &Fields) -> ParsedCause {
+    fn understand(&self, _: CauseContext<'_>, fields: &Fields) -> ParsedCause {
         let objects = self.objects(fields);
         let (reason, error_type) = self.reason(&objects).unzip();
         let mut error_type = error_type.flatten();
@@ -478,7 +481,7 @@ impl Reader for Service {
                 objects.iter().map(|object| more(object)).find(|more| !more.is_empty()).unwrap_or_default(),
             );
             if error_type.is_none() && !parts.is_empty() {
-                let Reason(_, _, kind) = &self.reasons[0];
+                let ReasonFields(_, _, kind) = &self.reasons[0];
                 error_type = objects.iter().find_map(|object| json::code_of(object, kind));
             }
         }
@@ -494,9 +497,9 @@ impl Reader for Service {
         ParsedCause::says(self.kind, meaningful(&parts.join("; ")).map(str::to_owned), error_type)
     }
 
-    fn row(&self) -> Row {
+    fn row(&self) -> ReaderRow {
         let mut reads: Vec<String> = Vec::new();
-        for Reason(path, message, kind) in self.reasons {
+        for ReasonFields(path, message, kind) in self.reasons {
             let path = if path.is_empty() { String::new() } else { format!("{path}.") };
             let kind = if kind.is_empty() { String::new() } else { format!(" with `{kind}`") };
             reads.push(format!("`{path}{message}`{kind}"));
@@ -505,6 +508,6 @@ impl Reader for Service {
         reads.dedup();
         let mut reads = reads.join("; ");
         reads.push_str(&format!("; else `{}`", self.state));
-        Row { name: self.name, called: self.called, reads }
+        ReaderRow { name: self.name, called: self.called, reads }
     }
 }

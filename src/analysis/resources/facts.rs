@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::analysis::cause;
 use crate::aws::arn::is_region;
 use crate::history::target::KEPT;
-use crate::history::{HistoryEvent, Target};
+use crate::history::{CallTarget, HistoryEvent};
 
 /// The longest value that is taken from a cause, in bytes: the longest ARN.
 const LONGEST: usize = 2_048;
@@ -22,8 +22,8 @@ pub(super) struct Facts<'a> {
     pub(super) text: &'a str,
     /// The cause's fields, where it is an object.
     pub(super) cause: Map<String, Value>,
-    answered: Option<&'a Target>,
-    called: Option<&'a Target>,
+    answered: Option<&'a CallTarget>,
+    called: Option<&'a CallTarget>,
 }
 
 impl<'a> Facts<'a> {
@@ -52,7 +52,7 @@ impl<'a> Facts<'a> {
 
     /// The first value under these paths: of the cause, else of the answer, else of the parameters.
     pub(super) fn get(&self, paths: &[&str]) -> Option<String> {
-        let of = |target: Option<&Target>| {
+        let of = |target: Option<&CallTarget>| {
             let values = paths.iter().filter_map(|path| target?.get(path));
             values.map(str::to_owned).find(|value| is_value(value))
         };

@@ -14,19 +14,19 @@ use table::SERVICES;
 
 /// What is known of a call.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundResource {
     pub(super) name: Option<String>,
     pub(super) arn: Option<String>,
     pub(super) id: Option<String>,
     pub(super) status: Option<String>,
-    pub(super) log: Log,
+    pub(super) log: LogPlace,
     /// The page in the console.
     pub(super) console: Option<String>,
 }
 
 /// Where a call wrote its log.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Log {
+pub(super) struct LogPlace {
     pub(super) group: Option<String>,
     /// A stream, or what streams begin with: then it ends in `/`.
     pub(super) stream: Option<String>,
@@ -38,20 +38,20 @@ pub(super) struct Log {
     pub(super) page: Option<String>,
 }
 
-impl Log {
+impl LogPlace {
     fn stream(group: Option<String>, stream: Option<String>) -> Self {
         Self { group, stream, ..Self::default() }
     }
 }
 
 /// One service.
-pub(super) struct Service {
+pub(super) struct ServiceRow {
     /// Its name in a report.
     pub(super) name: &'static str,
     /// How Step Functions and its SDK integrations call it, `aws-sdk:` left out.
     types: &'static [&'static str],
     /// What is read of a call.
-    pub(super) read: fn(&Facts<'_>, &Console) -> Found,
+    pub(super) read: fn(&Facts<'_>, &Console) -> FoundResource,
     /// What is called, in words.
     noun: &'static str,
     /// What its id is the id of, in words.
@@ -69,7 +69,7 @@ pub(super) struct Service {
 
 /// The service of a resource type, and the name that it has in a report. `aws-sdk:` in front of it
 /// makes no difference.
-pub(super) fn service(resource_type: &str) -> (&str, fn(&Facts<'_>, &Console) -> Found) {
+pub(super) fn service(resource_type: &str) -> (&str, fn(&Facts<'_>, &Console) -> FoundResource) {
     let plain = resource_type.strip_prefix("aws-sdk:").unwrap_or(resource_type);
     let known = SERVICES.iter().find(|service| service.types.contains(&plain));
     known.map_or((plain, other), |service| (service.name, service.read))
@@ -81,7 +81,7 @@ pub(super) fn words(service: &str) -> Option<(&'static str, &'static str)> {
 }
 
 /// A service that is not in the table: what many of them call their resources.
-fn other(facts: &Facts<'_>, _console: &Console) -> Found {
+fn other(facts: &Facts<'_>, _console: &Console) -> FoundResource {
     let name = facts.get(&[
         "TableName",
         "QueueUrl",
@@ -118,10 +118,10 @@ fn other(facts: &Facts<'_>, _console: &Console) -> Found {
 }
 
 /// A name, or an ARN and the name in it.
-fn named(name: Option<String>, id: Option<String>, facts: &Facts<'_>) -> Found {
+fn named(name: Option<String>, id: Option<String>, facts: &Facts<'_>) -> FoundResource {
     let arn = name.clone().filter(|name| Arn::parse(name).is_some());
     let name = name.map(|name| last_part(&name).to_owned());
-    Found { name, arn, id, status: sdk_status(facts), ..Found::default() }
+    FoundResource { name, arn, id, status: sdk_status(facts), ..FoundResource::default() }
 }
 
 /// The status that an SDK names in its message: `Status Code: 404`.
@@ -150,7 +150,7 @@ fn both(outer: Option<String>, inner: Option<String>) -> Option<String> {
 }
 
 /// The address of a log, at the time of an attempt.
-pub(super) fn log_link(log: &Log, console: &Console, window: Option<Window>) -> Option<String> {
+pub(super) fn log_link(log: &LogPlace, console: &Console, window: Option<Window>) -> Option<String> {
     let there = log.region.as_deref().map(|region| Console::of(region, None));
     let console = there.as_ref().unwrap_or(console);
     let Some(group) = &log.group else { return log.page.clone() };
@@ -170,7 +170,7 @@ mod tests {
     fn the_documentation_has_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explain.md");
         let doc = std::fs::read_to_string(path).expect("the documentation is in the repository");
-        for Service { name, named, log, links, .. } in SERVICES {
+        for ServiceRow { name, named, log, links, .. } in SERVICES {
             let row = format!("| `{name}` | {named} | {log} | {links} |\n");
             assert!(doc.contains(&row), "docs/explain.md lacks the row\n{row}");
         }

@@ -17,7 +17,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Attempt, Instance, InstanceId, IterationEnd, Moment, Outcome, Said, Scope, ScopeId, ScopeKind, Timeline,
+    Attempt, Instance, InstanceId, IterationEnd, Moment, Said, Scope, ScopeId, ScopeKind, StateOutcome,
+    Timeline,
 };
 use crate::analysis::answer::Phase;
 use crate::history::{EventType, HistoryEvent, StateType, Work};
@@ -229,7 +230,7 @@ impl<'a> Builder<'a> {
             entered,
             exited: None,
             attempts: Vec::new(),
-            outcome: Outcome::Open,
+            outcome: StateOutcome::Open,
             map_run: None,
             phase: (if *state_type == StateType::Wait { Phase::Waiting } else { Phase::Entered }, entered),
             rounds: 0,
@@ -323,7 +324,7 @@ impl<'a> Builder<'a> {
         let instance = self.instance_mut(id);
         instance.exited = Some(now);
         let was_open = instance.entered.is_some() && !instance.superseded && !instance.is_container();
-        instance.outcome = if caught { Outcome::Caught } else { Outcome::Succeeded };
+        instance.outcome = if caught { StateOutcome::Caught } else { StateOutcome::Succeeded };
         self.left_open = self.left_open.saturating_sub(usize::from(was_open));
         if caught {
             self.hand_on(id, event);

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::prompt::{agreed, bar};
 use super::{dead_letter_queue, flag, looked_in_vain, native, release};
 use crate::cli::{aws, count, print};
-use crate::config::Dlq;
-use crate::dlq::filter::Filter;
+use crate::config::DlqSettings;
+use crate::dlq::filter::DeadLetterFilter;
 use crate::dlq::journal::Journal;
-use crate::dlq::replay::{Done, Pace, delete, replay, send_again};
-use crate::dlq::scan::{Scan, Whole, scan};
-use crate::dlq::{Letter, dropped, list};
+use crate::dlq::replay::{Pace, ReplaySummary, delete, replay, send_again};
+use crate::dlq::scan::{Scan, ScanEnd, scan};
+use crate::dlq::{DeadMessage, dropped, list};
 use crate::metrics::Metrics;
 use crate::queue::MOST_ENTRIES;
 use crate::queue::sqs::SqsQueue;
@@ -78,9 +78,9 @@ pub(super) fn drop_command() -> Command {
 }
 
 pub(super) async fn run_replay(
-    settings: &Dlq,
+    settings: &DlqSettings,
     matches: &ArgMatches,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     stop: &CancellationToken,
 ) -> Result<(), String> {
     if matches.get_flag("native") {
@@ -105,7 +105,7 @@ pub(super) async fn run_replay(
                 Ok(mut journal) => {
                     let target = SqsQueue::new(&aws, &settings.queue_url);
                     let bar = bar(meant.len());
-                    let chosen = |letter: &Letter| meant.contains(&letter.message.id);
+                    let chosen = |letter: &DeadMessage| meant.contains(&letter.message.id);
                     let progress = |done| bar.inc(done as u64);
                     let pace = pace(matches);
                     let done =
@@ -125,9 +125,9 @@ pub(super) async fn run_replay(
 
 /// Sends what an earlier drop kept.
 async fn replay_file(
-    settings: &Dlq,
+    settings: &DlqSettings,
     matches: &ArgMatches,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     file: &std::path::Path,
     stop: &CancellationToken,
 ) -> Result<(), String> {
@@ -152,9 +152,9 @@ async fn replay_file(
 }
 
 pub(super) async fn run_drop(
-    settings: &Dlq,
+    settings: &DlqSettings,
     matches: &ArgMatches,
-    filter: &Filter,
+    filter: &DeadLetterFilter,
     stop: &CancellationToken,
 ) -> Result<(), String> {
     let (_, dlq_url, queue) = dead_letter_queue(settings).await?;
@@ -212,7 +212,7 @@ pub(super) async fn run_drop(
 
 /// A scan that was interrupted is no ground to change anything on.
 async fn selected(scanned: Scan) -> Result<Scan, String> {
-    if scanned.whole == Whole::Interrupted {
+    if scanned.whole == ScanEnd::Interrupted {
         release(scanned).await;
         return Err("interrupted: nothing was changed, all of it was released".to_owned());
     }
@@ -223,7 +223,10 @@ fn limit(matches: &ArgMatches) -> usize {
     matches.get_one::<usize>("limit").copied().unwrap_or(usize::MAX)
 }
 
-fn enough<'a>(matches: &ArgMatches, filter: &'a Filter) -> impl FnMut(&Letter) -> bool + use<'a> {
+fn enough<'a>(
+    matches: &ArgMatches,
+    filter: &'a DeadLetterFilter,
+) -> impl FnMut(&DeadMessage) -> bool + use<'a> {
     let limit = limit(matches);
     let mut taken = 0;
     move |letter| {
@@ -233,13 +236,13 @@ fn enough<'a>(matches: &ArgMatches, filter: &'a Filter) -> impl FnMut(&Letter) -
 }
 
 /// The ids of the messages that the filters mean.
-fn meant(scanned: &Scan, matches: &ArgMatches, filter: &Filter) -> Vec<String> {
+fn meant(scanned: &Scan, matches: &ArgMatches, filter: &DeadLetterFilter) -> Vec<String> {
     let letters = scanned.letters().filter(|letter| filter.takes(letter));
     letters.take(limit(matches)).map(|letter| letter.message.id.clone()).collect()
 }
 
-fn overview<'a>(letters: impl Iterator<Item = &'a Letter>) -> String {
-    let letters: Vec<&Letter> = letters.collect();
+fn overview<'a>(letters: impl Iterator<Item = &'a DeadMessage>) -> String {
+    let letters: Vec<&DeadMessage> = letters.collect();
     let mut text = list::table(&letters, false);
     let long_ago = Timestamp::now().checked_sub(HISTORY_KEPT).unwrap_or(Timestamp::MIN);
     let gone = letters.iter().filter(|letter| {
@@ -279,7 +282,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn told_of(done: &Done) -> Result<(), String> {
+fn told_of(done: &ReplaySummary) -> Result<(), String> {
     let mut text = format!("{} sent back\n", count(done.replayed, "message"));
     let mut also = |number: usize, what: &str| {
         if number > 0 {

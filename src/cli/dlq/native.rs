@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::dead_letter_queue;
 use super::prompt::{agreed, bar};
 use crate::cli::{count, print};
-use crate::config::Dlq;
+use crate::config::DlqSettings;
 use crate::dlq::HOLD;
 use crate::queue::sqs::{Move, SqsQueue};
 use crate::telemetry::chain;
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const FASTEST: f64 = 500.0;
 
 pub(super) async fn run(
-    settings: &Dlq,
+    settings: &DlqSettings,
     matches: &ArgMatches,
     stop: &CancellationToken,
 ) -> Result<(), String> {

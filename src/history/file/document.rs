@@ -11,12 +11,12 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use super::other;
-use super::raw::{DetailsOf, Number, Text, Time};
+use super::raw::{DetailsOf, RawNumber, RawText, Time};
 use crate::history::{Details, EventType, HistoryEvent};
 
 /// What was found so far.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FoundHistory {
     /// The events of each execution, in the order in which the executions first appear.
     pub(super) executions: Vec<Events>,
     events: usize,
@@ -32,7 +32,7 @@ pub(super) struct Found {
     /// Whether a page without a token was found.
     pub(super) last_page: bool,
     /// What the first document without events holds instead.
-    pub(super) something_else: Option<other::Kind>,
+    pub(super) something_else: Option<other::OtherKind>,
 }
 
 /// The events of one execution.
@@ -42,7 +42,7 @@ pub(super) struct Events {
     pub(super) events: Vec<HistoryEvent>,
 }
 
-impl Found {
+impl FoundHistory {
     pub(super) fn is_empty(&self) -> bool {
         self.executions.is_empty()
     }
@@ -51,7 +51,7 @@ impl Found {
     pub(super) fn message(&mut self, text: &str) {
         let before = self.events;
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let read = Item { found: self, place: Place::Message }.deserialize(&mut deserializer);
+        let read = HistoryItem { found: self, place: DocumentPlace::Message }.deserialize(&mut deserializer);
         if read.is_err() || self.events == before {
             self.other_messages += 1;
         }
@@ -67,14 +67,14 @@ impl Found {
         self.events += 1;
     }
 
-    fn is(&mut self, kind: other::Kind) {
+    fn is(&mut self, kind: other::OtherKind) {
         self.something_else.get_or_insert(kind);
     }
 }
 
 /// Where a value stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum DocumentPlace {
     /// It is a whole document.
     Document,
     /// It is an entry of a list.
@@ -84,26 +84,29 @@ enum Place {
 }
 
 /// Reads one document.
-pub(super) fn read<'de, D: Deserializer<'de>>(found: &mut Found, deserializer: D) -> Result<(), D::Error> {
-    Item { found, place: Place::Document }.deserialize(deserializer)
+pub(super) fn read<'de, D: Deserializer<'de>>(
+    found: &mut FoundHistory,
+    deserializer: D,
+) -> Result<(), D::Error> {
+    HistoryItem { found, place: DocumentPlace::Document }.deserialize(deserializer)
 }
 
 /// Any value: an event, or something that holds events.
-struct Item<'a> {
-    found: &'a mut Found,
-    place: Place,
+struct HistoryItem<'a> {
+    found: &'a mut FoundHistory,
+    place: DocumentPlace,
 }
 
-impl Item<'_> {
+impl HistoryItem<'_> {
     fn scalar<E>(self, what: &str) -> Result<(), E> {
-        if self.place == Place::Document {
-            self.found.is(other::Kind::named(what));
+        if self.place == DocumentPlace::Document {
+            self.found.is(other::OtherKind::named(what));
         }
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Item<'_> {
+impl<'de> DeserializeSeed<'de> for HistoryItem<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -111,7 +114,7 @@ impl<'de> DeserializeSeed<'de> for Item<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Item<'_> {
+impl<'de> Visitor<'de> for HistoryItem<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,11 +131,11 @@ impl<'de> Visitor<'de> for Item<'_> {
         let mut keys = other::Keys::default();
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match key.as_ref() {
-                "id" => id = map.next_value::<Number>()?.0,
-                "previousEventId" | "previous_event_id" => previous = map.next_value::<Number>()?.0,
+                "id" => id = map.next_value::<RawNumber>()?.0,
+                "previousEventId" | "previous_event_id" => previous = map.next_value::<RawNumber>()?.0,
                 "timestamp" | "event_timestamp" => timestamp = map.next_value::<Time>()?.0,
-                "type" => event_type = map.next_value::<Text>()?.0,
-                "execution_arn" => arn = map.next_value::<Text>()?.0,
+                "type" => event_type = map.next_value::<RawText>()?.0,
+                "execution_arn" => arn = map.next_value::<RawText>()?.0,
                 "details" => {
                     let json = map.next_value::<&RawValue>()?.get();
                     if json.starts_with('{') {
@@ -148,17 +151,17 @@ impl<'de> Visitor<'de> for Item<'_> {
                     is_page |= key == "events";
                     map.next_value_seed(List { found, key: Some(&key) })?;
                 }
-                "message" | "@message" if place != Place::Message => {
+                "message" | "@message" if place != DocumentPlace::Message => {
                     holds_events = true;
-                    map.next_value_seed(Item { found, place: Place::Message })?;
+                    map.next_value_seed(HistoryItem { found, place: DocumentPlace::Message })?;
                 }
                 // A cell of a row of Logs Insights.
-                "field" => field = map.next_value::<Text>()?.0,
+                "field" => field = map.next_value::<RawText>()?.0,
                 "value" if field.as_deref() == Some("@message") => {
                     holds_events = true;
-                    map.next_value_seed(Item { found, place: Place::Message })?;
+                    map.next_value_seed(HistoryItem { found, place: DocumentPlace::Message })?;
                 }
-                "nextToken" | "NextToken" => token = map.next_value::<Text>()?.0,
+                "nextToken" | "NextToken" => token = map.next_value::<RawText>()?.0,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -176,12 +179,12 @@ impl<'de> Visitor<'de> for Item<'_> {
             found.push(arn, HistoryEvent { id, previous_event_id, timestamp, event_type, details });
         } else if !holds_events && field.is_none() {
             match place {
-                Place::Document => found.is(keys.kind()),
-                Place::Entry => {
+                DocumentPlace::Document => found.is(keys.kind()),
+                DocumentPlace::Entry => {
                     found.without_id += 1;
                     found.is(keys.kind_of_list());
                 }
-                Place::Message => {}
+                DocumentPlace::Message => {}
             }
         }
         Ok(())
@@ -194,7 +197,7 @@ impl<'de> Visitor<'de> for Item<'_> {
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         let holds_json = text.trim_start().starts_with('{');
         match self.place {
-            Place::Message if !holds_json => self.found.other_messages += 1,
+            DocumentPlace::Message if !holds_json => self.found.other_messages += 1,
             // What `jq '.events[].message'` prints is a text a line.
             _ if holds_json => self.found.message(text),
             _ => return self.scalar("a text"),
@@ -221,14 +224,14 @@ impl<'de> Visitor<'de> for Item<'_> {
 
 /// A list of values, and the key under which it stands.
 struct List<'a, 'k> {
-    found: &'a mut Found,
+    found: &'a mut FoundHistory,
     key: Option<&'k str>,
 }
 
 impl List<'_, '_> {
     fn no_list<E>(self) -> Result<(), E> {
         let key = self.key.unwrap_or_default();
-        self.found.is(other::Kind::named(&format!("\"{key}\" that is no list")));
+        self.found.is(other::OtherKind::named(&format!("\"{key}\" that is no list")));
         Ok(())
     }
 }
@@ -250,11 +253,12 @@ impl<'de> Visitor<'de> for List<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let mut entries = 0_usize;
-        while seq.next_element_seed(Item { found: self.found, place: Place::Entry })?.is_some() {
+        while seq.next_element_seed(HistoryItem { found: self.found, place: DocumentPlace::Entry })?.is_some()
+        {
             entries += 1;
         }
         if entries > 0 && self.found.is_empty() && self.found.other_messages == 0 {
-            self.found.is(other::Kind::named("a list of something else than events"));
+            self.found.is(other::OtherKind::named("a list of something else than events"));
         }
         self.found.empty_list |= entries == 0;
         Ok(())

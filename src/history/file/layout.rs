@@ -2,7 +2,7 @@
 
 use serde_json::error::Error;
 
-use super::document::{self, Found};
+use super::document::{self, FoundHistory};
 
 /// What could not be read.
 #[derive(Default)]
@@ -14,7 +14,7 @@ pub(super) struct Faults {
 }
 
 /// Reads the whole text.
-pub(super) fn read(text: &str, found: &mut Found) -> Faults {
+pub(super) fn read(text: &str, found: &mut FoundHistory) -> Faults {
     if let Some(column) = message_column(text) {
         return table(text, column, found);
     }
@@ -28,7 +28,7 @@ pub(super) fn read(text: &str, found: &mut Found) -> Faults {
 
 /// Documents one after the other: a history, pages, JSON Lines. What is broken is left out up to the next
 /// line that begins a document.
-fn documents(mut text: &str, found: &mut Found) -> Faults {
+fn documents(mut text: &str, found: &mut FoundHistory) -> Faults {
     let mut faults = Faults::default();
     loop {
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -67,7 +67,7 @@ fn next_document(text: &str, broken: usize) -> Option<&str> {
 
 /// Lines that hold JSON behind something else: what an export to S3 writes, and what
 /// `aws logs tail` prints.
-fn lines(text: &str, found: &mut Found) {
+fn lines(text: &str, found: &mut FoundHistory) {
     for line in text.lines() {
         if let Some(start) = line.find('{') {
             found.message(&line[start..]);
@@ -85,7 +85,7 @@ fn message_column(text: &str) -> Option<usize> {
     header.split(',').position(|name| matches!(name.trim().trim_matches('"'), "@message" | "message"))
 }
 
-fn table(text: &str, column: usize, found: &mut Found) -> Faults {
+fn table(text: &str, column: usize, found: &mut FoundHistory) -> Faults {
     let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
     let mut row = csv::StringRecord::new();
     // Invalid UTF-8 cannot occur in a str, nor can reading one fail.

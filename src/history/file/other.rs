@@ -2,7 +2,7 @@
 
 /// What a document holds instead of a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Kind {
+pub(super) struct OtherKind {
     pub(super) what: String,
     pub(super) advice: &'static str,
 }
@@ -16,7 +16,7 @@ const LOG: &str = "`aws logs filter-log-events --log-group-name GROUP --output j
 
 const JSON: &str = "run the command again with `--output json`";
 
-impl Kind {
+impl OtherKind {
     pub(super) fn named(what: &str) -> Self {
         Self { what: what.to_owned(), advice: EXPECTED }
     }
@@ -64,20 +64,20 @@ impl Keys {
     }
 
     /// What an object with these keys seems to be.
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> OtherKind {
         self.known().unwrap_or_else(|| {
             let quoted: Vec<String> = self.0.iter().take(6).map(|key| format!("\"{key}\"")).collect();
             let keys = if quoted.is_empty() { "nothing in it".to_owned() } else { quoted.join(", ") };
-            Kind::named(&format!("an object with {keys}"))
+            OtherKind::named(&format!("an object with {keys}"))
         })
     }
 
     /// What a list of objects with these keys seems to be.
-    pub(super) fn kind_of_list(&self) -> Kind {
-        self.known().unwrap_or_else(|| Kind::named("a list of something else than events"))
+    pub(super) fn kind_of_list(&self) -> OtherKind {
+        self.known().unwrap_or_else(|| OtherKind::named("a list of something else than events"))
     }
 
-    fn known(&self) -> Option<Kind> {
+    fn known(&self) -> Option<OtherKind> {
         let has = |key: &str| self.0.iter().any(|one| one == key);
         let (what, advice) = if has("StartAt") && has("States") {
             ("the definition of a state machine", HISTORY)
@@ -113,6 +113,6 @@ impl Keys {
         } else {
             return None;
         };
-        Some(Kind::known(what, advice))
+        Some(OtherKind::known(what, advice))
     }
 }

@@ -44,22 +44,22 @@ impl<'de> Visitor<'de> for DetailsOf<'_> {
         let (mut parameters, mut region) = (None, None);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             match camel_case(&key).as_ref() {
-                "name" => details.name = map.next_value::<Text>()?.0,
-                "index" => details.index = map.next_value::<Number>()?.0,
-                "input" => details.input = map.next_value::<Text>()?.0,
-                "parameters" => parameters = map.next_value::<Text>()?.0,
-                "region" => region = map.next_value::<Text>()?.0,
-                "output" => details.output = map.next_value::<Text>()?.0,
-                "error" => details.error = map.next_value::<Text>()?.0,
-                "cause" => details.cause = map.next_value::<Text>()?.0,
-                "state" => details.state = map.next_value::<Text>()?.0,
-                "location" => details.location = map.next_value::<Text>()?.0,
-                "resource" => details.resource = map.next_value::<Text>()?.0,
-                "resourceType" => details.resource_type = map.next_value::<Text>()?.0,
-                "timeoutInSeconds" => details.timeout_seconds = map.next_value::<Number>()?.0,
-                "heartbeatInSeconds" => details.heartbeat_seconds = map.next_value::<Number>()?.0,
-                "mapRunArn" => details.map_run_arn = map.next_value::<Text>()?.0,
-                "redriveCount" => details.redrive_count = map.next_value::<Number>()?.0,
+                "name" => details.name = map.next_value::<RawText>()?.0,
+                "index" => details.index = map.next_value::<RawNumber>()?.0,
+                "input" => details.input = map.next_value::<RawText>()?.0,
+                "parameters" => parameters = map.next_value::<RawText>()?.0,
+                "region" => region = map.next_value::<RawText>()?.0,
+                "output" => details.output = map.next_value::<RawText>()?.0,
+                "error" => details.error = map.next_value::<RawText>()?.0,
+                "cause" => details.cause = map.next_value::<RawText>()?.0,
+                "state" => details.state = map.next_value::<RawText>()?.0,
+                "location" => details.location = map.next_value::<RawText>()?.0,
+                "resource" => details.resource = map.next_value::<RawText>()?.0,
+                "resourceType" => details.resource_type = map.next_value::<RawText>()?.0,
+                "timeoutInSeconds" => details.timeout_seconds = map.next_value::<RawNumber>()?.0,
+                "heartbeatInSeconds" => details.heartbeat_seconds = map.next_value::<RawNumber>()?.0,
+                "mapRunArn" => details.map_run_arn = map.next_value::<RawText>()?.0,
+                "redriveCount" => details.redrive_count = map.next_value::<RawNumber>()?.0,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -91,9 +91,9 @@ fn camel_case(key: &str) -> Cow<'_, str> {
 }
 
 /// A text; any other value as its JSON; null as none.
-pub(super) struct Text(pub(super) Option<String>);
+pub(super) struct RawText(pub(super) Option<String>);
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for RawText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::Null => None,
@@ -104,9 +104,9 @@ impl<'de> Deserialize<'de> for Text {
 }
 
 /// A whole number, also as text; anything else as none.
-pub(super) struct Number(pub(super) Option<i64>);
+pub(super) struct RawNumber(pub(super) Option<i64>);
 
-impl<'de> Deserialize<'de> for Number {
+impl<'de> Deserialize<'de> for RawNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self(match serde_json::Value::deserialize(deserializer)? {
             serde_json::Value::String(text) => text.parse().ok(),

@@ -13,7 +13,7 @@ use crate::aws::Session;
 use async_trait::async_trait;
 
 use super::line::Lines;
-use super::{Channel, Connect, line};
+use super::{Channel, ChannelConfig, line};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 
@@ -21,7 +21,7 @@ use crate::notify::{Content, Notification, Notifier, NotifyError};
 pub const CHANNEL: Channel = Channel { name: "file", read };
 
 #[derive(Debug, Clone)]
-struct Settings {
+struct FileRoute {
     path: PathBuf,
     max_bytes: usize,
     timeout: Duration,
@@ -30,21 +30,21 @@ struct Settings {
 /// A file of lines.
 #[derive(Debug)]
 struct File {
-    settings: Settings,
+    settings: FileRoute,
     lines: Lines,
 }
 
-fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let path = route.fields.text("path", |text| match text {
         "" => Err("expected a path".to_owned()),
         path => Ok(PathBuf::from(path)),
     });
     let max_bytes = route.max_bytes();
     let path = route.fields.needed("path", path)?;
-    Some(Arc::new(Settings { path, max_bytes, timeout: route.defaults.timeout }))
+    Some(Arc::new(FileRoute { path, max_bytes, timeout: route.defaults.timeout }))
 }
 
-impl Connect for Settings {
+impl ChannelConfig for FileRoute {
     fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         Ok(Arc::new(File { settings: self.clone(), lines: Lines::new(self.timeout) }))
     }

@@ -14,14 +14,14 @@ use serde::Serialize;
 use sha2::Sha256;
 use url::Url;
 
-use super::{Channel, Connect};
-use crate::notify::post::{Post, Target, Wanted, missing};
+use super::{Channel, ChannelConfig};
+use crate::notify::post::{Post, PostTarget, ReadBody, missing};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Audience, Content, Notification, Notifier, NotifyError};
 use crate::redact::{Redactor, Rules, is_scheme, names_a_secret};
 use crate::report::notice::Notice;
-use crate::settings::secret::{Secret, Text, exposed};
+use crate::settings::secret::{Secret, TextOrSecret, exposed};
 use crate::settings::values;
 
 /// The channel.
@@ -38,9 +38,9 @@ const ELSEWHERE: &str = "{ env = \"VARIABLE\" } or { file = \"PATH\" }";
 
 /// The settings of a route over HTTP.
 #[derive(Debug, Clone)]
-pub struct Http {
+pub struct HttpRoute {
     /// Where to post.
-    pub target: Target,
+    pub target: PostTarget,
     /// What lies around the data.
     pub envelope: Envelope,
     /// `Authorization: Bearer …`
@@ -48,7 +48,7 @@ pub struct Http {
     /// Signs the body with HMAC-SHA256, in the header named.
     pub signature: Option<(HeaderName, Secret)>,
     /// Further headers.
-    pub headers: Vec<(HeaderName, Text)>,
+    pub headers: Vec<(HeaderName, TextOrSecret)>,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// The most bytes of a body.
@@ -84,11 +84,11 @@ impl Envelope {
     }
 }
 
-impl Http {
+impl HttpRoute {
     /// A route to an API that takes the contract's body.
     pub fn to(url: Url, group_email: Option<String>, timeout: Duration, max_bytes: usize) -> Self {
         Self {
-            target: Target::Plain(url),
+            target: PostTarget::Plain(url),
             envelope: Envelope { email_type: None, group_email },
             bearer_token: None,
             signature: None,
@@ -100,16 +100,16 @@ impl Http {
     }
 }
 
-fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let RouteParser { fields, defaults, audience, .. } = route;
     let target = match fields.text_or_secret("url") {
-        Some(Text::Secret(secret)) => Some(Target::Secret(secret)),
-        Some(Text::Plain(text)) => match values::api_url(&text) {
+        Some(TextOrSecret::Secret(secret)) => Some(PostTarget::Secret(secret)),
+        Some(TextOrSecret::Plain(text)) => match values::api_url(&text) {
             Ok(url) if url.password().is_some() => {
                 fields.fault("url", &format!("there is a password in it: write {ELSEWHERE}"));
                 None
             }
-            Ok(url) => Some(Target::Plain(url)),
+            Ok(url) => Some(PostTarget::Plain(url)),
             Err(why) => {
                 fields.fault("url", &why);
                 None
@@ -120,7 +120,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
             if defaults.api.is_none() {
                 fields.fault("url", "is missing, and so is MISSTEP_NOTIFICATION_API, which it is taken from");
             }
-            defaults.api.clone().map(Target::Plain)
+            defaults.api.clone().map(PostTarget::Plain)
         }
     };
     let own_email = match audience {
@@ -136,13 +136,13 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
     let mut headers = Vec::new();
     for (name, value) in fields.pairs("headers") {
         let checked = header_name(&name).and_then(|name| match &value {
-            Text::Plain(_) if names_a_secret(name.as_str()) => {
+            TextOrSecret::Plain(_) if names_a_secret(name.as_str()) => {
                 Err(format!("{name} names a secret: write {ELSEWHERE}"))
             }
-            Text::Plain(text) if holds_a_secret(text) => {
+            TextOrSecret::Plain(text) if holds_a_secret(text) => {
                 Err(format!("the value of {name} is a secret: write {ELSEWHERE}"))
             }
-            Text::Plain(text) if HeaderValue::from_str(text).is_err() => {
+            TextOrSecret::Plain(text) if HeaderValue::from_str(text).is_err() => {
                 Err(format!("the value of {name} cannot be sent"))
             }
             _ => Ok(name),
@@ -165,7 +165,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
     let timeout = route.timeout();
     let max_bytes = route.max_bytes();
     let body = route.template("body", Escape::Json);
-    let http = Http {
+    let http = HttpRoute {
         target: target?,
         envelope: Envelope { email_type, group_email },
         bearer_token,
@@ -195,7 +195,7 @@ fn header_name(text: &str) -> Result<HeaderName, String> {
     Ok(name)
 }
 
-impl Connect for Http {
+impl ChannelConfig for HttpRoute {
     fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         Ok(Arc::new(HttpApi::new(self.clone())?))
     }
@@ -204,7 +204,7 @@ impl Connect for Http {
 /// The notification API.
 #[derive(Debug, Clone)]
 pub struct HttpApi {
-    settings: Http,
+    settings: HttpRoute,
     post: Post,
 }
 
@@ -213,7 +213,7 @@ impl HttpApi {
     ///
     /// # Errors
     /// When the TLS set-up fails.
-    pub fn new(settings: Http) -> Result<Self, String> {
+    pub fn new(settings: HttpRoute) -> Result<Self, String> {
         let post = Post::new(settings.target.clone(), settings.timeout)?;
         Ok(Self { settings, post })
     }
@@ -275,7 +275,7 @@ impl Notifier for HttpApi {
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let headers = self.headers(&notification.idempotency_key, &notification.body)?;
-        self.post.send(headers, notification.body.clone(), Wanted::Status).await?.judge()
+        self.post.send(headers, notification.body.clone(), ReadBody::Status).await?.judge()
     }
 }
 

@@ -11,7 +11,7 @@ use aws_sdk_ses::Client;
 use aws_sdk_ses::types::{Body, Content as Part, Destination, Message};
 use maud::{DOCTYPE, html};
 
-use super::{Channel, Connect};
+use super::{Channel, ChannelConfig};
 use crate::aws::{CallCounter, Session};
 use crate::metrics::Service;
 use crate::notify::aws::classify;
@@ -35,7 +35,7 @@ const LEAST_BYTES: usize = 65_536;
 const MOST_BYTES: usize = 4 << 20;
 
 #[derive(Debug, Clone)]
-struct Settings {
+struct SesRoute {
     from: String,
     to: Vec<String>,
     region: Option<String>,
@@ -49,12 +49,12 @@ struct Settings {
 /// Mail to a few people.
 #[derive(Debug)]
 struct Mail {
-    settings: Settings,
+    settings: SesRoute,
     client: Client,
     calls: CallCounter,
 }
 
-fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let from = route.fields.text("from", values::email);
     let from = route.fields.needed("from", from);
     let to = route.fields.texts("to", values::email);
@@ -68,10 +68,10 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
     let subject = route.template("subject", Escape::Line);
     let text = route.template("body", Escape::Text);
     let html = route.template("html", Escape::Html);
-    Some(Arc::new(Settings { from: from?, to: to?, region, timeout, max_bytes, subject, text, html }))
+    Some(Arc::new(SesRoute { from: from?, to: to?, region, timeout, max_bytes, subject, text, html }))
 }
 
-impl Connect for Settings {
+impl ChannelConfig for SesRoute {
     fn needs_aws(&self) -> bool {
         true
     }

@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::{Channel, Connect};
-use crate::notify::post::{Post, PostResponse, Target, Wanted};
+use super::{Channel, ChannelConfig};
+use crate::notify::post::{Post, PostResponse, PostTarget, ReadBody};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 use crate::report::brief::{self, Fact};
-use crate::settings::secret::Text;
+use crate::settings::secret::TextOrSecret;
 use crate::settings::values;
 
 /// The channel.
@@ -39,8 +39,8 @@ const URL: usize = 3_000;
 const MOST_BYTES: usize = 262_144;
 
 #[derive(Debug, Clone)]
-struct Settings {
-    target: Target,
+struct SlackRoute {
+    target: PostTarget,
     timeout: Duration,
     max_bytes: usize,
     subject: Option<Template>,
@@ -50,16 +50,16 @@ struct Settings {
 /// A webhook of Slack.
 #[derive(Debug)]
 struct Webhook {
-    settings: Settings,
+    settings: SlackRoute,
     post: Post,
 }
 
-fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     // Whoever knows the URL can post: it is a secret.
     let webhook = match route.fields.text_or_secret("webhook_url") {
-        Some(Text::Secret(secret)) => Some(Target::Secret(secret)),
-        Some(Text::Plain(text)) => match values::api_url(&text) {
-            Ok(url) if is_local(&url) => Some(Target::Plain(url)),
+        Some(TextOrSecret::Secret(secret)) => Some(PostTarget::Secret(secret)),
+        Some(TextOrSecret::Plain(text)) => match values::api_url(&text) {
+            Ok(url) if is_local(&url) => Some(PostTarget::Plain(url)),
             Ok(_) => {
                 let why = "whoever knows it can post: write { env = \"VARIABLE\" } or { file = \"PATH\" }";
                 route.fields.fault("webhook_url", why);
@@ -77,7 +77,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
     let max_bytes = route.max_bytes().min(MOST_BYTES);
     let subject = route.template("subject", Escape::Line);
     let body = route.template("body", Escape::Slack);
-    Some(Arc::new(Settings { target: webhook?, timeout, max_bytes, subject, body }))
+    Some(Arc::new(SlackRoute { target: webhook?, timeout, max_bytes, subject, body }))
 }
 
 /// A stand-in on this machine has no secrets.
@@ -85,7 +85,7 @@ fn is_local(url: &url::Url) -> bool {
     matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"))
 }
 
-impl Connect for Settings {
+impl ChannelConfig for SlackRoute {
     fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         let post = Post::new(self.target.clone(), self.timeout)?;
         Ok(Arc::new(Webhook { settings: self.clone(), post }))
@@ -136,7 +136,7 @@ impl Notifier for Webhook {
 
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        let answer = self.post.send(headers, notification.body.clone(), Wanted::Body).await?;
+        let answer = self.post.send(headers, notification.body.clone(), ReadBody::Body).await?;
         answer.judge().and_then(|()| is_slack(&answer))
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
-use super::{Channel, Connect};
+use super::{Channel, ChannelConfig};
 use crate::aws::error::ErrorClass;
 use crate::aws::{CallCounter, Session};
 use crate::history::Status;
@@ -36,7 +36,7 @@ const SUBJECT: usize = 100;
 const ATTRIBUTE: usize = 256;
 
 #[derive(Debug, Clone)]
-struct Settings {
+struct SnsRoute {
     topic_arn: String,
     region: String,
     timeout: Duration,
@@ -48,12 +48,12 @@ struct Settings {
 /// A topic.
 #[derive(Debug)]
 struct Topic {
-    settings: Settings,
+    settings: SnsRoute,
     client: Client,
     calls: CallCounter,
 }
 
-fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let topic = route.fields.text("topic_arn", topic_arn);
     let topic = route.fields.needed("topic_arn", topic);
     let timeout = route.timeout();
@@ -62,7 +62,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
     let subject = route.template("subject", Escape::Line);
     let body = route.template("body", Escape::Text);
     let (topic_arn, region) = topic?;
-    Some(Arc::new(Settings { topic_arn, region, timeout, max_bytes, subject, body }))
+    Some(Arc::new(SnsRoute { topic_arn, region, timeout, max_bytes, subject, body }))
 }
 
 /// A topic's ARN, and its region.
@@ -75,7 +75,7 @@ fn topic_arn(text: &str) -> Result<(String, String), String> {
     }
 }
 
-impl Connect for Settings {
+impl ChannelConfig for SnsRoute {
     fn needs_aws(&self) -> bool {
         true
     }

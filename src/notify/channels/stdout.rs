@@ -8,7 +8,7 @@ use crate::aws::Session;
 use async_trait::async_trait;
 
 use super::line::Lines;
-use super::{Channel, Connect, line};
+use super::{Channel, ChannelConfig, line};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 
@@ -16,7 +16,7 @@ use crate::notify::{Content, Notification, Notifier, NotifyError};
 pub const CHANNEL: Channel = Channel { name: "stdout", read };
 
 #[derive(Debug, Clone)]
-struct Settings {
+struct StdoutRoute {
     max_bytes: usize,
     timeout: Duration,
 }
@@ -29,11 +29,11 @@ struct Stdout {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what every channel's reader returns")]
-fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn Connect>> {
-    Some(Arc::new(Settings { max_bytes: route.max_bytes(), timeout: route.defaults.timeout }))
+fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
+    Some(Arc::new(StdoutRoute { max_bytes: route.max_bytes(), timeout: route.defaults.timeout }))
 }
 
-impl Connect for Settings {
+impl ChannelConfig for StdoutRoute {
     fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
         Ok(Arc::new(Stdout { max_bytes: self.max_bytes, lines: Lines::new(self.timeout) }))
     }

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::scale::Scale;
-use crate::analysis::timeline::{Attempt, Instance, InstanceId, Outcome, Timeline};
+use crate::analysis::timeline::{Attempt, Instance, InstanceId, StateOutcome, Timeline};
 use crate::history::StateType;
-use crate::report::outline::{self, Group, Row, What};
+use crate::report::outline::{self, OutlineGroup, OutlineRow, What};
 use crate::report::value::{clock, grouped, harmless, short, span};
 use crate::report::wording::NAME;
 
@@ -46,7 +46,7 @@ pub(super) fn section(timeline: &Timeline) -> Markup {
     drawn(timeline, &rows, Some(scale))
 }
 
-fn drawn(timeline: &Timeline, rows: &[Row], scale: Option<Scale>) -> Markup {
+fn drawn(timeline: &Timeline, rows: &[OutlineRow], scale: Option<Scale>) -> Markup {
     let marks = scale.map(Scale::marks).unwrap_or_default();
     html! {
         section aria-labelledby="timeline" {
@@ -81,7 +81,7 @@ fn drawn(timeline: &Timeline, rows: &[Row], scale: Option<Scale>) -> Markup {
     }
 }
 
-fn row(timeline: &Timeline, row: &Row, scale: Option<Scale>) -> Markup {
+fn row(timeline: &Timeline, row: &OutlineRow, scale: Option<Scale>) -> Markup {
     let depth = format!("in{}", row.depth.min(DEEPEST));
     match &row.what {
         What::State(id) => state(timeline, *id, &depth, scale),
@@ -116,13 +116,13 @@ fn state(timeline: &Timeline, id: InstanceId, depth: &str, scale: Option<Scale>)
                 bdi.name { (short(&instance.name, NAME)) }
                 " " span.type { (harmless(instance.state_type.as_str())) }
                 @if tries > 1 { " " span.tries { (grouped(tries)) " attempts" } }
-                @if outcome != Outcome::Succeeded { " " span.outcome { (outline::word(outcome)) } }
+                @if outcome != StateOutcome::Succeeded { " " span.outcome { (outline::word(outcome)) } }
                 @if let Some(error) = error { " " code.error { bdi { (short(error, ERROR)) } } }
             }
             @let told = told(instance, began, took.as_deref());
             (chart(Some(&told), scale.map(|scale| bar(instance, began, ended, scale))))
             div.took {
-                @if let Some(took) = took { (took) @if outcome == Outcome::Open { "…" } }
+                @if let Some(took) = took { (took) @if outcome == StateOutcome::Open { "…" } }
             }
         }
     }
@@ -169,7 +169,7 @@ fn bar(instance: &Instance, began: Option<Timestamp>, ended: Option<Timestamp>, 
         _ => "bar",
     };
     let drawn = &instance.attempts[instance.attempts.len().saturating_sub(ATTEMPTS)..];
-    let is_open = instance.outcome == Outcome::Open;
+    let is_open = instance.outcome == StateOutcome::Open;
     html! {
         rect.(kind) x=(x) width=(width) y="4" height="12" rx="2" {}
         @if kind == "bar" {
@@ -178,7 +178,7 @@ fn bar(instance: &Instance, began: Option<Timestamp>, ended: Option<Timestamp>, 
                 rect.try x=(x) width=(width) y="4" height="12" rx="2" {}
             }
         }
-        @if instance.outcome == Outcome::Failed {
+        @if instance.outcome == StateOutcome::Failed {
             rect.hatch x=(x) width=(width) y="4" height="12" rx="2" fill="url(#hatch)" {}
         }
         @for at in failures(drawn) {
@@ -211,7 +211,7 @@ fn times(attempt: &Attempt, to: Timestamp) -> Option<(Timestamp, Timestamp)> {
 }
 
 /// A line from the first moment of a lane to its last.
-fn stretch(group: &Group, scale: Scale) -> Markup {
+fn stretch(group: &OutlineGroup, scale: Scale) -> Markup {
     let from = group.spans.iter().map(|(from, _)| *from).min();
     let to = group.spans.iter().map(|(_, to)| *to).max();
     html! {
@@ -223,7 +223,7 @@ fn stretch(group: &Group, scale: Scale) -> Markup {
 }
 
 /// How many of the folded ones were there, over time.
-fn crowd(group: &Group, scale: Scale) -> Markup {
+fn crowd(group: &OutlineGroup, scale: Scale) -> Markup {
     let counts = counts(group, scale);
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let mut columns: Vec<(usize, usize, usize)> = Vec::new();
@@ -241,7 +241,7 @@ fn crowd(group: &Group, scale: Scale) -> Markup {
     }
 }
 
-fn counts(group: &Group, scale: Scale) -> [usize; COLUMNS] {
+fn counts(group: &OutlineGroup, scale: Scale) -> [usize; COLUMNS] {
     let mut counts = [0; COLUMNS];
     for (from, to) in &group.spans {
         let [from, to] = [from, to].map(|at| {
@@ -287,19 +287,19 @@ fn percent(share: f64) -> String {
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-fn class(outcome: Outcome) -> &'static str {
+fn class(outcome: StateOutcome) -> &'static str {
     match outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-        Outcome::Caught => "caught",
-        Outcome::Retried => "retried",
-        Outcome::Aborted => "aborted",
-        Outcome::Open => "open",
+        StateOutcome::Succeeded => "succeeded",
+        StateOutcome::Failed => "failed",
+        StateOutcome::Caught => "caught",
+        StateOutcome::Retried => "retried",
+        StateOutcome::Aborted => "aborted",
+        StateOutcome::Open => "open",
     }
 }
 
 /// What the marks mean, of those that are there.
-fn legend(timeline: &Timeline, rows: &[Row]) -> Markup {
+fn legend(timeline: &Timeline, rows: &[OutlineRow]) -> Markup {
     let states = || {
         rows.iter().filter_map(|row| match row.what {
             What::State(id) => Some(timeline.instance(id)),
@@ -308,12 +308,12 @@ fn legend(timeline: &Timeline, rows: &[Row]) -> Markup {
     };
     let has = |outcome| states().any(|instance| instance.outcome == outcome);
     let meanings = [
-        (Outcome::Failed, "the way to the failure"),
-        (Outcome::Succeeded, "succeeded"),
-        (Outcome::Caught, "failed, and was caught"),
-        (Outcome::Retried, "failed, and was tried again"),
-        (Outcome::Aborted, "cut down with the one that failed"),
-        (Outcome::Open, "in flight at the end"),
+        (StateOutcome::Failed, "the way to the failure"),
+        (StateOutcome::Succeeded, "succeeded"),
+        (StateOutcome::Caught, "failed, and was caught"),
+        (StateOutcome::Retried, "failed, and was tried again"),
+        (StateOutcome::Aborted, "cut down with the one that failed"),
+        (StateOutcome::Open, "in flight at the end"),
     ];
     let ticks = states().any(|instance| failures(&instance.attempts).next().is_some());
     let folded = rows.iter().any(|row| matches!(&row.what, What::Folded(group) if !group.spans.is_empty()));

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::{Group, Item, outcomes, span};
-use crate::analysis::timeline::{InstanceId, Outcome, ScopeId, Timeline};
+use super::{OutlineGroup, OutlineItem, outcomes, span};
+use crate::analysis::timeline::{InstanceId, ScopeId, StateOutcome, Timeline};
 use crate::report::value::grouped;
 
 /// States of one scope that are shown before some are folded.
@@ -36,7 +36,8 @@ impl Shape {
         for index in (0..timeline.instances.len()).rev() {
             let id = InstanceId(index);
             let instance = timeline.instance(id);
-            went_wrong[index] |= instance.outcome != Outcome::Succeeded || instance.last_failed().is_some();
+            went_wrong[index] |=
+                instance.outcome != StateOutcome::Succeeded || instance.last_failed().is_some();
             if went_wrong[index]
                 && let Some(container) = timeline.container(id)
             {
@@ -47,7 +48,7 @@ impl Shape {
     }
 
     /// The states of a scope: those that went wrong, the first, and the ones before each.
-    pub(super) fn states(&self, timeline: &Timeline, scope: ScopeId) -> Vec<Item> {
+    pub(super) fn states(&self, timeline: &Timeline, scope: ScopeId) -> Vec<OutlineItem> {
         let all = &self.in_scope[scope.0];
         let mut shown = vec![all.len() <= IN_A_ROW; all.len()];
         if all.len() > IN_A_ROW {
@@ -65,15 +66,15 @@ impl Shape {
         while at < all.len() {
             let run = shown[at..].iter().take_while(|shown| !**shown).count();
             items.push(match &all[at..at + run] {
-                [] => Item::State(all[at]),
-                hidden => Item::Folded(Group {
+                [] => OutlineItem::State(all[at]),
+                hidden => OutlineItem::Folded(OutlineGroup {
                     said: format!(
                         "… {} more states{}",
                         grouped(hidden.len()),
                         outcomes(timeline, hidden.iter().copied())
                     ),
                     spans: hidden.iter().filter_map(|id| across(timeline, &[*id])).collect(),
-                    failed: hidden.iter().any(|id| timeline.instance(*id).outcome == Outcome::Failed),
+                    failed: hidden.iter().any(|id| timeline.instance(*id).outcome == StateOutcome::Failed),
                 }),
             });
             at += run.max(1);
@@ -82,21 +83,21 @@ impl Shape {
     }
 
     /// The iterations or branches in a state: those in which something went wrong, else the first.
-    pub(super) fn scopes(&self, timeline: &Timeline, id: InstanceId) -> Vec<Item> {
+    pub(super) fn scopes(&self, timeline: &Timeline, id: InstanceId) -> Vec<OutlineItem> {
         let all = &self.in_state[id.0];
         if all.len() <= ITERATIONS {
-            return all.iter().copied().map(Item::Scope).collect();
+            return all.iter().copied().map(OutlineItem::Scope).collect();
         }
-        let holds = |scope: &ScopeId, outcome: fn(Outcome) -> bool| {
+        let holds = |scope: &ScopeId, outcome: fn(StateOutcome) -> bool| {
             self.in_scope[scope.0].iter().any(|id| outcome(timeline.instance(*id).outcome))
         };
         let mut rank: Vec<usize> = (0..all.len()).collect();
         rank.sort_by_key(|at| {
             let scope = &all[*at];
-            if holds(scope, |outcome| outcome == Outcome::Failed) {
+            if holds(scope, |outcome| outcome == StateOutcome::Failed) {
                 0
             } else if self.in_scope[scope.0].iter().any(|id| self.went_wrong[id.0]) {
-                if holds(scope, |outcome| outcome == Outcome::Aborted) { 2 } else { 1 }
+                if holds(scope, |outcome| outcome == StateOutcome::Aborted) { 2 } else { 1 }
             } else {
                 3
             }
@@ -108,20 +109,20 @@ impl Shape {
         let hidden: Vec<ScopeId> = hidden.iter().map(|at| all[*at]).collect();
         let inside = hidden.iter().filter_map(|scope| self.in_scope[scope.0].last().copied());
         let said = format!("… {} more{}", grouped(hidden.len()), outcomes(timeline, inside));
-        let rest = Item::Folded(self.group(timeline, said, &hidden));
-        shown.iter().map(|at| Item::Scope(all[*at])).chain([rest]).collect()
+        let rest = OutlineItem::Folded(self.group(timeline, said, &hidden));
+        shown.iter().map(|at| OutlineItem::Scope(all[*at])).chain([rest]).collect()
     }
 
     /// Some scopes in a row of their own.
-    pub(super) fn group(&self, timeline: &Timeline, said: String, scopes: &[ScopeId]) -> Group {
+    pub(super) fn group(&self, timeline: &Timeline, said: String, scopes: &[ScopeId]) -> OutlineGroup {
         let inside = |scope: &ScopeId| &self.in_scope[scope.0];
-        Group {
+        OutlineGroup {
             said,
             spans: scopes.iter().filter_map(|scope| across(timeline, inside(scope))).collect(),
             failed: scopes
                 .iter()
                 .flat_map(inside)
-                .any(|id| timeline.instance(*id).outcome == Outcome::Failed),
+                .any(|id| timeline.instance(*id).outcome == StateOutcome::Failed),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The timeline as a tree: states in their Map iterations and Parallel branches.
 
 use super::paint::Paint;
-use crate::analysis::timeline::{InstanceId, Outcome, Timeline};
+use crate::analysis::timeline::{InstanceId, StateOutcome, Timeline};
 use crate::report::outline::{self, What};
 use crate::report::value::{clock, grouped, harmless, short, span};
 use crate::report::wording::NAME;
@@ -28,11 +28,11 @@ fn state(timeline: &Timeline, id: InstanceId, paint: Paint) -> String {
     let instance = timeline.instance(id);
     let (name, mark) = (short(&instance.name, NAME), outline::mark(instance.outcome));
     let marked = match instance.outcome {
-        Outcome::Succeeded => format!("{} {name}", paint.good(mark)),
-        Outcome::Failed => format!("{} {}", paint.bad(mark), paint.bad(name)),
-        Outcome::Caught | Outcome::Retried => format!("{} {name}", paint.odd(mark)),
-        Outcome::Aborted => format!("{} {name}", paint.faint(mark)),
-        Outcome::Open => format!("{} {}", paint.odd(mark), paint.strong(name)),
+        StateOutcome::Succeeded => format!("{} {name}", paint.good(mark)),
+        StateOutcome::Failed => format!("{} {}", paint.bad(mark), paint.bad(name)),
+        StateOutcome::Caught | StateOutcome::Retried => format!("{} {name}", paint.odd(mark)),
+        StateOutcome::Aborted => format!("{} {name}", paint.faint(mark)),
+        StateOutcome::Open => format!("{} {}", paint.odd(mark), paint.strong(name)),
     };
     let mut line = format!("{marked}  {}", paint.faint(harmless(instance.state_type.as_str())));
     let (entered, ended) = outline::span(timeline, id);
@@ -50,7 +50,7 @@ fn state(timeline: &Timeline, id: InstanceId, paint: Paint) -> String {
         line.push_str(&format!("  {}", paint.odd(short(error, ERROR))));
     }
     match instance.outcome {
-        Outcome::Succeeded | Outcome::Failed => line,
+        StateOutcome::Succeeded | StateOutcome::Failed => line,
         outcome => format!("{line}  {}", paint.faint(outline::word(outcome))),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{MESSAGE, NAME, Sentence, page, words};
 use crate::analysis::resources::Resource;
-use crate::logs::Line;
+use crate::logs::LogLine;
 use crate::report::Report;
 use crate::report::value::{clock, harmless, short};
 
@@ -72,7 +72,7 @@ pub(in crate::report) fn logged(report: &Report) -> Option<(Sentence, Result<Vec
     if let Some(error) = &logs.error {
         return Some((title, Err(short(error, MESSAGE))));
     }
-    let written = |line: &Line| {
+    let written = |line: &LogLine| {
         let at = line.at.map(|at| format!("{}  ", clock(at))).unwrap_or_default();
         format!("{at}{}", harmless(&line.text))
     };

@@ -1,11 +1,11 @@
 //! What works on data: Glue, EMR, SageMaker, queries, models and media.
 
-use super::{Found, Log, arn, both, encoded, last, named, sdk_status};
+use super::{FoundResource, LogPlace, arn, both, encoded, last, named, sdk_status};
 use crate::analysis::resources::facts::{Facts, last_part};
 use crate::analysis::resources::links::Console;
 
 /// A job's run. Its log group has a part for errors and one for output.
-pub(super) fn glue(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn glue(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let job = facts.get(&["JobName"]);
     let run = facts.in_cause(&["Id", "JobRunId", "JobRun.Id"]).or_else(|| facts.get(&["JobRunId"]));
     let page = |job: &String| {
@@ -14,11 +14,11 @@ pub(super) fn glue(facts: &Facts<'_>, console: &Console) -> Found {
     };
     let group = facts.in_cause(&["LogGroupName", "JobRun.LogGroupName"]);
     let group = group.unwrap_or_else(|| "/aws-glue/jobs".to_owned());
-    Found {
+    FoundResource {
         console: job.as_ref().and_then(page),
         log: match &job {
-            Some(_) => Log::stream(Some(format!("{}/error", group.trim_end_matches('/'))), run.clone()),
-            None => Log::default(),
+            Some(_) => LogPlace::stream(Some(format!("{}/error", group.trim_end_matches('/'))), run.clone()),
+            None => LogPlace::default(),
         },
         name: job.or_else(|| facts.get(&["CrawlerName", "Name"])),
         status: facts.in_cause(&["JobRunState", "JobRun.JobRunState"]).or_else(|| sdk_status(facts)),
@@ -27,15 +27,15 @@ pub(super) fn glue(facts: &Facts<'_>, console: &Console) -> Found {
     }
 }
 
-pub(super) fn databrew(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn databrew(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let job = facts.get(&["JobName", "Name"]);
     let default = || job.as_deref().map(|job| format!("/aws-glue-databrew/jobs/{job}"));
     let run = facts.get(&["RunId"]);
-    Found {
+    FoundResource {
         console: job
             .as_ref()
             .and_then(|job| console.home("databrew", &format!("job-details?job={}", encoded(job)))),
-        log: Log::stream(
+        log: LogPlace::stream(
             facts.in_cause(&["LogGroupName"]).or_else(default),
             facts.in_cause(&["LogStreamName", "LogStream"]).or_else(|| run.clone()),
         ),
@@ -46,7 +46,7 @@ pub(super) fn databrew(facts: &Facts<'_>, console: &Console) -> Found {
     }
 }
 
-pub(super) fn emr(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn emr(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let cluster =
         facts.get(&["ClusterId", "Cluster.Id"]).or_else(|| facts.in_cause(&["Cluster.Id", "JobFlowId"]));
     let step = facts.in_cause(&["Step.Id", "StepId"]).or_else(|| facts.get(&["StepId"]));
@@ -55,7 +55,7 @@ pub(super) fn emr(facts: &Facts<'_>, console: &Console) -> Found {
     } else {
         facts.in_cause(&["Cluster.Name"]).or_else(|| facts.parameter("Name"))
     };
-    Found {
+    FoundResource {
         console: cluster
             .as_ref()
             .and_then(|cluster| console.home("emr", &format!("/clusterDetails/{}", encoded(cluster)))),
@@ -63,12 +63,12 @@ pub(super) fn emr(facts: &Facts<'_>, console: &Console) -> Found {
         arn: arn(facts, &["ClusterArn"]).or_else(|| facts.in_cause(&["Cluster.ClusterArn"])),
         id: step.or(cluster).or_else(|| facts.request_id()),
         status: facts.in_cause(&["Step.Status.State", "Cluster.Status.State"]).or_else(|| sdk_status(facts)),
-        log: Log::default(),
+        log: LogPlace::default(),
     }
 }
 
 /// A job on a virtual cluster, whose log goes where its call says.
-pub(super) fn emr_containers(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn emr_containers(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let arn = facts.in_cause(&["JobRun.Arn"]).or_else(|| arn(facts, &["Arn"]));
     let in_arn = |before: &str| {
         let (_, rest) = arn.as_deref()?.split_once(before)?;
@@ -83,11 +83,11 @@ pub(super) fn emr_containers(facts: &Facts<'_>, console: &Console) -> Found {
     let prefix = logging(facts, "CloudWatchMonitoringConfiguration.LogStreamNamePrefix");
     let own = || Some(format!("{}/jobs/{}/", cluster.as_deref()?, run.as_deref()?));
     let stream = group.is_some().then(|| both(prefix, own())).flatten();
-    Found {
+    FoundResource {
         console: cluster
             .as_ref()
             .and_then(|cluster| console.home("emr", &format!("/eks/clusters/{}", encoded(cluster)))),
-        log: Log::stream(group, stream),
+        log: LogPlace::stream(group, stream),
         name: cluster,
         id: run.or_else(|| facts.request_id()),
         status: facts.in_cause(&["JobRun.State", "State"]).or_else(|| sdk_status(facts)),
@@ -96,7 +96,7 @@ pub(super) fn emr_containers(facts: &Facts<'_>, console: &Console) -> Found {
 }
 
 /// A job of an application. Its pages belong to a studio that the history does not name.
-pub(super) fn emr_serverless(facts: &Facts<'_>, _console: &Console) -> Found {
+pub(super) fn emr_serverless(facts: &Facts<'_>, _console: &Console) -> FoundResource {
     let application = facts.in_cause(&["JobRun.ApplicationId"]).or_else(|| facts.get(&["ApplicationId"]));
     let run = facts.in_cause(&["JobRun.JobRunId"]).or_else(|| facts.get(&["JobRunId"]));
     let enabled = logging(facts, "CloudWatchLoggingConfiguration.Enabled");
@@ -109,8 +109,8 @@ pub(super) fn emr_serverless(facts: &Facts<'_>, _console: &Console) -> Found {
     let prefix = logging(facts, "CloudWatchLoggingConfiguration.LogStreamNamePrefix");
     let own = || Some(format!("applications/{}/jobs/{}/", application.as_deref()?, run.as_deref()?));
     let stream = group.is_some().then(|| both(prefix, own())).flatten();
-    Found {
-        log: Log::stream(group, stream),
+    FoundResource {
+        log: LogPlace::stream(group, stream),
         arn: facts.in_cause(&["JobRun.Arn"]).or_else(|| arn(facts, &["Arn"])),
         name: application,
         id: run.or_else(|| facts.request_id()),
@@ -137,18 +137,18 @@ const JOBS: &[(&str, Option<&str>, Option<&str>)] = &[
     ("AutoMLJob", None, None),
 ];
 
-pub(super) fn sagemaker(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn sagemaker(facts: &Facts<'_>, console: &Console) -> FoundResource {
     for (kind, group, page) in JOBS {
         let arn = arn(facts, &[&format!("{kind}Arn")]);
         let in_arn = || arn.as_deref().map(|arn| last_part(arn).to_owned());
         let Some(name) = facts.get(&[&format!("{kind}Name")]).or_else(in_arn) else { continue };
         // A tuning job's own trials are named after it, with a number and an id behind.
         let stream = if *kind == "HyperParameterTuningJob" { None } else { Some(format!("{name}/")) };
-        let log = Log::stream(
+        let log = LogPlace::stream(
             group.map(|group| format!("/aws/sagemaker/{group}")),
             stream.filter(|_| group.is_some()),
         );
-        let found = Found {
+        let found = FoundResource {
             console: page.and_then(|page| console.home("sagemaker", &format!("/{page}/{}", encoded(&name)))),
             log,
             id: Some(name.clone()),
@@ -161,9 +161,9 @@ pub(super) fn sagemaker(facts: &Facts<'_>, console: &Console) -> Found {
     let Some(endpoint) = facts.get(&["EndpointName"]).or_else(|| last(facts, &["EndpointArn"])) else {
         return named(facts.get(&["ModelName", "Name"]), facts.request_id(), facts);
     };
-    Found {
+    FoundResource {
         console: console.home("sagemaker", &format!("/endpoints/{}", encoded(&endpoint))),
-        log: Log::stream(Some(format!("/aws/sagemaker/Endpoints/{endpoint}")), None),
+        log: LogPlace::stream(Some(format!("/aws/sagemaker/Endpoints/{endpoint}")), None),
         arn: arn(facts, &["EndpointArn"]),
         id: Some(endpoint.clone()),
         name: Some(endpoint),
@@ -171,10 +171,10 @@ pub(super) fn sagemaker(facts: &Facts<'_>, console: &Console) -> Found {
     }
 }
 
-pub(super) fn athena(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn athena(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let query =
         facts.in_cause(&["QueryExecution.QueryExecutionId"]).or_else(|| facts.get(&["QueryExecutionId"]));
-    Found {
+    FoundResource {
         name: facts.in_cause(&["QueryExecution.WorkGroup"]).or_else(|| facts.get(&["WorkGroup"])),
         console: query
             .as_ref()
@@ -183,37 +183,43 @@ pub(super) fn athena(facts: &Facts<'_>, console: &Console) -> Found {
         status: facts
             .in_cause(&["QueryExecution.Status.State", "Status.State"])
             .or_else(|| sdk_status(facts)),
-        ..Found::default()
+        ..FoundResource::default()
     }
 }
 
-pub(super) fn redshift_data(facts: &Facts<'_>, _console: &Console) -> Found {
+pub(super) fn redshift_data(facts: &Facts<'_>, _console: &Console) -> FoundResource {
     let cluster = facts.get(&["ClusterIdentifier", "WorkgroupName"]).map(|name| last_part(&name).to_owned());
-    Found {
+    FoundResource {
         name: both(cluster, facts.get(&["Database"])),
         id: facts.get(&["Id"]).or_else(|| facts.request_id()),
         status: facts.in_cause(&["Status"]).or_else(|| sdk_status(facts)),
-        ..Found::default()
+        ..FoundResource::default()
     }
 }
 
-pub(super) fn bedrock(facts: &Facts<'_>, _console: &Console) -> Found {
+pub(super) fn bedrock(facts: &Facts<'_>, _console: &Console) -> FoundResource {
     if let Some(job) = facts.get(&["JobName"]) {
         let arn = arn(facts, &["JobArn"]);
         let id = arn.as_deref().map(|arn| last_part(arn).to_owned()).or_else(|| facts.request_id());
-        return Found { name: Some(job), arn, id, status: facts.in_cause(&["Status"]), ..Found::default() };
+        return FoundResource {
+            name: Some(job),
+            arn,
+            id,
+            status: facts.in_cause(&["Status"]),
+            ..FoundResource::default()
+        };
     }
     // A model's id has a `:` in it: `anthropic.claude-v2:1`.
     let model = facts.get(&["ModelId"]);
     let found = named(model.clone(), facts.request_id(), facts);
     let name = model.map(|model| model.rsplit('/').next().unwrap_or(&model).to_owned());
-    Found { name, ..found }
+    FoundResource { name, ..found }
 }
 
-pub(super) fn mediaconvert(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn mediaconvert(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let job = facts.get(&["Job.Id"]).or_else(|| facts.in_cause(&["JobId", "Id"]));
     let queue = facts.in_cause(&["Job.Queue"]).or_else(|| facts.get(&["Queue"]));
-    Found {
+    FoundResource {
         name: queue.map(|queue| last_part(&queue).to_owned()),
         arn: arn(facts, &["Job.Arn"]),
         console: job
@@ -221,6 +227,6 @@ pub(super) fn mediaconvert(facts: &Facts<'_>, console: &Console) -> Found {
             .and_then(|job| console.home("mediaconvert", &format!("/jobs/summary/{}", encoded(job)))),
         id: job.or_else(|| facts.request_id()),
         status: facts.in_cause(&["Job.Status", "Status"]).or_else(|| sdk_status(facts)),
-        ..Found::default()
+        ..FoundResource::default()
     }
 }

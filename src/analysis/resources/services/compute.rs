@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Found, Log, arn, both, encoded, last, sdk_status};
+use super::{FoundResource, LogPlace, arn, both, encoded, last, sdk_status};
 use crate::analysis::resources::facts::{Arn, Facts, at, last_part, text};
 use crate::analysis::resources::links::Console;
 
@@ -10,12 +10,12 @@ use crate::analysis::resources::links::Console;
 const DEEPEST: usize = 16;
 
 /// A function by its name, its ARN, or a part of the ARN, each with or without a version or an alias.
-pub(super) fn lambda(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn lambda(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let own = facts.resource.filter(|resource| resource.contains(":function:")).map(str::to_owned);
     let called = own.or_else(|| facts.parameter("FunctionName"));
     let id = facts.request_id();
     let Some(called) = called else {
-        return Found { id, status: sdk_status(facts), ..Found::default() };
+        return FoundResource { id, status: sdk_status(facts), ..FoundResource::default() };
     };
     let (account, function) = match called.split_once(":function:").or_else(|| called.split_once("function:"))
     {
@@ -39,9 +39,13 @@ pub(super) fn lambda(facts: &Facts<'_>, console: &Console) -> Found {
         }
         Some(alias) => format!("/aliases/{}", encoded(alias)),
     };
-    Found {
+    FoundResource {
         console: console.home("lambda", &format!("/functions/{}{at}", encoded(name))),
-        log: Log { group: Some(format!("/aws/lambda/{name}")), request: id.clone(), ..Log::default() },
+        log: LogPlace {
+            group: Some(format!("/aws/lambda/{name}")),
+            request: id.clone(),
+            ..LogPlace::default()
+        },
         name: Some(name.to_owned()),
         arn,
         id,
@@ -51,7 +55,7 @@ pub(super) fn lambda(facts: &Facts<'_>, console: &Console) -> Found {
 
 /// A task: its log is where its definition says, which the history seldom holds. The console shows it by
 /// the task.
-pub(super) fn ecs(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn ecs(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let task_arn = facts.get(&["TaskArn", "Tasks.0.TaskArn"]);
     let task = task_arn.as_deref().map(|arn| last_part(arn).to_owned());
     let in_arn = || {
@@ -74,7 +78,7 @@ pub(super) fn ecs(facts: &Facts<'_>, console: &Console) -> Found {
         None => container.get("RuntimeId").and_then(text),
     });
     log.page = page("logs");
-    Found {
+    FoundResource {
         console: page("configuration"),
         name: both(cluster.clone(), definition),
         arn: task_arn.filter(|arn| Arn::parse(arn).is_some()),
@@ -85,7 +89,7 @@ pub(super) fn ecs(facts: &Facts<'_>, console: &Console) -> Found {
 }
 
 /// A job: its containers name their streams, one an attempt.
-pub(super) fn batch(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn batch(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let id = facts.get(&["JobId"]).or_else(|| last(facts, &["JobArn"]));
     let on_kubernetes = facts.cause.contains_key("EksProperties");
     let mut log = facts.awslogs().unwrap_or_default();
@@ -96,7 +100,7 @@ pub(super) fn batch(facts: &Facts<'_>, console: &Console) -> Found {
         log.group.get_or_insert_with(|| "/aws/batch/job".to_owned());
         log.stream = batch_stream(&facts.cause);
     }
-    Found {
+    FoundResource {
         name: facts.get(&["JobName"]),
         arn: arn(facts, &["JobArn"]),
         console: id.as_deref().and_then(|id| console.home("batch", &format!("jobs/detail/{}", encoded(id)))),
@@ -141,23 +145,23 @@ fn failing(containers: &Value) -> Option<&Value> {
 }
 
 /// A job on Kubernetes: its log is the cluster's affair.
-pub(super) fn eks(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn eks(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let cluster = facts.get(&["ClusterName", "Name"]);
     let job = facts.in_cause(&["metadata.name"]).or_else(|| facts.parameter("Job.metadata.name"));
     let page = |cluster: &String| {
         console.page(&format!("eks/home?region={}#/clusters/{}", console.region(), encoded(cluster)))
     };
-    Found {
+    FoundResource {
         console: cluster.as_ref().and_then(page),
         name: both(cluster, job),
         id: facts.in_cause(&["metadata.uid"]).or_else(|| facts.request_id()),
         status: facts.in_cause(&["status.conditions.0.reason"]).or_else(|| sdk_status(facts)),
-        ..Found::default()
+        ..FoundResource::default()
     }
 }
 
 /// A build: `PROJECT:UUID`, and the same as an ARN.
-pub(super) fn codebuild(facts: &Facts<'_>, console: &Console) -> Found {
+pub(super) fn codebuild(facts: &Facts<'_>, console: &Console) -> FoundResource {
     let arn = arn(facts, &["Build.Arn", "Arn"]);
     let in_arn = || Some(Arn::parse(arn.as_deref()?)?.resource.strip_prefix("build/")?.to_owned());
     let id = facts.get(&["Build.Id", "Id"]).or_else(in_arn);
@@ -176,9 +180,12 @@ pub(super) fn codebuild(facts: &Facts<'_>, console: &Console) -> Found {
         console.page(&format!("codesuite/codebuild/{account}projects/{project}/build/{id}/?region={region}"))
     };
     let default_group = || project.as_deref().map(|project| format!("/aws/codebuild/{project}"));
-    Found {
+    FoundResource {
         console: page(),
-        log: Log::stream(group.or(deep_group).or_else(default_group), stream.or(deep_stream).or_else(uuid)),
+        log: LogPlace::stream(
+            group.or(deep_group).or_else(default_group),
+            stream.or(deep_stream).or_else(uuid),
+        ),
         status: facts.in_cause(&["Build.BuildStatus", "BuildStatus"]).or_else(|| sdk_status(facts)),
         name: project,
         id: id.or_else(|| facts.request_id()),
@@ -200,14 +207,14 @@ fn deep_link(facts: &Facts<'_>) -> Option<(String, String)> {
 impl Facts<'_> {
     /// What a log configuration in the cause says of the driver awslogs: the group, and the streams' prefix
     /// in place of a stream.
-    fn awslogs(&self) -> Option<Log> {
+    fn awslogs(&self) -> Option<LogPlace> {
         let options = options(&self.cause, DEEPEST)?;
         let option = |name: &str| options.get(name).and_then(text).filter(|value| !value.is_empty());
-        Some(Log {
+        Some(LogPlace {
             group: option("awslogs-group"),
             stream: option("awslogs-stream-prefix"),
             region: option("awslogs-region").filter(|region| crate::aws::arn::is_region(region)),
-            ..Log::default()
+            ..LogPlace::default()
         })
     }
 }

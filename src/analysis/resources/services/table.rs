@@ -1,10 +1,10 @@
 //! The services that a task may call, one row each.
 
-use super::{Service, analytics, calls, compute};
+use super::{ServiceRow, analytics, calls, compute};
 
 /// Every service that is known, in the order of the documentation.
-pub(super) const SERVICES: &[Service] = &[
-    Service {
+pub(super) const SERVICES: &[ServiceRow] = &[
+    ServiceRow {
         name: "lambda",
         types: &["lambda"],
         read: compute::lambda,
@@ -14,7 +14,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "`/aws/lambda/FUNCTION`",
         links: "function, version or alias; Logs Insights by request",
     },
-    Service {
+    ServiceRow {
         name: "ecs",
         types: &["ecs"],
         read: compute::ecs,
@@ -24,7 +24,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "of `awslogs` where it is named: `PREFIX/CONTAINER/TASK` of the container that failed",
         links: "task; stream, or the task's own logs",
     },
-    Service {
+    ServiceRow {
         name: "batch",
         types: &["batch"],
         read: compute::batch,
@@ -34,7 +34,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "`awslogs-group` or `/aws/batch/job`; stream of the last attempt's container that failed",
         links: "job; stream",
     },
-    Service {
+    ServiceRow {
         name: "eks",
         types: &["eks"],
         read: compute::eks,
@@ -44,7 +44,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "cluster",
     },
-    Service {
+    ServiceRow {
         name: "codebuild",
         types: &["codebuild"],
         read: compute::codebuild,
@@ -54,7 +54,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "as the build names them, else `/aws/codebuild/PROJECT` and the build's uuid",
         links: "build; stream",
     },
-    Service {
+    ServiceRow {
         name: "glue",
         types: &["glue"],
         read: analytics::glue,
@@ -64,7 +64,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "`/aws-glue/jobs/error`, or `/error` under the run's own group; stream of the run's id",
         links: "run; stream",
     },
-    Service {
+    ServiceRow {
         name: "databrew",
         types: &["databrew", "gluedatabrew"],
         read: analytics::databrew,
@@ -74,7 +74,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "as the run names them, else `/aws-glue-databrew/jobs/JOB`",
         links: "job; stream",
     },
-    Service {
+    ServiceRow {
         name: "emr",
         types: &["elasticmapreduce", "emr"],
         read: analytics::emr,
@@ -84,7 +84,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "cluster",
     },
-    Service {
+    ServiceRow {
         name: "emr-containers",
         types: &["emr-containers", "emrcontainers"],
         read: analytics::emr_containers,
@@ -94,7 +94,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "of `CloudWatchMonitoringConfiguration`: `PREFIX/CLUSTER/jobs/RUN/…`",
         links: "virtual cluster; streams",
     },
-    Service {
+    ServiceRow {
         name: "emr-serverless",
         types: &["emr-serverless", "emrserverless"],
         read: analytics::emr_serverless,
@@ -104,7 +104,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "of `CloudWatchLoggingConfiguration`: `PREFIX/applications/APPLICATION/jobs/RUN/…`",
         links: "–; streams",
     },
-    Service {
+    ServiceRow {
         name: "sagemaker",
         types: &["sagemaker", "sagemakerruntime"],
         read: analytics::sagemaker,
@@ -114,7 +114,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "`/aws/sagemaker/TrainingJobs`, `ProcessingJobs`, `TransformJobs`, `LabelingJobs`, `Endpoints/NAME`; streams `JOB/…`",
         links: "job; streams",
     },
-    Service {
+    ServiceRow {
         name: "athena",
         types: &["athena"],
         read: analytics::athena,
@@ -124,7 +124,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "query",
     },
-    Service {
+    ServiceRow {
         name: "redshift-data",
         types: &["redshift-data", "redshiftdata"],
         read: analytics::redshift_data,
@@ -134,7 +134,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "–",
     },
-    Service {
+    ServiceRow {
         name: "bedrock",
         types: &["bedrock", "bedrockruntime", "bedrockagent", "bedrockagentruntime"],
         read: analytics::bedrock,
@@ -144,7 +144,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "–",
     },
-    Service {
+    ServiceRow {
         name: "mediaconvert",
         types: &["mediaconvert"],
         read: analytics::mediaconvert,
@@ -154,7 +154,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "job",
     },
-    Service {
+    ServiceRow {
         name: "states",
         types: &["states", "sfn"],
         read: calls::states,
@@ -164,7 +164,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "execution",
     },
-    Service {
+    ServiceRow {
         name: "activity",
         types: &["activity"],
         read: calls::activity,
@@ -174,7 +174,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "–",
     },
-    Service {
+    ServiceRow {
         name: "http",
         types: &["http"],
         read: calls::http,
@@ -184,7 +184,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "–",
     },
-    Service {
+    ServiceRow {
         name: "apigateway",
         types: &["apigateway"],
         read: calls::apigateway,
@@ -194,7 +194,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "API",
     },
-    Service {
+    ServiceRow {
         name: "dynamodb",
         types: &["dynamodb"],
         read: calls::dynamodb,
@@ -204,7 +204,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "table",
     },
-    Service {
+    ServiceRow {
         name: "sqs",
         types: &["sqs"],
         read: calls::sqs,
@@ -214,7 +214,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "queue",
     },
-    Service {
+    ServiceRow {
         name: "sns",
         types: &["sns"],
         read: calls::sns,
@@ -224,7 +224,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "topic",
     },
-    Service {
+    ServiceRow {
         name: "events",
         types: &["events", "eventbridge", "cloudwatchevents"],
         read: calls::events,
@@ -234,7 +234,7 @@ pub(super) const SERVICES: &[Service] = &[
         log: "–",
         links: "event bus",
     },
-    Service {
+    ServiceRow {
         name: "s3",
         types: &["s3"],
         read: calls::s3,

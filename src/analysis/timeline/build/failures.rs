@@ -2,7 +2,7 @@
 
 use super::{Builder, Place};
 use crate::analysis::answer::Phase;
-use crate::analysis::blame::{self, Verdict};
+use crate::analysis::blame::{self, BlameVerdict};
 use crate::analysis::timeline::{Attempt, InstanceId, Moment, Said};
 
 impl Builder<'_> {
@@ -45,7 +45,7 @@ impl Builder<'_> {
     }
 
     /// Writes down the failure that ended the execution, where no event of its own did.
-    pub(in crate::analysis) fn ended_by(&mut self, verdict: &Verdict, end: Moment) {
+    pub(in crate::analysis) fn ended_by(&mut self, verdict: &BlameVerdict, end: Moment) {
         match verdict.failed_at {
             Some(at) if at == verdict.said_by => {}
             Some(_) => {
