@@ -1,35 +1,37 @@
 //! misstep tells you which step of a failed AWS Step Functions execution tripped.
 //!
-//! The modules stand in the order in which a message travels:
+//! The modules from top to bottom. Each one imports only modules below it; `tests/it/structure.rs` holds
+//! that, and that no files import each other in a circle.
 //!
 //! | module | what happens there |
 //! |---|---|
 //! | [`cli`] | the command line: which command, and its exit code |
+//! | [`admin`] | health and metrics over HTTP |
 //! | [`config`] | flags, environment and file become one checked value |
+//! | [`worker`] | the loop: a permit, a poll, a task for each message, the drain |
+//! | [`pipeline`] | one message from its body to its outcome: parse, diagnose, deliver |
+//! | [`check`] | whether settings, permissions and endpoints would work, before anything is processed |
+//! | [`outcome`] | what happens to a message |
+//! | [`dlq`] | the dead-letter queue listed, replayed and dropped |
+//! | [`notify`] | audiences, routes and channels |
+//! | [`report`] | the finding as a typed notice, and as text, Markdown, HTML and JSON |
+//! | [`logs`] | the last lines of the log of what failed, where a route shows them |
+//! | [`investigation`] | reading and analysis together, down into child executions |
+//! | [`event`] | the failure event, out of all its wrappings |
+//! | [`analysis`] | from a history to the state that failed; pure |
+//! | [`history`] | what happened in an execution, read from Step Functions or from a file |
+//! | [`queue`] | messages are received, leased and settled |
+//! | [`breaker`] | while what every message needs keeps failing, nothing more is received |
+//! | [`aws`] | clients of AWS, the meaning of their errors, and ARNs |
+//! | [`metrics`] | what is counted and measured |
+//! | [`redact`] | secrets are removed before anything leaves |
 //! | [`settings`] | what settings are made of: text with its origin, faults, secrets |
 //! | [`telemetry`] | logs and traces |
-//! | [`metrics`] | what is counted and measured |
-//! | [`admin`] | health and metrics over HTTP |
-//! | [`shutdown`] | SIGTERM and SIGINT become cancellation |
-//! | [`queue`] | messages are received, leased and settled |
-//! | [`worker`] | the loop: a place, a poll, a task a message, the drain |
-//! | [`pipeline`] | one message from its body to its outcome |
-//! | [`event`] | the failure event, out of all its wrappings |
-//! | [`aws`] | clients of AWS, the meaning of their errors, and ARNs |
-//! | [`history`] | what happened in an execution, read from the service or from a file |
 //! | [`memory`] | how much memory the readings of executions may take together |
-//! | [`investigation`] | reading and analysis together, down into child executions |
-//! | [`analysis`] | from a history to the state that tripped; pure |
-//! | [`logs`] | the last lines of the log of what failed, where they are asked for |
-//! | [`report`] | the finding as a notification's data, as text and so on |
-//! | [`redact`] | secrets removed before anything leaves |
-//! | [`notify`] | audiences, routes and channels |
-//! | [`breaker`] | when what every message needs keeps failing, nothing new is taken in |
-//! | [`outcome`] | what becomes of the message |
-//! | [`check`] | whether all of it would work, before anything is processed |
-//! | [`dlq`] | the dead-letter queue looked into, and the way back |
 //! | [`retry`] | how long to wait before trying again |
-//! | [`failpoint`] | where tests may crash the process; empty in what is released |
+//! | [`shutdown`] | SIGTERM and SIGINT become cancellation |
+//! | [`failpoint`] | where tests may crash the process; empty in a release |
+//! | [`json_escape`] | JSON strings that may be cut off |
 
 pub mod admin;
 pub mod analysis;

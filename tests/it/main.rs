@@ -47,6 +47,7 @@
 //! | [`slack`] | the channel `slack` against a strict reading of Block Kit |
 //! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
+//! | [`structure`] | what imports what in the sources, and that a name means one thing |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
@@ -107,6 +108,7 @@ mod slack;
 #[cfg(target_os = "linux")]
 mod soak;
 mod speed;
+mod structure;
 mod stub;
 mod supply_chain;
 mod synth;
