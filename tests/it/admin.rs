@@ -13,9 +13,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::receiver::{Answer, Receiver};
-use crate::stub::{Fault, Refusal};
-use house::{House, event, execution};
+use crate::support::execution;
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::stub::{Fault, Refusal};
+use house::{House, event};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);

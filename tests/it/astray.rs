@@ -1,8 +1,8 @@
 //! A route that fails, with the real binary: the other routes get theirs, the message is tried again or
 //! dead-lettered by the kind of failure, and the log names route and reason.
 
-use crate::errand::{Errand, Worker};
-use crate::receiver::{Answer, Receiver};
+use crate::support::errand::{Errand, Worker};
+use crate::support::receiver::{Answer, Receiver};
 
 /// A route that gets its line, whatever befalls the other.
 const OTHER: &str = "[[routes]]\nname = \"other\"\naudience = \"archive\"\nchannel = \"stdout\"\n";

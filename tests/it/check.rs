@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::receiver::{Answer, Receiver};
-use crate::stub::sfn::StepFunctions;
-use crate::stub::sqs::Sqs;
-use crate::stub::{self, Fault, Refusal};
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::sqs::Sqs;
+use crate::support::stub::{self, Fault, Refusal};
 
 /// Everything that a worker meets.
 struct Surroundings {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::process::Child;
 use tokio::time::Instant;
 
-use crate::receiver::{Answer, Receiver};
-use crate::stub::{self, sqs::Sqs};
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::stub::{self, sqs::Sqs};
 
 /// Settings that are enough for the worker to begin looking for AWS.
 const ENOUGH: &[(&str, &str)] = &[
@@ -142,7 +142,7 @@ fn the_code_of_every_exit_is_the_documented_one() {
 async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> Child {
     receiver.answer([Answer::Silence, Answer::Silence]);
     let url = sqs.queue("failures", Duration::from_secs(30));
-    sqs.send("failures", &crate::guarantee::failure(0));
+    sqs.send("failures", &crate::support::failure(0));
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
     command.arg("work").env_clear().kill_on_drop(true).stderr(std::process::Stdio::null());
     // Step Functions is not there: the failure is told from its event, at once.

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::receiver::{Answer, Received, Receiver};
+use crate::support::receiver::{Answer, Received, Receiver};
 use stage::Stage;
 
 /// One failure's two notifications, developers first.

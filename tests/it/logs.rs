@@ -11,10 +11,10 @@ use misstep::report::Report;
 use misstep::report::format::Format;
 use serde_json::{Value, json};
 
-use crate::configured::settings_of;
-use crate::planted::reports;
-use crate::stub::logs::{CloudWatchLogs, GROUP};
-use crate::stub::{Fault, environment, session};
+use crate::support::configured::settings_of;
+use crate::support::planted::reports;
+use crate::support::stub::logs::{CloudWatchLogs, GROUP};
+use crate::support::stub::{Fault, environment, session};
 
 const REQUEST: &str = "8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11";
 
@@ -225,7 +225,7 @@ async fn explain_shows_the_log_when_asked_to() {
     assert_eq!(data["analysis"]["logs"]["log_stream"], "own");
     let text = data["analysis"]["logs"]["lines"][0]["text"].as_str().unwrap();
     assert!(text.contains("about to charge") && !text.contains("hunterZq77"), "{text}");
-    stub.refuse("FilterLogEvents", crate::stub::Refusal::new(400, "AccessDeniedException", "no"));
+    stub.refuse("FilterLogEvents", crate::support::stub::Refusal::new(400, "AccessDeniedException", "no"));
     let refused = explain(&["--format", "text", "--logs"]).await;
     assert!(
         refused.contains("/aws/lambda/charge may not be read: allow logs:FilterLogEvents of it"),

@@ -17,8 +17,9 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 use tokio::sync::watch;
 
-use crate::admin::house::{House, execution};
-use crate::loopback::Loopback;
+use crate::admin::house::House;
+use crate::support::execution;
+use crate::support::loopback::Loopback;
 
 const HEADER: &str = "Root=1-58406520-a006649127e371903a2de979;Parent=4c721bf33e3caf8f;Sampled=1";
 const TRACE: &str = "58406520a006649127e371903a2de979";

@@ -4,8 +4,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::errand::Errand;
-use crate::receiver::{Answer, Receiver};
+use crate::support::errand::Errand;
+use crate::support::receiver::{Answer, Receiver};
 
 const STDOUT: &str = "[[routes]]\nname = \"log\"\naudience = \"operations\"\nchannel = \"stdout\"\n";
 

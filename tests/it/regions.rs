@@ -10,9 +10,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::errand::{Errand, Worker};
-use crate::guarantee::failure;
-use crate::loopback::Loopback;
+use crate::support::errand::{Errand, Worker};
+use crate::support::failure;
+use crate::support::loopback::Loopback;
 
 /// The longest that a failure may take while another region is in trouble.
 const AT_ONCE: Duration = Duration::from_secs(1);

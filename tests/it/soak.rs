@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::gate::Gate;
+use crate::support::gate::Gate;
 use process::Worker;
 use surroundings::Surroundings;
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::guarantee::failure;
-use crate::stub::sfn::StepFunctions;
-use crate::stub::sqs::Sqs;
-use crate::stub::{self, Fault};
+use crate::support::failure;
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::sqs::Sqs;
+use crate::support::stub::{self, Fault};
 
 /// A queue with a dead-letter queue, and Step Functions.
 struct Bench {

@@ -10,9 +10,10 @@ use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
 use super::scrape::Scrape;
-use crate::receiver::Receiver;
-use crate::stub::sfn::StepFunctions;
-use crate::stub::{self, sqs::Sqs};
+use crate::support::execution;
+use crate::support::receiver::Receiver;
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::{self, sqs::Sqs};
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -157,10 +158,6 @@ impl Worker {
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
-}
-
-pub fn execution(number: usize) -> String {
-    format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}")
 }
 
 /// The event of an execution that ended five seconds ago.

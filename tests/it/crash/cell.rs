@@ -5,8 +5,9 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use misstep::failpoint::Point;
 
-use super::world::{AUDIENCES, Told, Worker, World, execution};
-use crate::receiver::Answer;
+use super::world::{AUDIENCES, Told, Worker, World};
+use crate::support::execution;
+use crate::support::receiver::Answer;
 
 const FAILURES: usize = 3;
 

@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use crate::receiver::{Received, Receiver};
-use crate::stub::sfn::StepFunctions;
-use crate::stub::{self, sqs::Sqs};
+use crate::support::receiver::{Received, Receiver};
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::{self, sqs::Sqs};
+use crate::support::{execution, failure};
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,7 +66,7 @@ impl World {
         sfn.limit_pages(events.len() / 2);
         for number in 0..failures {
             sfn.add(&execution(number), events);
-            sqs.send("failures", &crate::guarantee::failure(number));
+            sqs.send("failures", &failure(number));
         }
         Self { sqs, receiver, sfn, queue_url, refused: Arc::default() }
     }
@@ -168,11 +169,6 @@ impl Worker {
     pub(super) fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
     }
-}
-
-/// The ARN of one of the executions.
-pub(super) fn execution(number: usize) -> String {
-    format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}")
 }
 
 async fn wait_until(holds: impl Fn() -> bool) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::stage::Stage;
-use crate::receiver::{Received, Receiver};
+use crate::support::receiver::{Received, Receiver};
 
 /// Refused by the API, dead-lettered by misstep.
 const REFUSED: usize = 100;

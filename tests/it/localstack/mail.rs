@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::stage::{Stage, aws};
-use crate::receiver::Receiver;
+use crate::support::receiver::Receiver;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::stage::{Stage, WorkerProcess};
-use crate::receiver::{Answer, Received, Receiver};
+use crate::support::receiver::{Answer, Received, Receiver};
 
 /// Of so many failing executions; `make storm` makes more.
 const FAILURES: usize = 24;

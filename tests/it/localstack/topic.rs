@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::stage::{Stage, WorkerProcess, aws};
-use crate::receiver::Receiver;
+use crate::support::receiver::Receiver;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

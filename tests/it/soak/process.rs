@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-use crate::stub;
+use crate::support::stub;
 
 /// What `/proc/PID/stat` counts CPU time in, a second; the same on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Bench, text};
-use crate::guarantee::failure;
-use crate::stub::Fault;
+use crate::support::failure;
+use crate::support::stub::Fault;
 
 /// Runs a replay with its journal in this folder; returns exit code, output and errors.
 async fn replay(bench: &Bench, folder: &Path, arguments: &[&str]) -> (i32, String, String) {

@@ -9,9 +9,9 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
-use crate::guarantee::failure;
-use crate::stub::sfn::StepFunctions;
-use crate::stub::{self, sqs::Sqs};
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::{self, sqs::Sqs};
+use crate::support::{execution, failure};
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -59,11 +59,11 @@ impl Errand {
 
     /// Adds the history of the execution that the failure of this number is about.
     pub(crate) fn add(&self, number: usize) {
-        let history: Value =
-            serde_json::from_str(include_str!("../fixtures/histories/failed/retry-interval-features.json"))
-                .unwrap();
-        let arn = format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}");
-        self.sfn.add(&arn, history["events"].as_array().unwrap());
+        let history: Value = serde_json::from_str(include_str!(
+            "../../fixtures/histories/failed/retry-interval-features.json"
+        ))
+        .unwrap();
+        self.sfn.add(&execution(number), history["events"].as_array().unwrap());
     }
 
     /// A place in its folder.
