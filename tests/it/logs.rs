@@ -1,6 +1,5 @@
 //! The last lines of a log: which are asked for, what is said where they cannot be read, and who gets them.
 
-use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,6 +14,7 @@ use crate::support::configured::settings_of;
 use crate::support::planted::reports;
 use crate::support::stub::logs::{CloudWatchLogs, GROUP};
 use crate::support::stub::{Fault, environment, session};
+use crate::support::worker_process::{misstep, run};
 
 const REQUEST: &str = "8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11";
 
@@ -208,12 +208,12 @@ async fn explain_shows_the_log_when_asked_to() {
     let file = folder.path().join("history.json");
     std::fs::write(&file, history().to_string()).unwrap();
     let explain = async |arguments: &[&str]| {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.arg("explain").arg(&file).args(arguments).env_clear().stdin(Stdio::null());
+        let mut command = misstep(&["explain"]);
+        command.arg(&file).args(arguments);
         command.envs(environment("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", stub.url()));
-        let ended = command.output().await.unwrap();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        String::from_utf8(ended.stdout).unwrap()
+        let ended = run(command).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stdout
     };
     let without = explain(&["--format", "text"]).await;
     assert!(without.contains("log /aws/lambda/charge") && !without.contains("about to charge"), "{without}");

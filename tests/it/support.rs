@@ -11,6 +11,7 @@
 //! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`synth`] | a generator of histories with the truth about them, and its own tests |
+//! | [`worker_process`] | the real binary as a process: started, read, waited for, stopped |
 
 pub(crate) mod configured;
 pub(crate) mod errand;
@@ -21,6 +22,7 @@ pub(crate) mod planted;
 pub(crate) mod receiver;
 pub(crate) mod stub;
 pub(crate) mod synth;
+pub(crate) mod worker_process;
 
 use serde_json::json;
 

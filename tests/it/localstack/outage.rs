@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::of_execution;
 use super::own::{Own, free_port};
-use super::stage::{Stage, WorkerProcess};
+use super::stage::Stage;
 use crate::support::gate::Gate;
 use crate::support::receiver::Receiver;
+use crate::support::worker_process::WorkerProcess;
 
 /// How long everything is gone: six visibility timeouts, twice what three receives last.
 const OUTAGE: Duration = Duration::from_secs(60);
