@@ -13,9 +13,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use crate::receiver::{Answer, Receiver};
-use crate::stub::{Fault, Refusal};
-use house::{House, event, execution};
+use crate::support::execution;
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::stub::{Fault, Refusal};
+use crate::support::worker_process::{misstep, run, signal};
+use house::{House, event};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(30);
@@ -137,8 +139,7 @@ async fn every_metric_that_is_declared_is_seen_with_a_sensible_value() {
     let last_poll = scrape.value("misstep_last_poll_timestamp_seconds");
     assert!((now - 60.0..=now).contains(&last_poll), "{last_poll} at {now}");
 
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
     let stopped = worker.lines().into_iter().find(|line| line["message"] == "stopped").unwrap();
     assert_eq!(stopped["messages"], "dead-lettered 1, lease-lost 1, notified 3, running 1");
 }
@@ -230,14 +231,14 @@ async fn a_worker_is_ready_once_its_queue_was_read_and_until_it_is_stopped() {
     house.sqs.wait_for("ReceiveMessage", 2).await;
     assert_eq!(worker.get("/livez").await.0, 200);
     house.receiver.wait_for(2).await;
-    worker.terminate().await;
+    worker.signal("-TERM").await;
     let why = worker.wait_for_status("/readyz", 503).await;
     assert!(why.contains("stopping"), "{why}");
     assert_eq!(worker.get("/livez").await.0, 200);
     answer.send(()).unwrap();
     // Wakes the long poll, which must not be cancelled.
     house.sqs.send("failures", "wake");
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.ended().await.code(), Some(0));
 }
 
 #[tokio::test]
@@ -256,12 +257,11 @@ async fn what_the_dead_letter_queue_did_not_take_counts_as_released() {
 
 /// `misstep health` with this address; its exit code and all that it says.
 async fn health(address: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
-    command.arg("health").args(arguments).env_clear().env("MISSTEP_ADMIN_ADDR", address);
+    let mut command = misstep(&[&["health"], arguments].concat());
     // A proxy has no part in it.
-    let output = command.env("HTTP_PROXY", "http://127.0.0.1:9").output().await.unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(said).unwrap())
+    command.env("MISSTEP_ADMIN_ADDR", address).env("HTTP_PROXY", "http://127.0.0.1:9");
+    let ended = run(command).await;
+    (ended.code, ended.stdout + &ended.stderr)
 }
 
 #[tokio::test]
@@ -275,8 +275,7 @@ async fn a_supervisor_without_http_asks_by_a_command() {
     let (code, said) = health(&address, &["--ready"]).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("503") && said.contains("have not been read yet"), "{said}");
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
     let (code, said) = health(&address, &[]).await;
     assert_eq!(code, Some(1));
     assert!(said.contains("does not answer") && said.contains("does the worker run?"), "{said}");
@@ -305,7 +304,7 @@ async fn an_address_in_use_ends_the_start_and_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut worker = house.worker(&[("MISSTEP_ADMIN_ADDR", &address)]);
-    assert_eq!(worker.ended().await, Some(1));
+    assert_eq!(worker.ended().await.code(), Some(1));
     // A line of JSON like all others.
     let last = worker.lines().pop().expect("it says why");
     assert_eq!(last["level"], "ERROR");
@@ -354,8 +353,7 @@ async fn clients_that_are_slow_or_many_hold_up_neither_probes_nor_the_end() {
     tokio::time::timeout(LONG, slow[0].read_to_end(&mut rest)).await.unwrap().ok();
     let waiting = TcpStream::connect(&address).await.unwrap();
     let began = Instant::now();
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     drop(waiting);
 }
@@ -369,8 +367,7 @@ async fn the_log_says_in_one_line_what_happened_to_a_message() {
     let mut worker = house.worker(&[]);
     worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
     worker.wait_for_series("misstep_messages_total{outcome=\"dead-lettered\"}", 1.0).await;
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
     let lines = worker.lines();
     let of = |id: &str| -> Value {
         let mut lines =
@@ -445,8 +442,7 @@ async fn a_log_that_nobody_reads_holds_nothing_up_and_what_is_dropped_is_counted
         assert!(Instant::now() < until, "{lacks:?} lines are said to be dropped, {} are", dropped().await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let pid = child.id().unwrap().to_string();
-    assert!(tokio::process::Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    signal(&child, "-TERM").await;
     let status = tokio::time::timeout(LONG, child.wait()).await.expect("it ends").unwrap();
     assert_eq!(status.code(), Some(0));
     reading.await.unwrap();

@@ -1,8 +1,9 @@
 //! A route that fails, with the real binary: the other routes get theirs, the message is tried again or
 //! dead-lettered by the kind of failure, and the log names route and reason.
 
-use crate::errand::{Errand, Worker};
-use crate::receiver::{Answer, Receiver};
+use crate::support::errand::Errand;
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::worker_process::WorkerProcess;
 
 /// A route that gets its line, whatever befalls the other.
 const OTHER: &str = "[[routes]]\nname = \"other\"\naudience = \"archive\"\nchannel = \"stdout\"\n";
@@ -16,13 +17,13 @@ fn hook(receiver: &Receiver, more: &str) -> String {
 }
 
 /// Waits until the other route got its line and the log says why the one did not get its own.
-async fn goes_astray(worker: &Worker, route: &str, reason: &str) {
-    worker.logs(&[route, reason]).await;
+async fn goes_astray(worker: &WorkerProcess, route: &str, reason: &str) {
+    worker.wait_for_log(&[route, reason]).await;
     worker.until("the other route's line", || worker.printed().lines().count() == 1).await;
 }
 
 /// Waits until the message is gone, after all routes got theirs, the other one only once.
-async fn recovers(errand: &Errand, worker: Worker) {
+async fn recovers(errand: &Errand, mut worker: WorkerProcess) {
     worker.until("the message to be deleted", || errand.left() == 0).await;
     assert!(errand.sqs.messages("dead").is_empty());
     assert_eq!(worker.printed().lines().count(), 1, "the other was told twice");
@@ -35,7 +36,7 @@ async fn a_template_that_fails_on_one_message_sends_that_one_to_the_dead_letter_
     // The samples that it is tried on have other errors.
     let body =
         "body = '{% if analysis.error == \"Exception\" %}{{ analysis.nothing }}{% else %}1{% endif %}'";
-    let worker = errand.worker(&hook(&receiver, body));
+    let mut worker = errand.worker(&hook(&receiver, body));
     goes_astray(&worker, "hook", "the template fails: line 1: undefined value").await;
     worker.until("the message to be settled", || errand.left() == 0).await;
     let dead = errand.dead();
@@ -118,7 +119,7 @@ async fn a_file_that_cannot_be_written_holds_the_message_until_it_can() {
 async fn what_a_webhook_refuses_for_good_is_dead_lettered_with_route_and_reason() {
     let (receiver, errand) = (Receiver::start().await, Errand::with(1).await);
     receiver.always(422);
-    let worker = errand.worker(&hook(&receiver, ""));
+    let mut worker = errand.worker(&hook(&receiver, ""));
     goes_astray(&worker, "hook", "answered 422").await;
     worker.until("the message to be settled", || errand.left() == 0).await;
     assert!(errand.dead().contains("hook: POST"), "{}", errand.dead());

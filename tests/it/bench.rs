@@ -6,7 +6,9 @@
 #![expect(unreachable_pub, unused, reason = "shared with the tests, which use more of it")]
 
 mod speed;
-mod synth;
+mod support {
+    pub(crate) mod synth;
+}
 
 fn main() {
     for row in speed::measure(10) {

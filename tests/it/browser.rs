@@ -14,10 +14,10 @@ use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
 use tempfile::TempDir;
 
-use crate::planted;
 use crate::recorded::recorded;
-use crate::synth::steps::{Phase, map, pass, task, wait};
-use crate::synth::{Machine, big_map};
+use crate::support::planted;
+use crate::support::synth::steps::{Phase, map, pass, task, wait};
+use crate::support::synth::{Machine, big_map};
 
 /// A telephone's width, in CSS pixels.
 const TELEPHONE: u32 = 360;

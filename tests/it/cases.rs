@@ -16,7 +16,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::documents;
-use crate::errand::Errand;
+use crate::support::errand::Errand;
 
 /// The forms for people.
 const FORMS: [&str; 3] = ["text", "markdown", "html"];

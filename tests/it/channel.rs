@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::receiver::{Answer, Receiver};
+use crate::support::receiver::{Answer, Receiver};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 

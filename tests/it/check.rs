@@ -1,14 +1,14 @@
 //! `misstep check` with the real binary: what works, what does not, and what to do about it.
 
-use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::receiver::{Answer, Receiver};
-use crate::stub::sfn::StepFunctions;
-use crate::stub::sqs::Sqs;
-use crate::stub::{self, Fault, Refusal};
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::sqs::Sqs;
+use crate::support::stub::{self, Fault, Refusal};
+use crate::support::worker_process::{Ended, default_routes, misstep, run};
 
 /// Everything that a worker meets.
 struct Surroundings {
@@ -27,27 +27,24 @@ impl Surroundings {
         Self { sqs, sfn, api, queue_url }
     }
 
-    async fn check(&self, arguments: &[&str]) -> Output {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.arg("check").args(arguments).env_clear();
+    async fn check(&self, arguments: &[&str]) -> Ended {
+        let mut command = misstep(&[&["check"], arguments].concat());
         command.envs(stub::environment("AWS_ENDPOINT_URL", self.sqs.url()));
         command.envs([
             ("AWS_ENDPOINT_URL_SFN", self.sfn.url()),
             ("MISSTEP_QUEUE_URL", self.queue_url.as_str()),
-            ("MISSTEP_NOTIFICATION_API", self.api.url.as_str()),
             ("MISSTEP_ADMIN_ADDR", "127.0.0.1:0"),
-            ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
-            ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
         ]);
-        command.output().await.unwrap()
+        command.envs(default_routes(&self.api.url));
+        run(command).await
     }
 
     /// The checks as JSON, and the exit code.
     async fn findings(&self) -> (Vec<Value>, Option<i32>) {
-        let output = self.check(&["--format", "json"]).await;
-        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(told["ok"] == true, output.status.success());
-        (told["checks"].as_array().unwrap().clone(), output.status.code())
+        let ended = self.check(&["--format", "json"]).await;
+        let said: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(said["ok"] == true, ended.code == Some(0));
+        (said["checks"].as_array().unwrap().clone(), ended.code)
     }
 }
 
@@ -111,7 +108,7 @@ async fn every_line_that_fails_says_what_to_do() {
     for finding in &findings {
         assert_eq!(finding["verdict"] != "ok", finding["advice"].is_string(), "{finding}");
     }
-    let text = String::from_utf8(around.check(&[]).await.stdout).unwrap();
+    let text = around.check(&[]).await.stdout;
     let account = around.queue_url.rsplit('/').nth(1).unwrap();
     let advice = format!(":{account}:execution:misstep-check:*");
     assert!(
@@ -186,9 +183,9 @@ async fn a_queue_that_may_not_be_read_and_a_route_that_is_not_there_fail_togethe
     let mut around = Surroundings::new(120).await;
     around.queue_url = around.queue_url.replace("failures", "nothing");
     around.api.url = "http://127.0.0.1:1/secret-path".to_owned();
-    let output = around.check(&[]).await;
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    let ended = around.check(&[]).await;
+    let text = ended.stdout;
+    assert_eq!(ended.code, Some(1));
     assert!(text.contains("FAIL  queue") && text.contains("FAIL  route developers"), "{text}");
     assert!(text.contains("check MISSTEP_QUEUE_URL") && !text.contains("secret-path"), "{text}");
 }

@@ -3,11 +3,11 @@
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use tokio::process::Child;
 use tokio::time::Instant;
 
-use crate::receiver::{Answer, Receiver};
-use crate::stub::{self, sqs::Sqs};
+use crate::support::receiver::{Answer, Receiver};
+use crate::support::stub::{self, sqs::Sqs};
+use crate::support::worker_process::{self, WorkerProcess};
 
 /// Settings that are enough for the worker to begin looking for AWS.
 const ENOUGH: &[(&str, &str)] = &[
@@ -139,43 +139,35 @@ fn the_code_of_every_exit_is_the_documented_one() {
 }
 
 /// A worker on a stub of SQS, with one failure in hand whose notification is never answered.
-async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> Child {
+async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> WorkerProcess {
     receiver.answer([Answer::Silence, Answer::Silence]);
     let url = sqs.queue("failures", Duration::from_secs(30));
-    sqs.send("failures", &crate::guarantee::failure(0));
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
-    command.arg("work").env_clear().kill_on_drop(true).stderr(std::process::Stdio::null());
+    sqs.send("failures", &crate::support::failure(0));
+    let mut command = worker_process::misstep(&["work"]);
     // Step Functions is not there: the failure is told from its event, at once.
     command.envs(stub::environment("AWS_ENDPOINT_URL", sqs.url()));
+    command.envs(worker_process::default_routes(&receiver.url));
     command.envs([
         ("MISSTEP_QUEUE_URL", url.as_str()),
-        ("MISSTEP_NOTIFICATION_API", receiver.url.as_str()),
-        ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
-        ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
         ("MISSTEP_ADMIN_ADDR", "off"),
         ("MISSTEP_POLL_WAIT_SECS", "1"),
         ("MISSTEP_NOTIFY_TIMEOUT_SECS", "60"),
         ("MISSTEP_SHUTDOWN_GRACE_SECS", grace),
     ]);
-    let child = command.spawn().unwrap();
+    let worker = WorkerProcess::start(command);
     receiver.wait_for(2).await;
-    child
-}
-
-async fn signal(child: &Child, name: &str) {
-    let pid = child.id().unwrap().to_string();
-    assert!(tokio::process::Command::new("kill").args([name, &pid]).status().await.unwrap().success());
+    worker
 }
 
 #[tokio::test]
 async fn a_second_signal_ends_the_worker_at_once_with_130() {
     let (receiver, sqs) = (Receiver::start().await, Sqs::start().await);
     let mut worker = busy_worker(&receiver, &sqs, "60").await;
-    signal(&worker, "-TERM").await;
-    let still_works = tokio::time::timeout(Duration::from_millis(300), worker.wait()).await;
+    worker.signal("-TERM").await;
+    let still_works = tokio::time::timeout(Duration::from_millis(300), worker.ended()).await;
     assert!(still_works.is_err(), "it drains");
-    signal(&worker, "-INT").await;
-    assert_eq!(worker.wait().await.unwrap().code(), Some(130));
+    worker.signal("-INT").await;
+    assert_eq!(worker.ended().await.code(), Some(130));
 }
 
 #[tokio::test]
@@ -183,8 +175,8 @@ async fn a_stop_releases_what_is_in_hand_when_the_grace_period_ends() {
     let (receiver, sqs) = (Receiver::start().await, Sqs::start().await);
     let mut worker = busy_worker(&receiver, &sqs, "1").await;
     let began = Instant::now();
-    signal(&worker, "-INT").await;
-    assert_eq!(worker.wait().await.unwrap().code(), Some(0));
+    worker.signal("-INT").await;
+    assert_eq!(worker.ended().await.code(), Some(0));
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let counts = sqs.counts("failures");
     assert_eq!((counts.visible, counts.in_flight), (1, 0));
@@ -196,8 +188,7 @@ async fn a_second_worker_on_one_machine_works_without_the_default_admin_address(
     let _taken = tokio::net::TcpListener::bind("127.0.0.1:9108").await;
     let sqs = Sqs::start().await;
     let url = sqs.queue("failures", Duration::from_secs(30));
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
-    command.args(["work", "--until-empty", "--queue-url", &url]).env_clear().kill_on_drop(true);
+    let mut command = worker_process::misstep(&["work", "--until-empty", "--queue-url", &url]);
     command.envs(stub::environment("AWS_ENDPOINT_URL", sqs.url()));
     command.envs(
         ENOUGH
@@ -206,10 +197,9 @@ async fn a_second_worker_on_one_machine_works_without_the_default_admin_address(
             .copied(),
     );
     command.env("MISSTEP_POLL_WAIT_SECS", "1");
-    let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await.unwrap().unwrap();
-    let log = stderr(&output);
-    assert_eq!(output.status.code(), Some(0), "{log}");
-    assert!(log.contains("another process has the default address"), "{log}");
+    let ended = worker_process::run(command).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("another process has the default address"), "{}", ended.stderr);
 }
 
 /// Runs `misstep explain` on a text from standard input.

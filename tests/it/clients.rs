@@ -10,10 +10,10 @@ use misstep::queue::sqs::SqsQueue;
 use misstep::queue::{Queue, ReceiptHandle};
 use tokio::time::Instant;
 
-use crate::configured;
-use crate::stub::sfn::StepFunctions;
-use crate::stub::sqs::Sqs;
-use crate::stub::{Fault, Refusal, session};
+use crate::support::configured;
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::sqs::Sqs;
+use crate::support::stub::{Fault, Refusal, session};
 
 #[tokio::test]
 async fn a_failed_call_of_the_queue_is_one_call() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::errand::Errand;
-use crate::guarantee::failure;
+use crate::support::errand::Errand;
+use crate::support::failure;
 
 /// What queues take by default where Terraform made them, in bytes.
 const LARGEST: usize = 262_144;

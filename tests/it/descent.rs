@@ -11,10 +11,10 @@ use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
 use serde_json::json;
 
-use crate::stub::sfn::StepFunctions;
-use crate::stub::{Fault, session, session_with};
-use crate::synth::steps::{Failure, Phase, child, fail, map_run, pass, task};
-use crate::synth::{self, Machine, execution_arn, map_run_arn};
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::{Fault, session, session_with};
+use crate::support::synth::steps::{Failure, Phase, child, fail, map_run, pass, task};
+use crate::support::synth::{self, Machine, execution_arn, map_run_arn};
 
 fn reader(stub: &StepFunctions) -> SfnReader {
     SfnReader::new(&session(stub.url()))

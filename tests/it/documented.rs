@@ -13,9 +13,9 @@ use misstep::notify::{Notification, Route, idempotency_key};
 use misstep::report::{Report, Subject};
 use serde_json::Value;
 
-use crate::configured::{route, settings_of};
-use crate::receiver::{Answer, Receiver};
 use crate::recorded::recorded;
+use crate::support::configured::{route, settings_of};
+use crate::support::receiver::{Answer, Receiver};
 
 const HISTORY: &str = "sfn-send-task-outcome-with-no-such-token-state-machine-template0";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:orders:run-7";

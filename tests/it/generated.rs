@@ -4,7 +4,7 @@ use misstep::analysis::answer::{AlsoFailed, FailedState, Failure, InFlight, Less
 use misstep::analysis::{Analysis, Question, analyse};
 use misstep::history::{History, Status, file};
 
-use crate::synth::{self, Fate, Truth};
+use crate::support::synth::{self, Fate, Truth};
 
 pub(crate) fn history(generated: &synth::History) -> History {
     file::parse(generated.json().to_string().as_bytes()).unwrap()

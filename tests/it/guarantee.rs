@@ -9,15 +9,15 @@ use misstep::pipeline::MapRunChildren;
 use misstep::pipeline::{Pipeline, PipelineSettings};
 use misstep::queue::Queue;
 use misstep::worker::{Worker, WorkerSettings};
-use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::api::{ModelApi, routes};
-use crate::model::queue::ModelQueue;
-use crate::model::reader::ModelReader;
-use crate::model::{Chance, Event, Faults, Record};
+use crate::support::failure;
+use crate::support::model::api::{ModelApi, routes};
+use crate::support::model::queue::ModelQueue;
+use crate::support::model::reader::ModelReader;
+use crate::support::model::{Chance, Event, Faults, Record};
 
 /// What a run is made of; tests change what they are about.
 pub struct Plan {
@@ -89,7 +89,7 @@ impl Run {
     /// Waits until nothing is left on the queue; fails after a day of the model's time.
     pub async fn settled(&self) {
         let until = Instant::now() + Duration::from_secs(86_400);
-        while !crate::model::check::unsettled(&self.queue.stored()).is_empty() {
+        while !crate::support::model::check::unsettled(&self.queue.stored()).is_empty() {
             assert!(Instant::now() < until, "a day has passed: {:?}", self.queue.stored());
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -122,7 +122,11 @@ impl Run {
     }
 
     pub fn broken(&self) -> Vec<String> {
-        crate::model::check::broken(&self.record, &self.queue.stored(), self.queue.visibility_timeout())
+        crate::support::model::check::broken(
+            &self.record,
+            &self.queue.stored(),
+            self.queue.visibility_timeout(),
+        )
     }
 
     pub fn notified(&self) -> usize {
@@ -171,30 +175,6 @@ fn work(
         let attributes = queue.attributes().await.unwrap();
         Worker::new(queue_of_worker, &attributes, pipeline, settings).run(stop).await.unwrap();
     }
-}
-
-/// The event of one failed execution.
-pub fn failure(number: usize) -> String {
-    json!({
-        "detail-type": "Step Functions Execution Status Change",
-        "source": "aws.states",
-        "detail": {
-            "executionArn": format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}"),
-            "stateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:orders",
-            "status": "FAILED",
-        },
-    })
-    .to_string()
-}
-
-/// Runs a test on paused time; everything in it depends on its seed alone.
-pub fn on_paused_time<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap()
-        .block_on(test)
 }
 
 mod bodies;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::generated;
 use crate::recorded;
-use crate::synth;
+use crate::support::synth;
 
 /// Recorded and generated histories, as they are read.
 fn honest() -> Vec<History> {

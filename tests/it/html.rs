@@ -14,10 +14,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::planted;
 use crate::recorded::recorded;
-use crate::synth::steps::{Phase, map, task};
-use crate::synth::{Machine, big_map, random};
+use crate::support::planted;
+use crate::support::synth::steps::{Phase, map, task};
+use crate::support::synth::{Machine, big_map, random};
 
 /// Elements without an end tag.
 const VOID: &[&str] = &["meta"];

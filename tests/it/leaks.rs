@@ -7,9 +7,9 @@ use misstep::report::{Report, Subject};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::configured::routes;
-use crate::planted::reports_with_key;
 use crate::redaction::{KEYS, LOOKS, essence, nested};
+use crate::support::configured::routes;
+use crate::support::planted::reports_with_key;
 
 /// Every channel in every form, with and without templates that put in all that there is.
 const ROUTES: &str = r#"

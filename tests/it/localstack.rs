@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::receiver::{Answer, Received, Receiver};
+use crate::support::receiver::{Answer, Received, Receiver};
+use crate::support::worker_process::run;
 use stage::Stage;
 
 /// One failure's two notifications, developers first.
@@ -172,7 +173,7 @@ async fn until_empty_ends_by_itself_once_everything_was_told() {
     let executions = stage.run().await;
     stage.wait_for_messages(executions.len()).await;
     let mut worker = stage.start(&["work", "--until-empty"], &receiver.url, &[]);
-    assert_eq!(worker.ended(Duration::from_secs(30)).await, Some(0));
+    assert_eq!(worker.ended_within(Duration::from_secs(30)).await.code(), Some(0));
     assert_eq!(receiver.received().len(), 2 * executions.len());
     stage.wait_until_empty().await;
 }
@@ -182,7 +183,7 @@ async fn a_queue_that_does_not_exist_is_told_within_ten_seconds() {
     let stage = Stage::set_up("no-queue", &[], &[]).await;
     let nowhere = stage.queue_url.replace("no-queue", "nowhere");
     let mut worker = stage.start(&["work", "--queue-url", &nowhere], "http://127.0.0.1:1/", &[]);
-    assert_eq!(worker.ended(Duration::from_secs(10)).await, Some(1));
+    assert_eq!(worker.ended_within(Duration::from_secs(10)).await.code(), Some(1));
     assert!(worker.log().contains("the queue cannot be read"), "{}", worker.log());
 }
 
@@ -191,11 +192,8 @@ async fn explain_says_of_a_real_execution_what_its_notification_says() {
     let stage = Stage::set_up("explain", &["map-fourth-item"], &[]).await;
     let executions = stage.run().await;
     let (name, execution) = executions.iter().next().unwrap();
-    let output = stage
-        .command(&["explain", execution, "--env", "test", "--application-name", "shop"])
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    stage.scenario(name).check(&serde_json::from_slice(&output.stdout).unwrap(), execution);
+    let explain = ["explain", execution, "--env", "test", "--application-name", "shop"];
+    let ended = run(stage.command(&explain)).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    stage.scenario(name).check(&serde_json::from_str(&ended.stdout).unwrap(), execution);
 }

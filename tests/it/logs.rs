@@ -1,6 +1,5 @@
 //! The last lines of a log: which are asked for, what is said where they cannot be read, and who gets them.
 
-use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,10 +10,11 @@ use misstep::report::Report;
 use misstep::report::format::Format;
 use serde_json::{Value, json};
 
-use crate::configured::settings_of;
-use crate::planted::reports;
-use crate::stub::logs::{CloudWatchLogs, GROUP};
-use crate::stub::{Fault, environment, session};
+use crate::support::configured::settings_of;
+use crate::support::planted::reports;
+use crate::support::stub::logs::{CloudWatchLogs, GROUP};
+use crate::support::stub::{Fault, environment, session};
+use crate::support::worker_process::{misstep, run};
 
 const REQUEST: &str = "8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11";
 
@@ -208,12 +208,12 @@ async fn explain_shows_the_log_when_asked_to() {
     let file = folder.path().join("history.json");
     std::fs::write(&file, history().to_string()).unwrap();
     let explain = async |arguments: &[&str]| {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.arg("explain").arg(&file).args(arguments).env_clear().stdin(Stdio::null());
+        let mut command = misstep(&["explain"]);
+        command.arg(&file).args(arguments);
         command.envs(environment("AWS_ENDPOINT_URL_CLOUDWATCH_LOGS", stub.url()));
-        let ended = command.output().await.unwrap();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-        String::from_utf8(ended.stdout).unwrap()
+        let ended = run(command).await;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stdout
     };
     let without = explain(&["--format", "text"]).await;
     assert!(without.contains("log /aws/lambda/charge") && !without.contains("about to charge"), "{without}");
@@ -225,7 +225,7 @@ async fn explain_shows_the_log_when_asked_to() {
     assert_eq!(data["analysis"]["logs"]["log_stream"], "own");
     let text = data["analysis"]["logs"]["lines"][0]["text"].as_str().unwrap();
     assert!(text.contains("about to charge") && !text.contains("hunterZq77"), "{text}");
-    stub.refuse("FilterLogEvents", crate::stub::Refusal::new(400, "AccessDeniedException", "no"));
+    stub.refuse("FilterLogEvents", crate::support::stub::Refusal::new(400, "AccessDeniedException", "no"));
     let refused = explain(&["--format", "text", "--logs"]).await;
     assert!(
         refused.contains("/aws/lambda/charge may not be read: allow logs:FilterLogEvents of it"),

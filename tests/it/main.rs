@@ -11,16 +11,13 @@
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
 //! | [`configuration`] | the documented settings are those of the code |
-//! | [`configured`] | routes read from the text of a configuration file |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
 //! | [`dead_lettering`] | the dead-letter queue's limit, and the trace through it and back |
 //! | [`descent`] | causes followed down into child executions and Map runs, on a stub |
 //! | [`pipeline`] | each row of what happens to a message, by its name |
 //! | [`documented`] | the examples and tables of docs/notifications.md |
 //! | [`documents`] | parts of documents that are made from the code |
-//! | [`errand`] | the real binary with routes of a configuration file, on stubs of AWS |
 //! | [`fingerprint`] | one fingerprint a bug, and no other tomorrow |
-//! | [`gate`] | a gate before a server, open or shut |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`guarantee`] | nothing is lost: the worker against a model of everything around it |
 //! | [`hostile`] | histories that are broken, cut off, or not histories at all |
@@ -28,15 +25,11 @@
 //! | [`leaks`] | no planted secret leaves by any channel, in any form |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`logs`] | the last lines of a log: which are read, and who gets them (with the feature `logs`) |
-//! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`markdown`] | the report in Markdown |
-//! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`newest`] | reading from the newest event back finds what a whole reading finds |
 //! | [`otel`] | the traces that are exported (with the feature `otel`) |
 //! | [`outlets`] | `stdout`, `file`, a proxy and `notify --test`, with the real binary |
-//! | [`planted`] | reports with something planted in every string |
 //! | [`queue_contract`] | what the model of the queue, a stub and LocalStack have in common |
-//! | [`receiver`] | a notification API that keeps what it gets and answers as told |
 //! | [`recorded`] | histories recorded on AWS, each against its expectation |
 //! | [`redaction`] | no planted secret survives, in any form |
 //! | [`regions`] | an account, region or execution in trouble, and what it costs the others |
@@ -48,9 +41,7 @@
 //! | [`soak`] | memory, file descriptors and CPU of the real binary, over many messages and over none |
 //! | [`speed`] | how long the analysis takes, against the typed parse of the same bytes |
 //! | [`structure`] | what imports what in the sources, and that a name means one thing |
-//! | [`stub`] | Step Functions and SQS as far as LocalStack cannot play them |
 //! | [`supply_chain`] | which crates may be in the tree |
-//! | [`synth`] | a generator of histories with the truth about them, and its own tests |
 //! | [`text`] | the report in text |
 //! | [`throttled_reader`] | the quotas of Step Functions, and calls that are made again |
 //! | [`webhook`] | the channel `http`: every header and byte |
@@ -69,15 +60,12 @@ mod check;
 mod cli;
 mod clients;
 mod configuration;
-mod configured;
 mod crash;
 mod dead_lettering;
 mod descent;
 mod documented;
 mod documents;
-mod errand;
 mod fingerprint;
-mod gate;
 mod generated;
 mod guarantee;
 mod hostile;
@@ -86,17 +74,13 @@ mod leaks;
 mod localstack;
 #[cfg(feature = "logs")]
 mod logs;
-mod loopback;
 mod markdown;
-mod model;
 mod newest;
 #[cfg(feature = "otel")]
 mod otel;
 mod outlets;
 mod pipeline;
-mod planted;
 mod queue_contract;
-mod receiver;
 mod recorded;
 mod redaction;
 mod regions;
@@ -109,9 +93,8 @@ mod slack;
 mod soak;
 mod speed;
 mod structure;
-mod stub;
 mod supply_chain;
-mod synth;
+mod support;
 mod text;
 mod throttled_reader;
 mod webhook;

@@ -8,9 +8,9 @@ use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-use crate::planted;
 use crate::recorded::recorded;
-use crate::synth::big_map;
+use crate::support::planted;
+use crate::support::synth::big_map;
 
 fn explained(history: &History) -> String {
     let finding = Finding::of_file(history, &Question::default());

@@ -17,7 +17,7 @@ use misstep::memory::{self, MemoryBudget};
 
 use crate::generated;
 use crate::recorded;
-use crate::synth::{self, Machine};
+use crate::support::synth::{self, Machine};
 
 /// One execution's history, in pages of a size.
 struct Pages {

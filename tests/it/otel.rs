@@ -17,8 +17,9 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 use tokio::sync::watch;
 
-use crate::admin::house::{House, execution};
-use crate::loopback::Loopback;
+use crate::admin::house::House;
+use crate::support::execution;
+use crate::support::loopback::Loopback;
 
 const HEADER: &str = "Root=1-58406520-a006649127e371903a2de979;Parent=4c721bf33e3caf8f;Sampled=1";
 const TRACE: &str = "58406520a006649127e371903a2de979";
@@ -92,8 +93,7 @@ async fn a_message_is_a_span_that_goes_on_with_its_senders_trace() {
     ]);
     worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
     worker.wait_for_series("misstep_messages_total{outcome=\"dead-lettered\"}", 1.0).await;
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
 
     let spans = collector.spans();
     let process = |id: &str| {
@@ -155,8 +155,7 @@ async fn a_sender_that_does_not_sample_is_followed() {
     worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
     house.sqs.send("failures", &house.failure(1));
     worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 2.0).await;
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
     let spans = collector.spans();
     assert!(!spans.is_empty());
     for (about, span) in spans {
@@ -172,8 +171,7 @@ async fn without_an_endpoint_or_when_switched_off_nothing_is_exported() {
     let off = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.server.url.as_str()), ("OTEL_SDK_DISABLED", "true")];
     let mut worker = house.worker(&off);
     worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
     assert!(collector.spans().is_empty());
 }
 
@@ -187,7 +185,6 @@ async fn a_collector_that_is_away_holds_up_neither_work_nor_the_end() {
     let mut worker = house.worker(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
     worker.wait_for_series("misstep_messages_total{outcome=\"notified\"}", 1.0).await;
     let began = tokio::time::Instant::now();
-    worker.terminate().await;
-    assert_eq!(worker.ended().await, Some(0));
+    assert_eq!(worker.stop().await, Some(0));
     assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
 }

@@ -4,8 +4,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::errand::Errand;
-use crate::receiver::{Answer, Receiver};
+use crate::support::errand::Errand;
+use crate::support::receiver::{Answer, Receiver};
 
 const STDOUT: &str = "[[routes]]\nname = \"log\"\naudience = \"operations\"\nchannel = \"stdout\"\n";
 
@@ -66,10 +66,11 @@ async fn optional_routes_into_pipes_that_nobody_reads_hold_one_thread_each() {
         ("MISSTEP_SHUTDOWN_GRACE_SECS", "1"),
     ];
     let (unread, stdout) = std::io::pipe().unwrap();
-    let worker = errand.worker_with(&routes, stdout, &variables);
+    let mut worker = errand.worker_printing_to(stdout, &routes, &variables);
     let most = std::cell::Cell::new(0);
     let told = || {
-        most.set(most.get().max(worker.threads()));
+        let threads = std::fs::read_dir(worker.proc().join("task")).unwrap().count();
+        most.set(most.get().max(threads));
         receiver.received().len() >= FAILURES && errand.left() == 0
     };
     worker.until("every required notification", told).await;

@@ -12,10 +12,10 @@ use misstep::queue::LONGEST_WORK;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::guarantee::{failure, on_paused_time};
-use crate::model::api::{ModelApi, Mood, routes};
-use crate::model::reader::ModelReader;
-use crate::model::{Chance, Event, Faults, Record};
+use crate::support::model::api::{ModelApi, Mood, routes};
+use crate::support::model::reader::ModelReader;
+use crate::support::model::{Chance, Event, Faults, Record};
+use crate::support::{failure, on_paused_time};
 
 const ORDERS: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:orders";
 

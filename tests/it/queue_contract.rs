@@ -11,12 +11,12 @@ use misstep::metrics::Metrics;
 use misstep::queue::sqs::SqsQueue;
 use misstep::queue::{Message, Queue, ReceiptHandle};
 
-use crate::guarantee::on_paused_time;
 use crate::localstack::stage::Stage;
-use crate::model::queue::ModelQueue;
-use crate::model::{Chance, Faults, Record};
-use crate::stub::session;
-use crate::stub::sqs::Sqs;
+use crate::support::model::queue::ModelQueue;
+use crate::support::model::{Chance, Faults, Record};
+use crate::support::on_paused_time;
+use crate::support::stub::session;
+use crate::support::stub::sqs::Sqs;
 
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_RECEIVE_COUNT: u32 = 50;

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::planted::{NOTHING, reports, reports_with_key};
+use crate::support::planted::{NOTHING, reports, reports_with_key};
 
 /// Secrets that are known by what they look like.
 pub(crate) const LOOKS: &[&str] = &[

@@ -10,9 +10,10 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::errand::{Errand, Worker};
-use crate::guarantee::failure;
-use crate::loopback::Loopback;
+use crate::support::errand::Errand;
+use crate::support::failure;
+use crate::support::loopback::Loopback;
+use crate::support::worker_process::WorkerProcess;
 
 /// The longest that a failure may take while another region is in trouble.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -58,7 +59,7 @@ async fn before(stub: &str, decide: fn(&str, &str) -> Answer) -> Loopback {
 }
 
 /// Of which executions the worker has notified, with what it says why the history is missing.
-fn notified(worker: &Worker) -> Vec<(String, Value)> {
+fn notified(worker: &WorkerProcess) -> Vec<(String, Value)> {
     let printed = worker.printed();
     let lines = printed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let of = |line: Value| {
@@ -69,7 +70,7 @@ fn notified(worker: &Worker) -> Vec<(String, Value)> {
     lines.map(of).collect()
 }
 
-async fn until_notified(worker: &Worker, name: &str) -> (Duration, Value) {
+async fn until_notified(worker: &WorkerProcess, name: &str) -> (Duration, Value) {
     let began = Instant::now();
     worker.until(name, || notified(worker).iter().any(|(known, _)| known == name)).await;
     let degraded = notified(worker).into_iter().find(|(known, _)| known == name).unwrap().1;
@@ -90,7 +91,7 @@ async fn a_region_that_refuses_the_credentials_or_never_answers_costs_the_others
             errand.add(number);
         }
         let front = before(errand.sfn.url(), answer).await;
-        let worker = errand.worker_with(STDOUT, errand.stdout(), &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
+        let worker = errand.worker_with(STDOUT, &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
         errand.sqs.send("failures", &failure(9).replace("eu-west-1", "af-south-1"));
         for number in 0..5 {
             sleep(Duration::from_millis(300)).await;
@@ -109,7 +110,7 @@ async fn failures_of_a_region_that_never_worked_are_reported_from_the_event_alon
     let errand = Errand::with(0).await;
     let refuses = |_: &str, _: &str| Answer::Error("UnrecognizedClientException");
     let front = before(errand.sfn.url(), refuses).await;
-    let worker = errand.worker_with(STDOUT, errand.stdout(), &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
+    let mut worker = errand.worker_with(STDOUT, &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
     errand.sqs.send("failures", &failure(9).replace("eu-west-1", "af-south-1"));
     let (_, degraded) = until_notified(&worker, "run-9").await;
     let degraded = degraded.as_str().unwrap();
@@ -149,7 +150,7 @@ async fn an_answer_that_no_client_can_parse_is_read_leniently_or_told_from_the_e
     let errand = Errand::with(0).await;
     errand.add(9);
     let front = before(errand.sfn.url(), odd).await;
-    let worker = errand.worker_with(STDOUT, errand.stdout(), &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
+    let mut worker = errand.worker_with(STDOUT, &[("AWS_ENDPOINT_URL_SFN", &front.url)]);
     for number in 0..8 {
         errand.sqs.send("failures", &failure(number));
     }

@@ -11,7 +11,7 @@ use misstep::report::summary::Summary;
 use misstep::report::{Report, Subject, brief, html, markdown, text};
 use serde_json::{Value, json};
 
-use crate::configured::route;
+use crate::support::configured::route;
 
 /// The cases of the fixture, by their names.
 fn cases() -> Vec<Value> {

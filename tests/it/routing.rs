@@ -24,10 +24,10 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::guarantee::{failure, on_paused_time};
-use crate::model::api::route;
-use crate::model::reader::ModelReader;
-use crate::model::{Chance, Faults};
+use crate::support::model::api::route;
+use crate::support::model::reader::ModelReader;
+use crate::support::model::{Chance, Faults};
+use crate::support::{failure, on_paused_time};
 
 /// What a channel of the test answers.
 type Answering = dyn Fn(usize) -> Result<(), NotifyError> + Send + Sync;

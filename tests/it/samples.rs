@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use misstep::notify::settings::{RouteSettings, connect};
 
-use crate::configured::settings;
+use crate::support::configured::settings;
 
 /// A sample.
 struct Sample {

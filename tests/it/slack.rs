@@ -8,9 +8,9 @@ use misstep::notify::{NotifyError, Route, sample};
 use misstep::report::Report;
 use serde_json::{Value, json};
 
-use crate::configured::route;
-use crate::planted::{planted_reports, reports};
-use crate::receiver::{Answer, Receiver};
+use crate::support::configured::route;
+use crate::support::planted::{planted_reports, reports};
+use crate::support::receiver::{Answer, Receiver};
 
 /// What is wrong with a webhook's message by the limits of the Block Kit reference.
 fn refusal(message: &Value) -> Result<(), String> {

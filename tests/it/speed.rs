@@ -11,7 +11,7 @@ use misstep::history::file;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::synth::{History, big_map, long};
+use crate::support::synth::{History, big_map, long};
 
 /// What the yardstick reads.
 #[derive(Deserialize)]

@@ -9,8 +9,8 @@ use misstep::report::{Report, Subject};
 
 use crate::generated;
 use crate::recorded::recorded;
-use crate::synth::steps::{map, parallel, pass, task, wait};
-use crate::synth::{self, Machine};
+use crate::support::synth::steps::{map, parallel, pass, task, wait};
+use crate::support::synth::{self, Machine};
 
 fn explained(kind: &str, name: &str) -> String {
     text(&recorded(kind, name), &Question::default())

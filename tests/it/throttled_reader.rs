@@ -10,9 +10,9 @@ use misstep::history::{ExecutionReader, PageRequest};
 use misstep::metrics::Metrics;
 use tokio::time::Instant;
 
-use crate::guarantee::on_paused_time;
-use crate::model::reader::ModelReader;
-use crate::model::{Chance, Faults};
+use crate::support::model::reader::ModelReader;
+use crate::support::model::{Chance, Faults};
+use crate::support::on_paused_time;
 
 fn execution() -> ExecutionArn {
     ExecutionArn::parse("arn:aws:states:eu-west-1:123456789012:execution:orders:run").unwrap()

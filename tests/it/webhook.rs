@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-use crate::configured::{route, settings_of};
-use crate::receiver::{Received, Receiver};
+use crate::support::configured::{route, settings_of};
+use crate::support::receiver::{Received, Receiver};
 
 const KEY: &str = "misstep-0123";
 

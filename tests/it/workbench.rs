@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::guarantee::failure;
-use crate::stub::sfn::StepFunctions;
-use crate::stub::sqs::Sqs;
-use crate::stub::{self, Fault};
+use crate::support::failure;
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::sqs::Sqs;
+use crate::support::stub::{self, Fault};
+use crate::support::worker_process::{misstep, signal};
 
 /// A queue with a dead-letter queue, and Step Functions.
 struct Bench {
@@ -54,8 +55,7 @@ impl Bench {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.arg("dlq").args(arguments).env_clear().kill_on_drop(true).stdin(Stdio::null());
+        let mut command = misstep(&[&["dlq"], arguments].concat());
         command.envs(stub::environment("AWS_ENDPOINT_URL_SQS", self.sqs.url()));
         command.env("AWS_ENDPOINT_URL_SFN", self.sfn.url()).env("MISSTEP_QUEUE_URL", &self.queue_url);
         command
@@ -172,8 +172,7 @@ async fn an_interrupt_releases_what_is_held() {
     bench.sqs.plan("ReceiveMessage", [None, Some(held)]);
     let listing = bench.command(&["list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     bench.sqs.wait_for("ReceiveMessage", 2).await;
-    let pid = listing.id().unwrap().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
+    signal(&listing, "-INT").await;
     drop(gate);
     let output = listing.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));

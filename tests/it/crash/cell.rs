@@ -5,8 +5,10 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use misstep::failpoint::Point;
 
-use super::world::{AUDIENCES, Told, Worker, World, execution};
-use crate::receiver::Answer;
+use super::world::{AUDIENCES, Told, World};
+use crate::support::execution;
+use crate::support::receiver::Answer;
+use crate::support::worker_process::WorkerProcess;
 
 const FAILURES: usize = 3;
 
@@ -81,18 +83,17 @@ pub(super) async fn play(point: Point, action: Action) -> Counted {
     let poison = prepare(&world, point);
     let gate = hold_for_a_renewal(&world, point);
     let worker = world.worker(Some(&format!("{}={}", point.name(), action.name())));
-    worker.wait_for_log(&format!("\"failpoint\":\"{}\"", point.name())).await;
+    worker.wait_for_log(&[&format!("\"failpoint\":\"{}\"", point.name())]).await;
     drop(gate);
     if is_release(point) {
         world.receiver.recover();
     }
     let mut last = outcome(&world, point, action, worker).await;
     // Before this it might know nothing of signals yet.
-    last.wait_for_log("\"message\":\"working\"").await;
-    world.wait_until_empty(&last).await;
-    let status = last.stop().await;
-    assert_eq!(status.code(), Some(0), "{}", last.log());
-    check(&world, point, action, poison, &last)
+    last.wait_for_log(&["\"message\":\"working\""]).await;
+    world.wait_until_empty().await;
+    assert_eq!(last.stop().await, Some(0));
+    check(&world, point, action, poison)
 }
 
 /// Brings about what the point needs; returns how many messages can never pass.
@@ -124,39 +125,38 @@ fn is_release(point: Point) -> bool {
 }
 
 /// The end of the worker, where the action ends it, as it should be; returns the one that goes on.
-async fn outcome(world: &World, point: Point, action: Action, mut worker: Worker) -> Worker {
+async fn outcome(world: &World, point: Point, action: Action, mut worker: WorkerProcess) -> WorkerProcess {
     match action {
         Action::Panic | Action::Hang => return worker,
-        Action::Kill => assert_eq!(worker.ended().await.signal(), Some(9), "{}", worker.log()),
-        Action::TerminateTwice => assert_eq!(worker.ended().await.code(), Some(130), "{}", worker.log()),
+        Action::Kill => assert_eq!(worker.ended().await.signal(), Some(9)),
+        Action::TerminateTwice => assert_eq!(worker.ended().await.code(), Some(130)),
         Action::Terminate => {
-            assert_eq!(worker.ended().await.code(), Some(0), "{}", worker.log());
+            assert_eq!(worker.ended().await.code(), Some(0));
             // What is released with a delay is counted as in flight until it ends.
             if !is_release(point) {
-                assert_eq!(world.sqs.counts("failures").in_flight, 0, "{}", worker.log());
+                assert_eq!(world.sqs.counts("failures").in_flight, 0);
             }
         }
     }
     world.worker(None)
 }
 
-fn check(world: &World, point: Point, action: Action, poison: usize, last: &Worker) -> Counted {
+fn check(world: &World, point: Point, action: Action, poison: usize) -> Counted {
     let told = world.told();
     let kinds: BTreeSet<&Told> = told.iter().collect();
     let pairs: BTreeSet<(String, &str)> =
         kinds.iter().map(|told| (told.execution.clone(), told.audience.as_str())).collect();
     let needed = (0..FAILURES).flat_map(|number| AUDIENCES.map(|audience| (execution(number), audience)));
-    assert_eq!(pairs, needed.collect(), "{}", last.log());
+    assert_eq!(pairs, needed.collect());
     assert_eq!(kinds.len(), NEEDED, "a failure has one key for an audience: {told:#?}");
     let duplicates = told.len() - NEEDED;
-    assert!(duplicates <= action.most_duplicates(point), "{told:#?}\n{}", last.log());
+    assert!(duplicates <= action.most_duplicates(point), "{told:#?}");
     let dead = world.sqs.messages("dead");
     assert!(dead.iter().all(|message| message.body == POISON), "{dead:#?}");
     let dead_letters = dead.len();
     assert!(
         (poison..=poison * action.most_dead_letters(point)).contains(&dead_letters),
-        "{dead_letters} dead letters:\n{}",
-        last.log()
+        "{dead_letters} dead letters"
     );
     Counted { notifications: told.len(), dead_letters }
 }

@@ -1,24 +1,15 @@
 //! What surrounds the worker in one cell, and the worker as a process.
 
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::process::{Child, Command};
-use tokio::time::Instant;
 
-use crate::receiver::{Received, Receiver};
-use crate::stub::sfn::StepFunctions;
-use crate::stub::{self, sqs::Sqs};
-
-/// How long anything is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often what is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::support::receiver::{Received, Receiver};
+use crate::support::stub::sfn::StepFunctions;
+use crate::support::stub::{self, sqs::Sqs};
+use crate::support::worker_process::{WorkerProcess, default_routes, misstep, wait_until};
+use crate::support::{execution, failure};
 
 /// Short, so that what a dead process had in hand is soon back.
 const VISIBILITY: Duration = Duration::from_secs(3);
@@ -44,13 +35,6 @@ pub(super) struct Told {
     pub(super) key: String,
 }
 
-/// A worker as a process.
-pub(super) struct Worker {
-    child: Child,
-    log: PathBuf,
-    _folder: TempDir,
-}
-
 impl World {
     /// With so many failures on the queue, whose histories have two pages.
     pub(super) async fn start(failures: usize) -> Self {
@@ -65,32 +49,26 @@ impl World {
         sfn.limit_pages(events.len() / 2);
         for number in 0..failures {
             sfn.add(&execution(number), events);
-            sqs.send("failures", &crate::guarantee::failure(number));
+            sqs.send("failures", &failure(number));
         }
         Self { sqs, receiver, sfn, queue_url, refused: Arc::default() }
     }
 
     /// Starts a worker, with a failpoint or without.
-    pub(super) fn worker(&self, failpoint: Option<&str>) -> Worker {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.arg("work").env_clear().kill_on_drop(true);
-        command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+    pub(super) fn worker(&self, failpoint: Option<&str>) -> WorkerProcess {
+        let mut command = misstep(&["work"]);
         command.envs(stub::environment("AWS_ENDPOINT_URL_SQS", self.sqs.url()));
         command.envs([
             ("PATH", "/usr/bin:/bin"),
             ("AWS_ENDPOINT_URL_SFN", self.sfn.url()),
             ("MISSTEP_QUEUE_URL", &self.queue_url),
-            ("MISSTEP_NOTIFICATION_API", &self.receiver.url),
-            ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
-            ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
             ("MISSTEP_POLL_WAIT_SECS", "1"),
             ("MISSTEP_HISTORY_RATE", "off"),
             ("MISSTEP_ADMIN_ADDR", "off"),
         ]);
+        command.envs(default_routes(&self.receiver.url));
         command.envs(failpoint.map(|failpoint| (super::VARIABLE, failpoint)));
-        Worker { child: command.spawn().unwrap(), log, _folder: folder }
+        WorkerProcess::start(command)
     }
 
     /// Until the receiver is told otherwise, the developers' notifications of all failures but the
@@ -125,11 +103,9 @@ impl World {
     }
 
     /// Waits until nothing is left on the queue, in flight or not.
-    pub(super) async fn wait_until_empty(&self, worker: &Worker) {
-        let is_empty = || self.sqs.messages("failures").is_empty();
-        if !wait_until(is_empty).await {
-            panic!("the queue still holds {:#?}:\n{}", self.sqs.messages("failures"), worker.log());
-        }
+    pub(super) async fn wait_until_empty(&self) {
+        let is_empty = wait_until(|| self.sqs.messages("failures").is_empty()).await;
+        assert!(is_empty, "the queue still holds {:#?}", self.sqs.messages("failures"));
     }
 }
 
@@ -144,44 +120,4 @@ impl Told {
             key: received.header("idempotency-key").unwrap().to_owned(),
         }
     }
-}
-
-impl Worker {
-    /// Waits until a text stands in the log.
-    pub(super) async fn wait_for_log(&self, text: &str) {
-        assert!(wait_until(|| self.log().contains(text)).await, "{text} was never logged:\n{}", self.log());
-    }
-
-    /// Asks it to stop and returns how it ended.
-    pub(super) async fn stop(&mut self) -> ExitStatus {
-        let pid = self.child.id().unwrap_or_else(|| panic!("it has ended:\n{}", self.log())).to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-        self.ended().await
-    }
-
-    /// Waits for its end.
-    pub(super) async fn ended(&mut self) -> ExitStatus {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        status.unwrap_or_else(|_| panic!("it does not end:\n{}", self.log())).unwrap()
-    }
-
-    pub(super) fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap()).into_owned()
-    }
-}
-
-/// The ARN of one of the executions.
-pub(super) fn execution(number: usize) -> String {
-    format!("arn:aws:states:eu-west-1:123456789012:execution:orders:run-{number}")
-}
-
-async fn wait_until(holds: impl Fn() -> bool) -> bool {
-    let until = Instant::now() + PATIENCE;
-    while !holds() {
-        if Instant::now() > until {
-            return false;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    true
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Plan, Run, failure, on_paused_time};
+use super::{Plan, Run};
+use crate::support::{failure, on_paused_time};
 
 /// How many are sent.
 const BODIES: usize = 10_000;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Plan, Run, on_paused_time};
-use crate::model::Event;
+use super::{Plan, Run};
+use crate::support::model::Event;
+use crate::support::on_paused_time;
 
 #[test]
 fn a_message_is_leased_until_the_dead_letter_queue_has_taken_it() {

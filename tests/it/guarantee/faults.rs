@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Plan, Run, failure, on_paused_time};
-use crate::model::Faults;
+use super::{Plan, Run};
+use crate::support::model::Faults;
+use crate::support::{failure, on_paused_time};
 
 /// How many seeds are tried; a failing one is run alone with `MISSTEP_SEED=n`.
 const SEEDS: u64 = 1_000;

@@ -11,10 +11,11 @@ use misstep::queue::{
     DeadLetter, EntryResults, Message, Queue, QueueAttributes, QueueCounts, QueueError, ReceiptHandle,
 };
 
-use super::{Plan, Run, on_paused_time};
-use crate::model::Faults;
-use crate::model::api::{ModelApi, Mood, routes};
-use crate::model::queue::ModelQueue;
+use super::{Plan, Run};
+use crate::support::model::Faults;
+use crate::support::model::api::{ModelApi, Mood, routes};
+use crate::support::model::queue::ModelQueue;
+use crate::support::on_paused_time;
 
 /// What is wrong with the worker's use of the queue.
 #[derive(Clone, Copy, PartialEq)]

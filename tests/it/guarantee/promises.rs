@@ -8,9 +8,10 @@ use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Route};
 use tokio::time::Instant;
 
-use super::{Plan, Run, failure, on_paused_time};
-use crate::model::api::{ModelApi, Mood, route};
-use crate::model::{Event, Faults};
+use super::{Plan, Run};
+use crate::support::model::api::{ModelApi, Mood, route};
+use crate::support::model::{Event, Faults};
+use crate::support::{failure, on_paused_time};
 
 #[test]
 fn a_failure_is_told_to_both_audiences_and_then_deleted() {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::stage::Stage;
-use crate::receiver::{Received, Receiver};
+use crate::support::receiver::{Received, Receiver};
+use crate::support::worker_process::{Ended, WorkerProcess, run};
 
 /// Refused by the API, dead-lettered by misstep.
 const REFUSED: usize = 100;
@@ -31,18 +31,12 @@ fn event(machine: &str, number: usize) -> String {
 
 /// Runs `misstep dlq`, shows what it printed, and returns it.
 async fn dlq(stage: &Stage, folder: &Path, arguments: &[&str]) -> String {
-    let output = stage
-        .command(&[&["dlq"], arguments].concat())
-        .env("MISSTEP_QUEUE_URL", &stage.queue_url)
-        .current_dir(folder)
-        .output()
-        .await
-        .unwrap();
-    let (told, error) =
-        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    println!("$ misstep dlq {}\n{told}{error}", arguments.join(" "));
-    assert!(output.status.success(), "{arguments:?}: {told}{error}");
-    told
+    let mut command = stage.command(&[&["dlq"], arguments].concat());
+    command.current_dir(folder);
+    let Ended { code, stdout, stderr } = run(command).await;
+    println!("$ misstep dlq {}\n{stdout}{stderr}", arguments.join(" "));
+    assert_eq!(code, Some(0), "{arguments:?}: {stdout}{stderr}");
+    stdout
 }
 
 /// The executions that were told, and that each audience was told once.
@@ -110,11 +104,11 @@ async fn a_dead_letter_queue_is_listed_replayed_in_part_and_dropped() {
     let before = receiver.received().len();
     let mut worker = stage.worker(&receiver.url, &[]);
     let mut killed = stage.command(&["dlq", "replay", "--reason", "rejected", "--yes"]);
-    killed.env("MISSTEP_QUEUE_URL", &stage.queue_url).current_dir(folder.path()).stdout(Stdio::null());
-    let mut killed = killed.spawn().unwrap();
+    killed.current_dir(folder.path());
+    let mut killed = WorkerProcess::start(killed);
     let half = receiver.wait_until(Duration::from_secs(60), |all| all.len() >= before + REFUSED).await;
     assert!(half.is_some(), "half of them are told");
-    killed.kill().await.unwrap();
+    killed.kill().await;
     wait_until_nothing_is_held(&stage).await;
     let left = stage.dead_letter_counts().await[0];
     assert!(left > GARBAGE + REDRIVEN && left < 250, "{left} are left: it was killed half way");

@@ -1,13 +1,13 @@
 //! The last lines of a log in a real LocalStack, as `misstep explain --logs` shows them.
 
-use std::process::Stdio;
-
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::InputLogEvent;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::stage::{aws, endpoint};
+use crate::support::stub::environment;
+use crate::support::worker_process::{misstep, run};
 
 const REQUEST: &str = "8d2ae1d0-0ad1-4c6b-9f1c-3f9a4f1d2b11";
 
@@ -46,17 +46,11 @@ async fn explained(history: &Value) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("history.json");
     std::fs::write(&file, history.to_string()).unwrap();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_misstep"));
-    command.arg("explain").arg(&file).args(["--logs", "--format", "json"]).env_clear().stdin(Stdio::null());
-    command.envs([
-        ("AWS_ENDPOINT_URL", endpoint().as_str()),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_REGION", "us-east-1"),
-    ]);
-    let ended = command.output().await.unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    serde_json::from_slice(&ended.stdout).unwrap()
+    let mut command = misstep(&["explain", "--logs", "--format", "json"]);
+    command.arg(&file).envs(environment("AWS_ENDPOINT_URL", &endpoint())).env("AWS_REGION", "us-east-1");
+    let ended = run(command).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    serde_json::from_str(&ended.stdout).unwrap()
 }
 
 #[tokio::test]

@@ -1,14 +1,9 @@
 //! Mail through SES of a real LocalStack, read where LocalStack keeps what it sent.
 
-use std::time::Duration;
-
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::stage::{Stage, aws};
-use crate::receiver::Receiver;
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::receiver::Receiver;
 
 /// The mails of this sender.
 async fn sent(stage: &Stage, from: &str) -> Vec<Value> {
@@ -55,11 +50,7 @@ async fn a_mail_has_a_text_and_a_page_and_waits_until_its_sender_is_verified() {
     let mut worker = stage.worker(&receiver.url, &[("MISSTEP_CONFIG", config.to_str().unwrap())]);
     let executions = stage.run().await;
     receiver.wait_for(2).await;
-    let until = Instant::now() + PATIENCE;
-    while !worker.log().contains("SendEmail: MessageRejected") {
-        assert!(Instant::now() < until, "a sender who is not verified is taken");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    worker.wait_for_log(&["SendEmail: MessageRejected"]).await;
     assert!(sent(&stage, &from).await.is_empty());
     let ses = aws_sdk_ses::Client::new(&aws().await);
     ses.verify_email_identity().email_address(&from).send().await.unwrap();

@@ -8,9 +8,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::of_execution;
 use super::own::{Own, free_port};
-use super::stage::{Stage, WorkerProcess};
-use crate::gate::Gate;
-use crate::receiver::Receiver;
+use super::stage::Stage;
+use crate::support::gate::Gate;
+use crate::support::receiver::Receiver;
+use crate::support::worker_process::WorkerProcess;
 
 /// How long everything is gone: six visibility timeouts, twice what three receives last.
 const OUTAGE: Duration = Duration::from_secs(60);
@@ -75,7 +76,7 @@ async fn a_minute_without_step_functions_loses_nothing_and_is_told_whole() {
 #[tokio::test]
 async fn a_minute_without_aws_loses_nothing() {
     let receiver = Receiver::start().await;
-    let (held, answer) = crate::receiver::Answer::status(200).held();
+    let (held, answer) = crate::support::receiver::Answer::status(200).held();
     receiver.answer([answer]);
     let stage = Stage::set_up("no-aws", &["catch-then-fail"], &SHORT).await;
     let mut gate = Gate::before(&stage.endpoint()).await;

@@ -1,15 +1,17 @@
 //! What a test against LocalStack plays on: state machines, a stack, and workers as processes.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use serde_json::Value;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::Instant;
+
+use crate::support::stub;
+use crate::support::worker_process::{WorkerProcess, default_routes, misstep};
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -42,13 +44,6 @@ pub struct Scenario {
     prefix: String,
     name: String,
     about: Value,
-}
-
-/// A worker in a process of its own; killed when dropped.
-pub struct WorkerProcess {
-    child: Child,
-    log: PathBuf,
-    _folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -109,10 +104,11 @@ impl Stage {
         Scenario { prefix: self.prefix.clone(), name: name.to_owned(), about: all[name].clone() }
     }
 
-    /// The binary with the settings of this stage.
+    /// The binary, on this LocalStack.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.args(arguments).env("AWS_ENDPOINT_URL", self.endpoint()).kill_on_drop(true);
+        let mut command = misstep(arguments);
+        command.envs(stub::environment("AWS_ENDPOINT_URL", &self.endpoint()));
+        command.env("AWS_REGION", "us-east-1").env("MISSTEP_QUEUE_URL", &self.queue_url);
         command
     }
 
@@ -121,25 +117,14 @@ impl Stage {
     }
 
     pub fn start(&self, arguments: &[&str], api: &str, variables: &[(&str, &str)]) -> WorkerProcess {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
-        let child = self
-            .command(arguments)
-            .envs([
-                ("MISSTEP_QUEUE_URL", self.queue_url.as_str()),
-                ("MISSTEP_NOTIFICATION_API", api),
-                ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
-                ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
-                ("MISSTEP_ADMIN_ADDR", "off"),
-                ("MISSTEP_POLL_WAIT_SECS", "1"),
-                ("MISSTEP_LOG", "info,misstep=debug"),
-            ])
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stderr(std::fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        WorkerProcess { child, log, _folder: folder }
+        let mut command = self.command(arguments);
+        command.envs(default_routes(api)).envs([
+            ("MISSTEP_ADMIN_ADDR", "off"),
+            ("MISSTEP_POLL_WAIT_SECS", "1"),
+            ("MISSTEP_LOG", "info,misstep=debug"),
+        ]);
+        command.envs(variables.iter().copied());
+        WorkerProcess::start(command)
     }
 
     pub async fn send(&self, body: &str, attribute: Option<(&str, &str)>) {
@@ -226,38 +211,6 @@ impl Stage {
                 .collect(),
         });
         dead.collect()
-    }
-}
-
-impl WorkerProcess {
-    /// Asks it to stop and returns its exit code.
-    pub async fn stop(&mut self) -> Option<i32> {
-        let pid = self.child.id().expect("it still runs").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-        self.ended(PATIENCE).await
-    }
-
-    /// Waits for its end and returns its exit code.
-    pub async fn ended(&mut self, patience: Duration) -> Option<i32> {
-        let status = tokio::time::timeout(patience, self.child.wait()).await;
-        status.unwrap_or_else(|_| panic!("it does not end:\n{}", self.log())).unwrap().code()
-    }
-
-    /// Ends it with SIGKILL.
-    pub async fn kill(&mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for WorkerProcess {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            println!("--- the worker's log\n{}", self.log());
-        }
     }
 }
 

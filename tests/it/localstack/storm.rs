@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::stage::{Stage, WorkerProcess};
-use crate::receiver::{Answer, Received, Receiver};
+use super::stage::Stage;
+use crate::support::receiver::{Answer, Received, Receiver};
+use crate::support::worker_process::WorkerProcess;
 
 /// Of so many failing executions; `make storm` makes more.
 const FAILURES: usize = 24;
@@ -100,7 +101,7 @@ impl Lives {
             let of_this =
                 |received: &[Received]| received.iter().filter(|request| request.path == path).count();
             let busy = receiver.wait_until(PATIENCE, |received| of_this(received) >= each).await;
-            assert!(busy.is_some(), "{path} did not send {each} notifications:\n{}", worker.log());
+            assert!(busy.is_some(), "{path} did not send {each} notifications");
             worker.kill().await;
             killed.insert(path, worker.log());
         }
@@ -110,7 +111,7 @@ impl Lives {
 
     /// Asks the last process to stop, and returns what became of each, by its path.
     async fn end(mut self) -> BTreeMap<String, Life> {
-        assert_eq!(self.last.stop().await, Some(0), "{}", self.last.log());
+        assert_eq!(self.last.stop().await, Some(0));
         let killed = self.killed.into_iter().map(|(path, log)| (path, Life { was_killed: true, log }));
         killed.chain([(self.path, Life { was_killed: false, log: self.last.log() })]).collect()
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::stage::{Stage, WorkerProcess, aws};
-use crate::receiver::Receiver;
+use super::stage::{Stage, aws};
+use crate::support::receiver::Receiver;
+use crate::support::worker_process::WorkerProcess;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -192,13 +193,7 @@ async fn a_topic_that_is_gone_holds_the_message_and_nobody_else() {
     let mut worker = worker(&stage, &receiver, &topic.arn(), &folder);
     stage.run().await;
     receiver.wait_for(2).await;
-    let until = Instant::now() + PATIENCE;
-    let is_told =
-        |line: &str| line.contains("topic") && line.contains("NotFound") && line.contains(&topic.arn());
-    while !worker.log().lines().any(is_told) {
-        assert!(Instant::now() < until, "the reason is never logged");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    worker.wait_for_log(&["topic", "NotFound", &topic.arn()]).await;
     assert_eq!(stage.dead_letters().await, []);
     topic.create().await;
     let all = topic.subscribe("all", None).await;

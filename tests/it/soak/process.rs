@@ -1,63 +1,45 @@
 //! The worker as a process, and what the kernel says of it.
 
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::{Child, Command};
-
-use crate::stub;
+use crate::support::stub;
+use crate::support::worker_process::{WorkerProcess, default_routes, misstep};
 
 /// What `/proc/PID/stat` counts CPU time in, a second; the same on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
 
-/// A worker; killed when dropped.
-pub(super) struct Worker {
-    child: Child,
-    folder: PathBuf,
-    log: tempfile::NamedTempFile,
-}
+/// A worker that is measured.
+pub(super) struct Worker(WorkerProcess);
 
 impl Worker {
     pub(super) fn start(aws: &str, api: &str) -> Self {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_misstep"));
-        command.arg("work").env_clear().kill_on_drop(true);
-        command.stdout(Stdio::null()).stderr(log.reopen().unwrap());
+        let mut command = misstep(&["work"]);
         command.envs(stub::environment("AWS_ENDPOINT_URL", aws));
+        command.envs(default_routes(&format!("{api}/notify")));
         command.envs([
             ("MISSTEP_QUEUE_URL", format!("{aws}/failures").as_str()),
-            ("MISSTEP_NOTIFICATION_API", &format!("{api}/notify")),
-            ("MISSTEP_INTERNAL_GROUP_EMAIL", "dev-team@example.com"),
-            ("MISSTEP_EXTERNAL_GROUP_EMAIL", "assist@example.com"),
             ("MISSTEP_ADMIN_ADDR", "off"),
             ("MISSTEP_HISTORY_RATE", "off"),
             ("MISSTEP_LOG", "warn"),
             // A build that is not optimised, on a machine that others use, may take seconds over a payload.
             ("MISSTEP_NOTIFY_TIMEOUT_SECS", "60"),
         ]);
-        let child = command.spawn().unwrap();
-        let folder = PathBuf::from(format!("/proc/{}", child.id().expect("it runs")));
-        Self { child, folder, log }
+        Self(WorkerProcess::start(command))
     }
 
     /// Its resident memory, in KiB.
     pub(super) fn memory(&self) -> f64 {
-        let status = self.read("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it runs");
-        line.trim().trim_end_matches(" kB").parse().expect("KiB")
+        self.status("VmRSS:")
     }
 
     /// The most resident memory that it ever had, in MiB.
     pub(super) fn peak_memory(&self) -> f64 {
-        let status = self.read("status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it runs");
-        line.trim().trim_end_matches(" kB").parse::<f64>().expect("KiB") / 1024.0
+        self.status("VmHWM:") / 1024.0
     }
 
     /// How many file descriptors it has open.
     pub(super) fn descriptors(&self) -> usize {
-        std::fs::read_dir(self.folder.join("fd")).unwrap_or_else(|_| panic!("{}", self.log())).count()
+        std::fs::read_dir(self.0.proc().join("fd")).unwrap().count()
     }
 
     /// The CPU time that it has used, in seconds: proc_pid_stat(5), fields 14 and 15.
@@ -77,17 +59,17 @@ impl Worker {
 
     /// Asks it to stop and returns its exit code.
     pub(super) async fn stop(&mut self) -> Option<i32> {
-        let pid = self.child.id().unwrap_or_else(|| panic!("it has ended:\n{}", self.log())).to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
-        let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
-        ended.unwrap_or_else(|_| panic!("it does not end:\n{}", self.log())).unwrap().code()
+        self.0.stop().await
     }
 
-    pub(super) fn log(&self) -> String {
-        std::fs::read_to_string(self.log.path()).unwrap()
+    /// A line of `/proc/PID/status`, in KiB.
+    fn status(&self, name: &str) -> f64 {
+        let status = self.read("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it runs");
+        line.trim().trim_end_matches(" kB").parse().expect("KiB")
     }
 
     fn read(&self, file: &str) -> String {
-        std::fs::read_to_string(self.folder.join(file)).unwrap_or_else(|_| panic!("it died:\n{}", self.log()))
+        std::fs::read_to_string(self.0.proc().join(file)).unwrap()
     }
 }

@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use crate::guarantee::failure;
-use crate::loopback::Loopback;
-use crate::stub::sfn::StepFunctions;
+use crate::support::failure;
+use crate::support::loopback::Loopback;
+use crate::support::stub::sfn::StepFunctions;
 
 const TEMPLATE: &str = "arn:aws:states:eu-west-1:123456789012:execution:orders:template";
 

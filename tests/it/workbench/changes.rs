@@ -7,8 +7,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Bench, text};
-use crate::guarantee::failure;
-use crate::stub::Fault;
+use crate::support::failure;
+use crate::support::stub::Fault;
+use crate::support::worker_process::signal;
 
 /// Runs a replay with its journal in this folder; returns exit code, output and errors.
 async fn replay(bench: &Bench, folder: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -260,9 +261,7 @@ async fn an_interrupted_replay_releases_what_it_has_not_sent() {
     let replaying =
         command.current_dir(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     bench.sqs.wait_for("DeleteMessageBatch", 1).await;
-    let pid = replaying.id().unwrap().to_string();
-    let interrupt = tokio::process::Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
-    assert!(interrupt.success());
+    signal(&replaying, "-INT").await;
     let output = replaying.wait_with_output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let (told, error) = (text(&output.stdout), text(&output.stderr));

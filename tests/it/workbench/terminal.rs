@@ -11,6 +11,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use tokio::process::{Child, Command};
 
 use super::{Bench, text};
+use crate::support::worker_process::signal;
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,11 +55,6 @@ impl Session {
         assert!(shown.await.is_ok(), "{part:?} is not in {:?}", self.screen.lock().unwrap());
     }
 
-    async fn interrupt(&self) {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
-    }
-
     async fn ended(self) -> Output {
         let output = tokio::time::timeout(PATIENCE, self.child.wait_with_output()).await;
         output.expect("it ends in time").unwrap()
@@ -75,7 +71,7 @@ async fn an_interrupt_at_a_question_changes_nothing_and_gives_everything_back() 
         command.current_dir(folder.path());
         let session = Session::start(command);
         session.shows("[y/N] ").await;
-        session.interrupt().await;
+        signal(&session.child, "-INT").await;
         let output = session.ended().await;
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output.stderr));
         assert!(

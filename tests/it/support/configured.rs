@@ -6,7 +6,7 @@ use misstep::config::Layers;
 use misstep::notify::Route;
 use misstep::notify::settings::{RouteSettings, connect};
 
-use crate::stub::session;
+use crate::support::stub::session;
 
 /// What the file at `path` says of routes, or all its faults.
 pub(crate) fn settings(path: &Path, variables: &[(&str, &str)]) -> Result<Vec<RouteSettings>, Vec<String>> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::stub::md5;
+use crate::support::stub::md5;
 
 pub(super) struct Queue {
     pub(super) messages: Vec<Message>,

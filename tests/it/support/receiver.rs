@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{oneshot, watch};
 
-use crate::loopback::{Line, Loopback, endless, half};
+use crate::support::loopback::{Line, Loopback, endless, half};
 
 /// How long anything is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -29,7 +29,7 @@ use misstep::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
-use crate::loopback::{Line, Loopback, half};
+use crate::support::loopback::{Line, Loopback, half};
 
 /// A session whose AWS is at `url`.
 pub(crate) fn session(url: &str) -> Session {

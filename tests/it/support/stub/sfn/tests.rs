@@ -5,8 +5,8 @@ use aws_sdk_sfn::types::{ExecutionStatus, HistoryEvent, HistoryEventType};
 
 use super::super::Fault;
 use super::*;
-use crate::synth::steps::{Phase, map_run, pass, task};
-use crate::synth::{Machine, big_map, execution_arn, map_run_arn};
+use crate::support::synth::steps::{Phase, map_run, pass, task};
+use crate::support::synth::{Machine, big_map, execution_arn, map_run_arn};
 
 fn arn() -> String {
     execution_arn("shop", "run-1")
@@ -107,7 +107,7 @@ async fn every_kind_of_event_is_one_the_client_knows() {
     let stub = StepFunctions::start().await;
     let client = stub.client();
     for seed in 0..20 {
-        stub.add(&arn(), &crate::synth::random(seed).history(1).events);
+        stub.add(&arn(), &crate::support::synth::random(seed).history(1).events);
         for event in read_all(&client, 1000, false).await {
             assert!(HistoryEventType::values().contains(&event.r#type.as_str()), "{event:?}");
         }

@@ -15,7 +15,7 @@ use misstep::logs::{LogLine, Logs};
 use misstep::report::{Redrive, Report, Subject};
 use serde_json::{Value, json};
 
-use crate::synth::random;
+use crate::support::synth::random;
 
 /// What is planted: what HTML, SVG, Markdown, JSON and terminals give a meaning to.
 pub(crate) const PLANTS: &[&str] = &[
