@@ -2,6 +2,12 @@
 
 use std::path::Path;
 
+use misstep::analysis::Question;
+use misstep::history::file;
+use misstep::investigation::Finding;
+use misstep::report::format::Format;
+use misstep::report::{Report, Subject};
+
 /// Holds that what stands between `<!-- NAME -->` and `<!-- end of NAME -->` in a document is `expected`.
 pub(crate) fn section(document: &str, name: &str, expected: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
@@ -21,13 +27,14 @@ fn read(document: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap()
 }
 
-/// The README and everything in `docs/`, with the folder that their links are relative to.
+/// The documents at the top and everything in `docs/`, with the folder that their links are relative to.
 fn documents() -> Vec<(String, String)> {
     let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
     let names = docs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let documents =
         names.filter(|name| name.ends_with(".md")).map(|name| ("docs".to_owned(), format!("docs/{name}")));
-    std::iter::once((String::new(), "README.md".to_owned())).chain(documents).collect()
+    let top = ["README.md", "CONTRIBUTING.md"].map(|name| (String::new(), name.to_owned()));
+    top.into_iter().chain(documents).collect()
 }
 
 #[test]
@@ -46,6 +53,21 @@ fn every_link_of_a_document_leads_to_a_file() {
         }
     }
     assert!(links > 20, "only {links} links were found");
+}
+
+#[test]
+fn the_first_result_in_the_readme_is_what_the_command_prints() {
+    let readme = read("README.md");
+    let (_, shown) = readme.split_once("$ misstep explain tests/fixtures/").unwrap();
+    let (block, _) = shown.split_once("\n```").unwrap();
+    let mut lines = block.lines();
+    let history = read(&format!("tests/fixtures/{}", lines.next().unwrap()));
+    let history = file::parse(history.as_bytes()).unwrap();
+    let finding = Finding::of_file(&history, &Question::default());
+    let printed = Format::Text.render(&Report::new(&Subject::default(), &finding), false);
+    for line in lines.filter(|line| *line != "…") {
+        assert!(printed.lines().any(|other| other == line), "{line:?} is not in\n{printed}");
+    }
 }
 
 #[test]

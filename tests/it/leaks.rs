@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use misstep::notify::Route;
+use misstep::notify::channels::{CHANNELS, Channel};
 use misstep::report::{Report, Subject};
 use proptest::prelude::*;
 use serde_json::json;
@@ -194,6 +195,14 @@ fn report(text: &str) -> Report {
     report.analysis.degraded = other.analysis.degraded;
     report.analysis.notes.push(text.to_owned());
     report
+}
+
+#[test]
+fn every_channel_is_searched() {
+    for Channel { name, .. } in CHANNELS {
+        let key = format!("channel = \"{name}\"");
+        assert!(ROUTES.contains(&key) || MAIL.contains(&key), "no route with {key}: add one to ROUTES");
+    }
 }
 
 #[test]
