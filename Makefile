@@ -19,7 +19,7 @@ test: python ## runs all tests, those against LocalStack included
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s localstack/tests -t localstack'
 	$(LOCALSTACK) cargo test --locked --all-targets
 	$(LOCALSTACK) cargo test --locked --features $(FEATURES) --lib --test it -- \
-	    admin::a_panic crash:: documented:: leaks:: localstack::mail:: otel:: samples::
+	    admin::a_panic crash:: docs::notifications:: docs::sample_configurations:: leaks:: localstack::mail:: otel::
 	cargo test --locked --doc
 ifneq ($(CHROMIUM),)
 	MISSTEP_TEST_CHROMIUM='$(CHROMIUM)' cargo test --locked --test it -- --ignored browser::

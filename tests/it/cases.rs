@@ -15,7 +15,7 @@ use regex::Regex;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use crate::documents;
+use crate::docs;
 use crate::support::errand::Errand;
 
 /// The forms for people.
@@ -287,7 +287,7 @@ fn the_documentation_lists_what_is_read_of_each_service() {
         let called: Vec<String> = row.called.iter().map(|called| format!("`{called}`")).collect();
         rows.push_str(&format!("| {} | {} | {} |\n", row.name, called.join(", "), row.reads));
     }
-    documents::section("docs/explain.md", "what is read of a cause", &rows);
+    docs::section("docs/explain.md", "what is read of a cause", &rows);
 }
 
 #[test]

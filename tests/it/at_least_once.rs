@@ -178,7 +178,7 @@ fn work(
 }
 
 mod bodies;
-mod burials;
+mod dead_letters;
 mod faults;
 mod mutants;
 mod promises;

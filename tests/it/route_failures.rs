@@ -17,7 +17,7 @@ fn hook(receiver: &Receiver, more: &str) -> String {
 }
 
 /// Waits until the other route got its line and the log says why the one did not get its own.
-async fn goes_astray(worker: &WorkerProcess, route: &str, reason: &str) {
+async fn fails(worker: &WorkerProcess, route: &str, reason: &str) {
     worker.wait_for_log(&[route, reason]).await;
     worker.until("the other route's line", || worker.printed().lines().count() == 1).await;
 }
@@ -37,7 +37,7 @@ async fn a_template_that_fails_on_one_message_sends_that_one_to_the_dead_letter_
     let body =
         "body = '{% if analysis.error == \"Exception\" %}{{ analysis.nothing }}{% else %}1{% endif %}'";
     let mut worker = errand.worker(&hook(&receiver, body));
-    goes_astray(&worker, "hook", "the template fails: line 1: undefined value").await;
+    fails(&worker, "hook", "the template fails: line 1: undefined value").await;
     worker.until("the message to be settled", || errand.left() == 0).await;
     let dead = errand.dead();
     for said in ["rejected", "hook: the template fails: line 1"] {
@@ -52,7 +52,7 @@ async fn a_template_that_fails_where_nothing_waits_holds_nothing_up() {
     let (receiver, errand) = (Receiver::start().await, Errand::with(1).await);
     let more = "required = false\nbody = '{% if analysis.error == \"Exception\" %}{{ analysis.nothing }}{% else %}1{% endif %}'";
     let worker = errand.worker(&hook(&receiver, more));
-    goes_astray(&worker, "hook", "the template fails: line 1").await;
+    fails(&worker, "hook", "the template fails: line 1").await;
     recovers(&errand, worker).await;
 }
 
@@ -62,7 +62,7 @@ async fn a_secret_that_is_missing_holds_the_message_until_it_is_there() {
     let token = errand.place("token");
     let more = format!("bearer_token = {{ file = \"{}\" }}", token.display());
     let worker = errand.worker(&hook(&receiver, &more));
-    goes_astray(&worker, "hook", "the bearer token: the secret in").await;
+    fails(&worker, "hook", "the bearer token: the secret in").await;
     assert!(receiver.received().is_empty() && errand.left() == 1);
     std::fs::write(&token, "t0ken\n").unwrap();
     recovers(&errand, worker).await;
@@ -75,7 +75,7 @@ async fn a_webhook_that_redirects_holds_the_message_and_nothing_goes_where_it_po
     let (errand, location) = (Errand::with(1).await, elsewhere.url.clone());
     receiver.answer_by(move |_| Some(Answer::status(307).header("location", &location)));
     let worker = errand.worker(&hook(&receiver, ""));
-    goes_astray(&worker, "hook", "answered 307").await;
+    fails(&worker, "hook", "answered 307").await;
     assert_eq!(errand.left(), 1);
     receiver.recover();
     recovers(&errand, worker).await;
@@ -91,7 +91,7 @@ async fn a_page_in_place_of_slack_holds_the_message() {
         receiver.url
     );
     let worker = errand.worker(&routes);
-    goes_astray(&worker, "on-call", "but not as Slack does").await;
+    fails(&worker, "on-call", "but not as Slack does").await;
     assert_eq!(errand.left(), 1);
     receiver.recover();
     receiver.answer_by(|_| Some(Answer::status(200).body("ok")));
@@ -108,7 +108,7 @@ async fn a_file_that_cannot_be_written_holds_the_message_until_it_can() {
         file.display()
     );
     let worker = errand.worker(&routes);
-    goes_astray(&worker, "file", "failures.jsonl cannot be written: No such file").await;
+    fails(&worker, "file", "failures.jsonl cannot be written: No such file").await;
     assert_eq!(errand.left(), 1);
     std::fs::create_dir(&folder).unwrap();
     recovers(&errand, worker).await;
@@ -120,7 +120,7 @@ async fn what_a_webhook_refuses_for_good_is_dead_lettered_with_route_and_reason(
     let (receiver, errand) = (Receiver::start().await, Errand::with(1).await);
     receiver.always(422);
     let mut worker = errand.worker(&hook(&receiver, ""));
-    goes_astray(&worker, "hook", "answered 422").await;
+    fails(&worker, "hook", "answered 422").await;
     worker.until("the message to be settled", || errand.left() == 0).await;
     assert!(errand.dead().contains("hook: POST"), "{}", errand.dead());
     assert_eq!(worker.stop().await, Some(0));

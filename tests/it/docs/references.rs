@@ -1,6 +1,4 @@
-//! Parts of documents that are made from the code: compared, or written anew where `UPDATE_DOCS` is set.
-
-use std::path::Path;
+//! What documents refer to is there: files that they link to, tests that `docs/outcomes.md` names.
 
 use misstep::analysis::Question;
 use misstep::history::file;
@@ -8,28 +6,11 @@ use misstep::investigation::Finding;
 use misstep::report::format::Format;
 use misstep::report::{Report, Subject};
 
-/// Holds that what stands between `<!-- NAME -->` and `<!-- end of NAME -->` in a document is `expected`.
-pub(crate) fn section(document: &str, name: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
-    let text = std::fs::read_to_string(&path).unwrap();
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
-    let start = text.find(&begin).unwrap_or_else(|| panic!("{document} has no {begin}")) + begin.len();
-    let length = text[start..].find(&end).unwrap_or_else(|| panic!("{document} has no {end}"));
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        let new = format!("{}{expected}{}", &text[..start], &text[start + length..]);
-        std::fs::write(&path, new).unwrap();
-    } else {
-        assert_eq!(&text[start..start + length], expected, "{document}, {name}: run with UPDATE_DOCS=1");
-    }
-}
-
-fn read(document: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap()
-}
+use super::{path, read};
 
 /// The documents at the top and everything in `docs/`, with the folder that their links are relative to.
 fn documents() -> Vec<(String, String)> {
-    let docs = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")).unwrap();
+    let docs = std::fs::read_dir(path("docs")).unwrap();
     let names = docs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let documents =
         names.filter(|name| name.ends_with(".md")).map(|name| ("docs".to_owned(), format!("docs/{name}")));
@@ -48,7 +29,7 @@ fn every_link_of_a_document_leads_to_a_file() {
                 continue;
             }
             links += 1;
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder).join(target);
+            let path = path(&folder).join(target);
             assert!(path.exists(), "{document} links to {target}, which is not there");
         }
     }

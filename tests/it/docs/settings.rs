@@ -2,7 +2,7 @@
 
 use misstep::config::SETTINGS;
 
-use crate::documents::section;
+use super::section;
 
 #[test]
 fn the_documented_settings_are_those_of_the_code() {

@@ -2,8 +2,6 @@
 //!
 //! With `UPDATE_DOCS=1` the examples are written anew.
 
-use std::path::{Path, PathBuf};
-
 use misstep::analysis::Question;
 use misstep::aws::arn::ExecutionArn;
 use misstep::event;
@@ -13,6 +11,7 @@ use misstep::notify::{Notification, Route, idempotency_key};
 use misstep::report::{Report, Subject};
 use serde_json::Value;
 
+use super::{path, read};
 use crate::recorded::recorded;
 use crate::support::configured::{route, settings_of};
 use crate::support::receiver::{Answer, Receiver};
@@ -110,13 +109,11 @@ async fn example(channel: &str, form: &str) -> String {
     }
 }
 
-fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/notifications.md")
-}
+const DOCUMENT: &str = "docs/notifications.md";
 
 #[tokio::test]
 async fn every_example_is_what_is_sent() {
-    let text = std::fs::read_to_string(path()).unwrap();
+    let text = read(DOCUMENT);
     let mut now = text.clone();
     for channel in CHANNELS {
         for form in ["full", "summary"] {
@@ -129,16 +126,16 @@ async fn every_example_is_what_is_sent() {
     }
     assert!(now.contains("[redacted]") && !now.contains("hunter2"));
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path(), &now).unwrap();
+        std::fs::write(path(DOCUMENT), &now).unwrap();
     }
-    let written = std::fs::read_to_string(path()).unwrap();
+    let written = read(DOCUMENT);
     let differs = written.lines().zip(now.lines()).find(|(written, now)| written != now);
     assert!(written == now, "run with UPDATE_DOCS=1; written and sent: {differs:?}");
 }
 
 /// The keys in the table of a section.
 fn documented(heading: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(path()).unwrap();
+    let text = read(DOCUMENT);
     let (_, section) = text.split_once(&format!("\n{heading}\n")).unwrap();
     let section = section.split("\n#").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));

@@ -1,9 +1,10 @@
 //! The sample configurations in `docs/samples` are what the binary takes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use misstep::notify::settings::{RouteSettings, connect};
 
+use super::path;
 use crate::support::configured::settings;
 
 /// A sample.
@@ -47,7 +48,7 @@ const SAMPLES: [Sample; 5] = [
 const SECRET: &str = "https://hooks.example.com/hunter2";
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/samples")
+    path("docs/samples")
 }
 
 fn read(name: &str, variables: &[&str]) -> Result<Vec<RouteSettings>, Vec<String>> {
