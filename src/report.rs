@@ -1,6 +1,5 @@
 //! The finding as people and programs get it: what a notification says.
 
-pub mod brief;
 pub mod fields;
 mod fingerprint;
 pub mod format;
@@ -9,11 +8,11 @@ pub mod markdown;
 pub mod notice;
 mod outline;
 mod payload;
+pub mod phrases;
 mod redacted;
 pub mod summary;
 pub mod text;
 pub(crate) mod value;
-mod wording;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -86,7 +86,7 @@ pub struct RootCause {
     pub error: Option<String>,
     /// The error's cause.
     pub cause: Option<String>,
-    /// The way down from the failed state, one entry a hop.
+    /// The hops from the failed state to the root cause.
     pub via: Vec<Hop>,
     /// The integration whose answer the cause is.
     #[serde(skip)]
@@ -205,7 +205,7 @@ pub struct InFlight {
     pub last_error: Option<Failure>,
 }
 
-/// Another state with an error, or one that fell with the failed one.
+/// Another state with an error, or one that was aborted with the failed one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AlsoFailed {
     /// Its name.

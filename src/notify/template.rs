@@ -12,7 +12,7 @@ use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, conte
 use serde_json::Value;
 
 use super::Content;
-use crate::report::brief;
+use crate::report::phrases::brief;
 
 /// Where a template's text goes, and so how what is put into it is escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::Report;
 use super::payload::{self, Payload};
+use super::phrases::{self, Part, Sentence, Tone};
 use super::value::{address, grouped, harmless};
-use super::wording::{self, Part, Sentence, Tone};
 use crate::aws::arn::ExecutionArn;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -45,8 +45,8 @@ const SHORT_STACK: usize = 15;
 
 /// Renders a report.
 pub fn render(report: &Report) -> String {
-    let answer = wording::answer(report);
-    let (mark, status, tone) = wording::status(report);
+    let answer = phrases::answer(report);
+    let (mark, status, tone) = phrases::status(report);
     let title = answer.first().map_or_else(|| status.to_owned(), Sentence::plain);
     let page = html! {
         (DOCTYPE)
@@ -64,7 +64,7 @@ pub fn render(report: &Report) -> String {
             body {
                 header.(class(tone)) { (head(report, &answer)) }
                 main {
-                    (way_down(report))
+                    (root_cause_path(report))
                     (ran(report))
                     @if let Some(timeline) = &report.timeline { (timeline::section(timeline)) }
                     (attempts(report))
@@ -94,7 +94,7 @@ fn policy() -> String {
 }
 
 fn head(report: &Report, answer: &[Sentence]) -> Markup {
-    let (mark, status, tone) = wording::status(report);
+    let (mark, status, tone) = phrases::status(report);
     let info = &report.event_info;
     let facts = [
         ("Execution", info.execution_arn.as_deref()),
@@ -105,7 +105,7 @@ fn head(report: &Report, answer: &[Sentence]) -> Markup {
     html! {
         p.status {
             span.chip.(class(tone)) { span aria-hidden="true" { (mark) } " " (status) }
-            @if let Some(ended) = wording::ended(report) { " " span.when { (ended) } }
+            @if let Some(ended) = phrases::ended(report) { " " span.when { (ended) } }
         }
         @if let [first, rest @ ..] = answer {
             h1 { (told(first)) }
@@ -113,13 +113,13 @@ fn head(report: &Report, answer: &[Sentence]) -> Markup {
         } @else {
             h1 { "The execution " (status) }
         }
-        @if let Some(message) = wording::message(report) {
+        @if let Some(message) = phrases::message(report) {
             p.message dir="auto" { (message) }
         }
-        @if let Some(probable) = wording::probable_cause(report) {
+        @if let Some(probable) = phrases::probable_cause(report) {
             p.message dir="auto" { (told(&probable)) }
         }
-        @for (tone, ground) in wording::grounds(report) {
+        @for (tone, ground) in phrases::grounds(report) {
             p.ground.(class(tone)) { (told(&ground)) }
         }
         @if facts.iter().any(|(_, fact)| fact.is_some()) {
@@ -129,14 +129,14 @@ fn head(report: &Report, answer: &[Sentence]) -> Markup {
                 }
             }
         }
-        @if let Some(page) = wording::console(report) {
+        @if let Some(page) = phrases::console(report) {
             p { a.console href=(page) rel="noreferrer noopener" { "Open in the AWS console" } }
         }
     }
 }
 
-fn way_down(report: &Report) -> Markup {
-    let Some(way) = wording::way_down(report) else { return html! {} };
+fn root_cause_path(report: &Report) -> Markup {
+    let Some(way) = phrases::root_cause_path(report) else { return html! {} };
     html! {
         section aria-labelledby="root" {
             h2 #root { "Root cause" }
@@ -152,7 +152,7 @@ fn way_down(report: &Report) -> Markup {
 }
 
 fn ran(report: &Report) -> Markup {
-    let ran = wording::ran(report);
+    let ran = phrases::ran(report);
     if ran.is_empty() {
         return html! {};
     }
@@ -183,7 +183,7 @@ fn link(title: &str, page: &str) -> Markup {
 }
 
 fn attempts(report: &Report) -> Markup {
-    let Some((hidden, tries)) = wording::tries(report, ATTEMPTS) else { return html! {} };
+    let Some((hidden, tries)) = phrases::tries(report, ATTEMPTS) else { return html! {} };
     html! {
         section aria-labelledby="attempts" {
             h2 #attempts { "Failed attempts" }
@@ -215,7 +215,7 @@ fn attempts(report: &Report) -> Markup {
 }
 
 fn logged(report: &Report) -> Markup {
-    let Some((title, lines)) = wording::logged(report) else { return html! {} };
+    let Some((title, lines)) = phrases::logged(report) else { return html! {} };
     html! {
         section aria-labelledby="log" {
             h2 #log { (told(&title)) }
@@ -229,8 +229,8 @@ fn logged(report: &Report) -> Markup {
 
 fn payloads(report: &Report) -> Markup {
     let stack = report.analysis.stack();
-    let causes = wording::causes(report);
-    let inputs = wording::inputs(report);
+    let causes = phrases::causes(report);
+    let inputs = phrases::inputs(report);
     if stack.is_none() && causes.is_empty() && inputs.is_empty() {
         return html! {};
     }
@@ -256,7 +256,7 @@ fn in_flight(report: &Report) -> Markup {
         section aria-labelledby="flight" {
             h2 #flight { "In flight" span.count { (grouped(states.len())) } }
             (listed(states, |state| html! {
-                (told(&wording::in_flight(state, report)))
+                (told(&phrases::in_flight(state, report)))
                 @if let Some(input) = &state.input {
                     (folded(html! { "Input" }, input, LESSER_PAYLOAD, false))
                 }
@@ -272,8 +272,8 @@ fn also_failed(report: &Report) -> Markup {
     }
     html! {
         section aria-labelledby="also" {
-            h2 #also { "Also failed" span.count { (grouped(also.len())) } }
-            (listed(also, |one| told(&wording::also_failed(one))))
+            h2 #also { (phrases::ALSO_FAILED) span.count { (grouped(also.len())) } }
+            (listed(also, |one| told(&phrases::also_failed(one))))
         }
     }
 }
@@ -296,9 +296,9 @@ fn listed<T>(all: &[T], entry: impl Fn(&T) -> Markup) -> Markup {
 
 fn foot(report: &Report) -> Markup {
     html! {
-        @for note in wording::notes(report) { p { (told(&note)) } }
+        @for note in phrases::notes(report) { p { (told(&note)) } }
         p {
-            @if let Some(reading) = wording::reading(report) { (reading) ". " }
+            @if let Some(reading) = phrases::reading(report) { (reading) ". " }
             "Explained by misstep " (env!("CARGO_PKG_VERSION")) "."
         }
     }

@@ -8,8 +8,8 @@ mod escape;
 
 use super::Report;
 use super::payload::{self, Payload};
+use super::phrases::{self, MESSAGE, Part, Sentence};
 use super::value::{grouped, short};
-use super::wording::{self, MESSAGE, Part, Sentence};
 use super::{text, value};
 use escape::{cell, code, fenced, prose};
 
@@ -28,7 +28,7 @@ const TIMELINE: usize = 60;
 /// Renders a report.
 pub fn render(report: &Report) -> String {
     let mut blocks = head(report);
-    blocks.extend(way_down(report));
+    blocks.extend(root_cause_path(report));
     blocks.extend(ran(report));
     blocks.extend(attempts(report));
     blocks.extend(logged(report));
@@ -48,29 +48,29 @@ pub fn render(report: &Report) -> String {
 
 /// The answer, and where it is from.
 fn head(report: &Report) -> Vec<String> {
-    let (mark, status, _) = wording::status(report);
-    let answer = wording::answer(report);
+    let (mark, status, _) = phrases::status(report);
+    let answer = phrases::answer(report);
     let mut title = format!("## {mark} {status}");
     if let [first, ..] = &answer[..] {
         title.push_str(&format!(": {}", marked(first)));
     }
     let mut blocks = vec![title];
     blocks.extend(answer.iter().skip(1).map(marked));
-    blocks.extend(wording::message(report).map(|message| format!("> {}", prose(&message))));
-    blocks.extend(wording::probable_cause(report).map(|probable| format!("> {}", marked(&probable))));
-    let ended = wording::ended(report);
+    blocks.extend(phrases::message(report).map(|message| format!("> {}", prose(&message))));
+    blocks.extend(phrases::probable_cause(report).map(|probable| format!("> {}", marked(&probable))));
+    let ended = phrases::ended(report);
     let facts = [report.event_info.execution_arn.as_deref().map(|arn| code(&value::harmless(arn))), ended];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     if !facts.is_empty() {
         blocks.push(facts.join(" "));
     }
-    blocks.extend(wording::console(report).map(|page| link("AWS console", &page)));
-    blocks.extend(wording::grounds(report).iter().map(|(_, ground)| format!("_{}_", marked(ground))));
+    blocks.extend(phrases::console(report).map(|page| link("AWS console", &page)));
+    blocks.extend(phrases::grounds(report).iter().map(|(_, ground)| format!("_{}_", marked(ground))));
     blocks
 }
 
-fn way_down(report: &Report) -> Vec<String> {
-    let Some(way) = wording::way_down(report) else { return Vec::new() };
+fn root_cause_path(report: &Report) -> Vec<String> {
+    let Some(way) = phrases::root_cause_path(report) else { return Vec::new() };
     let mut steps = way.hops;
     steps.push(way.root);
     let mut list = list(steps.iter().map(marked), 0);
@@ -81,7 +81,7 @@ fn way_down(report: &Report) -> Vec<String> {
 }
 
 fn ran(report: &Report) -> Vec<String> {
-    let ran = wording::ran(report);
+    let ran = phrases::ran(report);
     if ran.is_empty() {
         return Vec::new();
     }
@@ -100,7 +100,7 @@ fn link(title: &str, page: &str) -> String {
 }
 
 fn attempts(report: &Report) -> Vec<String> {
-    let Some((hidden, tries)) = wording::tries(report, LISTED) else { return Vec::new() };
+    let Some((hidden, tries)) = phrases::tries(report, LISTED) else { return Vec::new() };
     let mut table = "| # | began | took | waited | error |\n|--:|---|--:|--:|---|".to_owned();
     if hidden > 0 {
         table.push_str(&format!("\n| | … {} earlier ones | | | |", grouped(hidden)));
@@ -114,7 +114,7 @@ fn attempts(report: &Report) -> Vec<String> {
 }
 
 fn logged(report: &Report) -> Vec<String> {
-    let Some((title, lines)) = wording::logged(report) else { return Vec::new() };
+    let Some((title, lines)) = phrases::logged(report) else { return Vec::new() };
     let text = lines.map_or_else(|why| prose(&why), |lines| fenced(&lines.join("\n"), "text"));
     vec![format!("### {}", marked(&title)), text]
 }
@@ -122,7 +122,7 @@ fn logged(report: &Report) -> Vec<String> {
 fn payloads(report: &Report) -> Vec<String> {
     let stack = report.analysis.stack();
     let stack = stack.map(|stack| ("Stack".to_owned(), stack));
-    let rest = wording::causes(report).into_iter().chain(wording::inputs(report));
+    let rest = phrases::causes(report).into_iter().chain(phrases::inputs(report));
     let rest = rest.map(|(title, text)| (marked(&title), text));
     let blocks = stack.into_iter().chain(rest);
     blocks.flat_map(|(title, text)| [format!("### {title}"), block(payload::readable(text))]).collect()
@@ -135,7 +135,7 @@ fn in_flight(report: &Report) -> Vec<String> {
     }
     let told = states.iter().take(LISTED).map(|state| {
         let input = state.input.as_deref().map(|input| format!(", input {}", code(&short(input, MESSAGE))));
-        format!("{}{}", marked(&wording::in_flight(state, report)), input.unwrap_or_default())
+        format!("{}{}", marked(&phrases::in_flight(state, report)), input.unwrap_or_default())
     });
     vec!["### In flight".to_owned(), list(told, states.len().saturating_sub(LISTED))]
 }
@@ -145,14 +145,14 @@ fn also_failed(report: &Report) -> Vec<String> {
     if also.is_empty() {
         return Vec::new();
     }
-    let told = also.iter().take(LISTED).map(|one| marked(&wording::also_failed(one)));
-    vec!["### Also failed".to_owned(), list(told, also.len().saturating_sub(LISTED))]
+    let told = also.iter().take(LISTED).map(|one| marked(&phrases::also_failed(one)));
+    vec![format!("### {}", phrases::ALSO_FAILED), list(told, also.len().saturating_sub(LISTED))]
 }
 
 fn foot(report: &Report) -> Option<String> {
-    let notes = wording::notes(report);
+    let notes = phrases::notes(report);
     let lines: Vec<String> =
-        notes.iter().map(marked).chain(wording::reading(report).map(|reading| prose(&reading))).collect();
+        notes.iter().map(marked).chain(phrases::reading(report).map(|reading| prose(&reading))).collect();
     (!lines.is_empty()).then(|| format!("---\n\n{}", list(lines.into_iter(), 0)))
 }
 

@@ -12,9 +12,9 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::fields::{Field, Rank, Visitor};
-use super::{EventDetails, EventInfo, Explanation, Links, Report};
+use super::{EventDetails, EventInfo, Explanation, Links, Report, phrases};
 use crate::analysis::answer::{
-    Confidence, FailedState, Failure, InFlight, Likelihood, ProbableCause, Step, TimeLimit, TimeLimitKind,
+    Confidence, FailedState, Failure, InFlight, ProbableCause, Step, TimeLimit, TimeLimitKind,
 };
 use crate::analysis::cause::{self, ParsedCause};
 use crate::aws::arn::state_machine_name;
@@ -244,10 +244,7 @@ fn ran_out_of_time(analysis: &Explanation) -> Option<String> {
 
 /// The caught error that the failure probably comes from.
 fn probably(probable: &ProbableCause) -> String {
-    let how = match probable.confidence {
-        Likelihood::Likely => "probably",
-        Likelihood::Possible => "possibly",
-    };
+    let how = phrases::probably(probable.confidence);
     let message = probable.parsed.as_ref().and_then(|parsed| short(parsed.message.as_deref()?));
     let why = message.or_else(|| probable.error.as_deref().and_then(short));
     let why = why.map(|why| format!(": {why}")).unwrap_or_default();

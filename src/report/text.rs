@@ -5,8 +5,8 @@ mod paint;
 mod tree;
 
 use super::Report;
+use super::phrases::{self, MESSAGE, Part, Tone};
 use super::value::{grouped, harmless, indented, short};
-use super::wording::{self, MESSAGE, Part, Tone};
 use paint::Paint;
 
 /// Characters of an input or a cause further down.
@@ -32,7 +32,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     let mut page = Page { lines: Vec::new(), paint: Paint { colour } };
     page.headline(report);
     page.answer(report);
-    page.way_down(report);
+    page.root_cause_path(report);
     page.ran(report);
     page.attempts(report);
     page.logged(report);
@@ -79,12 +79,12 @@ impl Page {
     }
 
     fn headline(&mut self, report: &Report) {
-        let (mark, status, tone) = wording::status(report);
+        let (mark, status, tone) = phrases::status(report);
         let mut line = self.paint.toned(tone, format!("{mark} {status}"));
         if let Some(arn) = &report.event_info.execution_arn {
             line.push_str(&format!("  {}", self.paint.strong(harmless(arn))));
         }
-        if let Some(ended) = wording::ended(report) {
+        if let Some(ended) = phrases::ended(report) {
             line.push_str(&format!("  {ended}"));
         }
         self.line(line);
@@ -94,28 +94,28 @@ impl Page {
     fn answer(&mut self, report: &Report) {
         let paint = self.paint;
         let failed = report.analysis.failed_state.is_some();
-        for sentence in wording::answer(report) {
+        for sentence in phrases::answer(report) {
             self.item(sentence.written(|part| match part {
                 Part::Place(_) if failed => paint.bad(part.plain()),
                 Part::Error(_) if failed => paint.strong(part.plain()),
                 _ => part.plain(),
             }));
         }
-        if let Some(message) = wording::message(report) {
+        if let Some(message) = phrases::message(report) {
             self.item(message);
         }
-        if let Some(probable) = wording::probable_cause(report) {
+        if let Some(probable) = phrases::probable_cause(report) {
             self.item(probable.plain());
         }
-        for (tone, sentence) in wording::grounds(report) {
+        for (tone, sentence) in phrases::grounds(report) {
             let line = paint.toned(tone, format!("  {}", sentence.plain()));
             self.line(line);
         }
     }
 
-    fn way_down(&mut self, report: &Report) {
-        let Some(way) = wording::way_down(report) else { return };
-        self.section("The way down");
+    fn root_cause_path(&mut self, report: &Report) {
+        let Some(way) = phrases::root_cause_path(report) else { return };
+        self.section(phrases::ROOT_CAUSE_PATH);
         for hop in &way.hops {
             self.item(hop.plain());
         }
@@ -127,7 +127,7 @@ impl Page {
     }
 
     fn ran(&mut self, report: &Report) {
-        let ran = wording::ran(report);
+        let ran = phrases::ran(report);
         if ran.is_empty() {
             return;
         }
@@ -143,7 +143,7 @@ impl Page {
     }
 
     fn attempts(&mut self, report: &Report) {
-        let Some((hidden, tries)) = wording::tries(report, LISTED) else { return };
+        let Some((hidden, tries)) = phrases::tries(report, LISTED) else { return };
         self.section("Failed attempts");
         self.more(hidden, "earlier ones");
         for one in tries {
@@ -157,7 +157,7 @@ impl Page {
     }
 
     fn logged(&mut self, report: &Report) {
-        let Some((title, lines)) = wording::logged(report) else { return };
+        let Some((title, lines)) = phrases::logged(report) else { return };
         self.section(&title.plain());
         match lines {
             Ok(lines) => lines.iter().for_each(|line| self.item(line)),
@@ -173,7 +173,7 @@ impl Page {
             }
             self.more(stack.lines().count().saturating_sub(STACK), "more lines");
         }
-        for (title, text) in wording::causes(report).into_iter().chain(wording::inputs(report)) {
+        for (title, text) in phrases::causes(report).into_iter().chain(phrases::inputs(report)) {
             self.section(&title.plain());
             self.payload(text);
         }
@@ -203,7 +203,7 @@ impl Page {
         }
         self.section("In flight");
         for state in states.iter().take(LISTED) {
-            self.item(wording::in_flight(state, report).plain());
+            self.item(phrases::in_flight(state, report).plain());
             if let Some(input) = &state.input {
                 self.item(format!("  input {}", short(input, MESSAGE)));
             }
@@ -216,9 +216,9 @@ impl Page {
         if also.is_empty() {
             return;
         }
-        self.section("Failed too, or fell with it");
+        self.section(phrases::ALSO_FAILED);
         for one in also.iter().take(LISTED) {
-            self.item(wording::also_failed(one).plain());
+            self.item(phrases::also_failed(one).plain());
         }
         self.more(also.len().saturating_sub(LISTED), "more");
     }
@@ -233,14 +233,14 @@ impl Page {
 
     fn foot(&mut self, report: &Report) {
         self.line("");
-        for note in wording::notes(report) {
+        for note in phrases::notes(report) {
             self.line(note.plain());
         }
-        if let Some(reading) = wording::reading(report) {
+        if let Some(reading) = phrases::reading(report) {
             let line = self.paint.toned(Tone::Faint, reading);
             self.line(line);
         }
-        if let Some(console) = wording::console(report) {
+        if let Some(console) = phrases::console(report) {
             self.line(console);
         }
     }

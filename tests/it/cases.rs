@@ -8,8 +8,8 @@ use std::process::Command;
 
 use misstep::analysis::cause;
 use misstep::report::Report;
-use misstep::report::brief;
 use misstep::report::notice::Notice;
+use misstep::report::phrases::brief;
 use misstep::report::summary::Summary;
 use regex::Regex;
 use serde::Deserialize as _;

@@ -84,7 +84,7 @@ async fn a_nested_execution_is_followed_to_the_state_that_failed_in_it() {
 }
 
 #[tokio::test]
-async fn the_way_down_is_told_in_text() {
+async fn the_root_cause_path_is_in_the_text() {
     let stub = StepFunctions::start().await;
     let arns = chain(&stub, 3);
     let finding = investigated(&stub, &arns[0]).await;

@@ -7,8 +7,9 @@ use misstep::analysis::Question;
 use misstep::history::file;
 use misstep::investigation::Finding;
 use misstep::redact::{Redactor, Rules};
+use misstep::report::phrases::brief;
 use misstep::report::summary::Summary;
-use misstep::report::{Report, Subject, brief, html, markdown, text};
+use misstep::report::{Report, Subject, html, markdown, text};
 use serde_json::{Value, json};
 
 use crate::support::configured::route;

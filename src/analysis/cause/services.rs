@@ -101,12 +101,12 @@ pub(super) static SERVICES: &[ServiceReader] = &[
             "TaskDefinitionArn",
             "Containers.TaskArn",
             "Containers.ContainerArn",
-            "Failures.ReasonFields",
+            "Failures.Reason",
         ],
         reasons: &[
             ReasonFields("", "StoppedReason", "StopCode"),
-            ReasonFields("Failures", "Detail", "ReasonFields"),
-            ReasonFields("Failures", "ReasonFields", ""),
+            ReasonFields("Failures", "Detail", "Reason"),
+            ReasonFields("Failures", "Reason", ""),
         ],
         state: "LastStatus",
         more: Some(More(container::of_ecs_task, "exit code and reason of each container")),
@@ -164,8 +164,8 @@ pub(super) static SERVICES: &[ServiceReader] = &[
         within: &["Step"],
         marks: &["Status.FailureDetails", "ActionOnFailure"],
         reasons: &[
-            ReasonFields("Status.FailureDetails", "Message", "ReasonFields"),
-            ReasonFields("Status.FailureDetails", "ReasonFields", ""),
+            ReasonFields("Status.FailureDetails", "Message", "Reason"),
+            ReasonFields("Status.FailureDetails", "Reason", ""),
             ReasonFields("Status.StateChangeReason", "Message", "Code"),
         ],
         state: "Status.State",
@@ -349,7 +349,7 @@ pub(super) static SERVICES: &[ServiceReader] = &[
         ..PLAIN
     },
     ServiceReader {
-        name: "AWS Database Migration ServiceReader",
+        name: "AWS Database Migration Service",
         called: &["aws-sdk:databasemigration:*"],
         what: "the replication",
         within: &["ReplicationTask", "ReplicationTasks", "Replications"],

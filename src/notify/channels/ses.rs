@@ -19,7 +19,8 @@ use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
 use crate::report::notice::Notice;
-use crate::report::{brief, html as page, text};
+use crate::report::phrases::brief;
+use crate::report::{html as page, text};
 use crate::settings::values;
 
 /// The channel.

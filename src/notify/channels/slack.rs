@@ -16,7 +16,7 @@ use crate::notify::post::{Post, PostResponse, PostTarget, ReadBody};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
-use crate::report::brief::{self, Fact};
+use crate::report::phrases::brief::{self, Fact};
 use crate::settings::secret::TextOrSecret;
 use crate::settings::values;
 

@@ -17,7 +17,7 @@ use crate::notify::aws::classify;
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
-use crate::report::brief;
+use crate::report::phrases::brief;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "sns", read };

@@ -10,8 +10,8 @@ use super::scale::Scale;
 use crate::analysis::timeline::{Attempt, Instance, InstanceId, StateOutcome, Timeline};
 use crate::history::StateType;
 use crate::report::outline::{self, OutlineGroup, OutlineRow, What};
+use crate::report::phrases::NAME;
 use crate::report::value::{clock, grouped, harmless, short, span};
-use crate::report::wording::NAME;
 
 /// Rows at most.
 const ROWS: usize = 200;

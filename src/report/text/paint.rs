@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use owo_colors::{OwoColorize, Style};
 
-use crate::report::wording::Tone;
+use crate::report::phrases::Tone;
 
 /// Paints, or leaves plain.
 #[derive(Debug, Clone, Copy)]

@@ -3,8 +3,8 @@
 use super::paint::Paint;
 use crate::analysis::timeline::{InstanceId, StateOutcome, Timeline};
 use crate::report::outline::{self, What};
+use crate::report::phrases::NAME;
 use crate::report::value::{clock, grouped, harmless, short, span};
-use crate::report::wording::NAME;
 
 /// How deeply lines are indented at most.
 const DEEPEST_INDENT: usize = 24;

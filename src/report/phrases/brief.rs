@@ -2,14 +2,14 @@
 
 use std::slice;
 
-use super::notice::Notice;
-use super::{Redrive, Report, summary, wording};
-use crate::analysis::answer::{FailedState, Likelihood, ProbableCause, RootCause};
+use super::{INTO, can_be_redriven, cause_label, probably, secret_values, times};
+use crate::analysis::answer::{FailedState, RootCause};
 use crate::analysis::resources::Resource;
 use crate::aws::arn::state_machine_name;
 use crate::history::Status;
 use crate::logs::Logs;
-use crate::redact::Removed;
+use crate::report::notice::Notice;
+use crate::report::{Redrive, Report, summary};
 
 /// Characters of a name in a subject.
 const NAME: usize = 80;
@@ -59,17 +59,9 @@ pub fn subject(notice: &Notice<'_>) -> String {
     let caught = analysis.probable_cause.as_ref().map(|probable| {
         let parts = [Some(&*probable.state), probable.error.as_deref()].into_iter().flatten();
         let parts: Vec<String> = parts.filter_map(filled).map(|part| one_line(part, NAME)).collect();
-        format!(" ({} {})", how_sure(probable), parts.join(": "))
+        format!(" ({} {})", probably(probable.confidence), parts.join(": "))
     });
     one_line(&format!("{env}{application}{machine} {what}{error}{}", caught.unwrap_or_default()), SUBJECT)
-}
-
-/// How sure a probable cause is, in a word.
-fn how_sure(probable: &ProbableCause) -> &'static str {
-    match probable.confidence {
-        Likelihood::Likely => "probably",
-        Likelihood::Possible => "possibly",
-    }
 }
 
 /// What happened, in one or two sentences.
@@ -89,7 +81,7 @@ pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
             facts.push(Fact { label, text, code });
         }
     };
-    let state = |failed: &FailedState| [&*failed.path, slice::from_ref(&failed.name)].concat().join(" › ");
+    let state = |failed: &FailedState| [&*failed.path, slice::from_ref(&failed.name)].concat().join(INTO);
     add("State", failed.map(state), false);
     let names: Vec<&str> = waiting.iter().filter_map(|state| filled(&state.name)).collect();
     add("In flight", Some(names.join(", ")), false);
@@ -108,12 +100,12 @@ pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
         |root: &RootCause| parts([root.state.as_deref(), root.error.as_deref(), root.cause.as_deref()]);
     add("Root cause", deeper.map(root), true);
     if let Some(probable) = &analysis.probable_cause {
-        let label = match probable.confidence {
-            Likelihood::Likely => "Probable cause",
-            Likelihood::Possible => "Possible cause",
-        };
         let message = probable.parsed.as_ref().and_then(|parsed| parsed.message.as_deref());
-        add(label, Some(parts([Some(&probable.state), probable.error.as_deref(), message])), true);
+        add(
+            cause_label(probable.confidence),
+            Some(parts([Some(&probable.state), probable.error.as_deref(), message])),
+            true,
+        );
     }
     let ran: Vec<String> = analysis.resources.iter().map(ran).collect();
     add("Where it ran", Some(ran.join("\n")), false);
@@ -126,25 +118,22 @@ pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
     add("Execution", info.execution_name.clone(), true);
     add("State machine", machine(report).map(str::to_owned), true);
     add("Ended", analysis.ended_at.clone(), false);
-    let redriven = analysis.redriven.filter(|times| *times > 0);
-    let times = |times: u32| if times == 1 { "once".to_owned() } else { format!("{times} times") };
-    add("Redriven before", redriven.map(times), false);
-    let redrive = |redrive: &Redrive| match (redrive.possible, redrive.reason.as_deref().and_then(filled)) {
-        (true, _) => "possible".to_owned(),
-        (false, Some(reason)) => format!("not possible: {reason}"),
-        (false, None) => "not possible".to_owned(),
+    add("Redriven before", analysis.redriven.and_then(times), false);
+    let redrive = |redrive: &Redrive| match can_be_redriven(redrive) {
+        Ok(()) => "possible".to_owned(),
+        Err(Some(reason)) => format!("not possible: {reason}"),
+        Err(None) => "not possible".to_owned(),
     };
     add("Redrive", analysis.redrive.as_ref().map(redrive), false);
     add("Not read", analysis.degraded.clone(), false);
-    let removed = |removed: &Removed| format!("{} values that look like secrets", removed.values);
-    add("Removed", analysis.redacted.as_ref().map(removed), false);
+    add("Removed", analysis.redacted.as_ref().map(secret_values), false);
     add("Cut to fit", Some(analysis.truncated.join(", ")), false);
     facts
 }
 
 fn ran(resource: &Resource) -> String {
-    let log = wording::log(resource).map(|log| format!(", {}", log.plain())).unwrap_or_default();
-    format!("{}{log}", wording::called(resource).plain())
+    let log = super::log(resource).map(|log| format!(", {}", log.plain())).unwrap_or_default();
+    format!("{}{log}", super::called(resource).plain())
 }
 
 /// The last lines of a log, as many as people read here, or why there are none.
@@ -192,6 +181,7 @@ fn one_line(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Removed;
     use crate::report::Subject;
     use crate::report::tests::{failed_at, waiting};
 
@@ -251,7 +241,7 @@ mod tests {
         assert_eq!(
             facts,
             [
-                "State: Orders[3] › Charge\nit",
+                "State: Orders[3] > Charge\nit",
                 "Error: States.TaskFailed",
                 "Cause: c",
                 "Root cause: Pay: Declined: no money",
@@ -259,7 +249,7 @@ mod tests {
                 "Execution's input: {\"a\":1}",
                 "Execution: run-7",
                 "State machine: orders",
-                "Removed: 2 values that look like secrets",
+                "Removed: 2 secret values",
                 "Cut to fit: event_details.payload",
             ]
         );

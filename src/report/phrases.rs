@@ -1,13 +1,14 @@
-//! The report's sentences, worded once for all forms.
+//! The words for people, once for all forms: sentences here, a few lines in [`brief`].
 //!
 //! A sentence comes in parts, each on one line and harmless, so that a form can mark up what is a
 //! name and what is an error. Escaping is the form's business, of every part, words included: some
 //! words quote a state's name.
 
+pub mod brief;
 mod ran;
 
-use super::Report;
 use super::value::{self, address, clock, grouped, harmless, moment, short, span};
+use super::{Redrive, Report};
 use crate::analysis::answer::{
     AlsoFailed, Confidence, FailedAttempt, Hop, HopKind, InFlight, LesserOutcome, Likelihood, Phase,
     TimeLimit, TimeLimitKind,
@@ -17,6 +18,15 @@ use crate::history::Status;
 use crate::redact::Removed;
 
 pub(super) use ran::{called, log, logged, ran};
+
+/// The title of the hops from the failed state to the root cause.
+pub(super) const ROOT_CAUSE_PATH: &str = "Root cause path";
+
+/// The title of the list of other states with errors.
+pub(super) const ALSO_FAILED: &str = "Also failed";
+
+/// Between the names of a state and of the containers around it.
+const INTO: &str = " > ";
 
 /// Characters of a message or an error's name.
 pub(super) const MESSAGE: usize = 300;
@@ -97,7 +107,7 @@ impl Part {
     pub(super) fn plain(&self) -> String {
         match self {
             Self::Words(text) | Self::Arn(text) | Self::Error(text) | Self::Name(text) => text.clone(),
-            Self::Place(names) => names.join(" > "),
+            Self::Place(names) => names.join(INTO),
         }
     }
 }
@@ -221,17 +231,31 @@ pub(super) fn message(report: &Report) -> Option<String> {
 /// The caught error that a Fail state probably reports, and what it says.
 pub(super) fn probable_cause(report: &Report) -> Option<Sentence> {
     let probable = report.analysis.probable_cause.as_ref()?;
-    let how = match probable.confidence {
-        Likelihood::Likely => "Probable cause: ",
-        Likelihood::Possible => "Possible cause: ",
-    };
-    let sentence = words(how).place(&probable.state, &probable.path).words(" failed: ");
+    let sentence = words(format!("{}: ", cause_label(probable.confidence)))
+        .place(&probable.state, &probable.path)
+        .words(" failed: ");
     let sentence = sentence.error_or_none(probable.error.as_deref());
     let parsed = probable.parsed.as_ref().and_then(told);
     Some(match parsed.or(probable.cause.as_deref().and_then(said).map(str::to_owned)) {
         Some(message) => sentence.words(format!(": {}", value::message(&message, MESSAGE))),
         None => sentence,
     })
+}
+
+/// What a caught error is called that a Fail state probably reports.
+fn cause_label(confidence: Likelihood) -> &'static str {
+    match confidence {
+        Likelihood::Likely => "Probable cause",
+        Likelihood::Possible => "Possible cause",
+    }
+}
+
+/// The same within a sentence.
+pub(super) fn probably(confidence: Likelihood) -> &'static str {
+    match confidence {
+        Likelihood::Likely => "probably",
+        Likelihood::Possible => "possibly",
+    }
 }
 
 /// What a cause says to people; its type, where it has no message.
@@ -306,34 +330,52 @@ pub(super) fn grounds(report: &Report) -> Vec<(Tone, Sentence)> {
 /// How often the execution was redriven, and whether it can be again.
 fn redrives(report: &Report) -> Option<Sentence> {
     let analysis = &report.analysis;
-    let before = match analysis.redriven {
-        None | Some(0) => None,
-        Some(1) => Some("Redriven once before this.".to_owned()),
-        Some(times) => Some(format!("Redriven {times} times before this.")),
-    };
-    let again =
-        analysis.redrive.as_ref().map(|redrive| match (redrive.possible, redrive.reason.as_deref()) {
-            (true, _) => "It can be redriven.".to_owned(),
-            (false, Some(reason)) => format!("It cannot be redriven: {}", harmless(reason)),
-            (false, None) => "It cannot be redriven.".to_owned(),
-        });
+    let before = analysis.redriven.and_then(times).map(|times| format!("Redriven {times} before this."));
+    let again = analysis.redrive.as_ref().map(|redrive| match can_be_redriven(redrive) {
+        Ok(()) => "It can be redriven.".to_owned(),
+        Err(Some(reason)) => format!("It cannot be redriven: {}", harmless(reason)),
+        Err(None) => "It cannot be redriven.".to_owned(),
+    });
     let parts: Vec<String> = before.into_iter().chain(again).collect();
     (!parts.is_empty()).then(|| words(parts.join(" ")))
 }
 
-/// The way down from the failed state to the root cause.
+/// `once`, `3 times`; `None` for never.
+fn times(count: u32) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some("once".to_owned()),
+        count => Some(format!("{count} times")),
+    }
+}
+
+/// Whether an execution can be redriven, and if not, why, where Step Functions says so.
+fn can_be_redriven(redrive: &Redrive) -> Result<(), Option<&str>> {
+    if redrive.possible { Ok(()) } else { Err(redrive.reason.as_deref().and_then(said)) }
+}
+
+/// `2 secret values`.
+fn secret_values(removed: &Removed) -> String {
+    if removed.values == 1 {
+        "1 secret value".to_owned()
+    } else {
+        format!("{} secret values", removed.values)
+    }
+}
+
+/// The hops from the failed state to the root cause.
 #[derive(Debug)]
-pub(super) struct WayDown {
+pub(super) struct RootCausePath {
     /// One entry a hop.
     pub(super) hops: Vec<Sentence>,
-    /// Where the way ends.
+    /// Where it ends.
     pub(super) root: Sentence,
     /// The execution it ends in, if that is another one.
     pub(super) elsewhere: Option<Sentence>,
 }
 
-/// The way down, if there is one to go.
-pub(super) fn way_down(report: &Report) -> Option<WayDown> {
+/// The root cause path, if there is more than the failed state.
+pub(super) fn root_cause_path(report: &Report) -> Option<RootCausePath> {
     let root = report.analysis.root_cause.as_ref().filter(|root| !root.via.is_empty())?;
     let mut last = match &root.state {
         Some(state) => Sentence::default().place(state, &[]).words(" failed"),
@@ -344,7 +386,7 @@ pub(super) fn way_down(report: &Report) -> Option<WayDown> {
     }
     let elsewhere = root.execution_arn.as_ref();
     let elsewhere = elsewhere.filter(|arn| Some(*arn) != report.event_info.execution_arn.as_ref());
-    Some(WayDown {
+    Some(RootCausePath {
         hops: root.via.iter().map(hop).collect(),
         root: last,
         elsewhere: elsewhere.map(|arn| words("in ").arn(arn)),
@@ -492,11 +534,7 @@ fn removed(removed: &Removed) -> Sentence {
         .iter()
         .map(|(kind, values)| format!("{values} {}", harmless(&kind.replace('_', " "))))
         .collect();
-    let values = if removed.values == 1 {
-        "1 secret value".to_owned()
-    } else {
-        format!("{} secret values", removed.values)
-    };
+    let values = secret_values(removed);
     words(format!("redacted: {values} removed ({})", kinds.join(", ")))
 }
 
