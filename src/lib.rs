@@ -31,7 +31,7 @@
 //! | [`retry`] | how long to wait before trying again |
 //! | [`shutdown`] | SIGTERM and SIGINT become cancellation |
 //! | [`failpoint`] | where tests may crash the process; empty in a release |
-//! | [`json_escape`] | JSON strings that may be cut off |
+//! | `json_escape` | JSON strings that may be cut off |
 
 pub mod admin;
 pub mod analysis;
