@@ -116,7 +116,7 @@ impl RegionalBreakers {
                 let for_certain = class == ErrorClass::Credentials;
                 breaker.failed_for(execution, MESSAGES, for_certain, error);
             }),
-            // The answer of one execution. It says nothing about the others.
+            // The answer for one execution, which proves nothing about others.
             ErrorClass::Unparsable | ErrorClass::TooLarge => {}
             _ => self.passed(place),
         }
@@ -150,7 +150,7 @@ impl RegionalBreakers {
         self.breakers().get(place).map(|regional| regional.breaker.clone())
     }
 
-    /// When the next message may be taken in, where the intake rests.
+    /// When the next message may be received while the intake rests.
     pub(super) fn next_half_open(&self) -> Option<Instant> {
         next_half_open(&self.breakers())
     }

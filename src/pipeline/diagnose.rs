@@ -1,4 +1,4 @@
-//! The report on one failure: its history read and analysed, or what the event alone says.
+//! The report on one failure: made from its history, or from the event alone.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ const NOT_ENDED: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
-/// How long a message is released at least for, while Step Functions fails in its account and
-/// region only: no history is read there before that.
+/// The shortest delay of a release while Step Functions fails only in the message's account and
+/// region: no history is read there before that.
 const REGION_PAUSE: Duration = Duration::from_secs(60);
 
 /// A message that waits in hand for a history that cannot be read yet.
@@ -51,8 +51,8 @@ enum Next {
 }
 
 impl Pipeline {
-    /// Reads and analyses the failed execution, or says why the message has to wait. With the report
-    /// comes the memory that it may take, where a history was read for it.
+    /// Reads and analyses the failed execution. Returns the report, with its share of the memory budget if
+    /// a history was read, or the outcome of a message that has to wait.
     pub(super) async fn report(
         &self,
         change: &StatusChange,
@@ -90,7 +90,7 @@ impl Pipeline {
                 }
                 Err(error) => error,
             };
-            // What follows may wait for long, and others need the memory.
+            // The next step may wait for long, and other messages need the memory.
             drop(memory);
             let next = match error {
                 InvestigationError::Read(error) => {
@@ -131,7 +131,7 @@ impl Pipeline {
         }
     }
 
-    /// Judges an error of reading, and waits where the message is to probe an open breaker.
+    /// Decides what a read error means for the message, and waits if the message probes an open breaker.
     async fn after_read_error(
         &self,
         error: &ReadError,
@@ -144,8 +144,8 @@ impl Pipeline {
             UnreadHistory::Later(outcome) => outcome,
         };
         match self.step_functions.get(place).filter(|breaker| breaker.is_open()) {
-            // The failures are too few to open the breaker. Given back again and again, the message would
-            // use up its receives before the service is back.
+            // The failures are too few to open the breaker. Released again and again, the message would
+            // use up its receives before the service recovers.
             None if self.step_functions.may_be_out(place, waiting.since) => {
                 let pauses = waiting.pauses.get_or_insert_with(|| Policy::PROBE.start().until(attempt.until));
                 if pauses.wait(None).await { Next::ReadAgain } else { Next::Return(later) }
