@@ -114,7 +114,7 @@ impl Breakers {
 
     /// Adds the closed breaker of a required route and returns it.
     pub fn add(&mut self, route: &str) -> Arc<Breaker> {
-        let consequence = "taking in no more messages until it works";
+        let consequence = "receiving no more messages until it works";
         let (metrics, changed) = (self.metrics.clone(), self.changed.clone());
         metrics.breaker(route, false);
         let breaker = Arc::new(Breaker::new(route.to_owned(), consequence, changed, Some(metrics)));

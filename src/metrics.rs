@@ -80,7 +80,7 @@ impl Metrics {
         Self(Arc::new(Families {
             messages: table.counters(
                 "misstep_messages_total",
-                "Messages by what became of them; a panic counts beside what it led to",
+                "Messages by outcome; a panic counts in addition to the outcome that follows",
                 [OUTCOME],
             ),
             message_duration: table.histogram(
@@ -102,27 +102,27 @@ impl Metrics {
             in_hand: table.gauge("misstep_messages_in_flight", "Messages that this worker has received and not settled"),
             lease_renewals: table.counter("misstep_lease_renewals_total", "Renewals of leases that SQS confirmed"),
             leases_lost: table.counter("misstep_leases_lost_total", "Leases that ended before their message was settled"),
-            retries: table.counters("misstep_retries_total", "Attempts that are made again, by why", [RETRIED_OPERATION, RETRY_REASON]),
+            retries: table.counters("misstep_retries_total", "Retried attempts by reason", [RETRIED_OPERATION, RETRY_REASON]),
             aws_calls: table.counters(
                 "misstep_aws_calls_total",
-                "Calls of AWS by their result; each attempt counts",
+                "Calls to AWS by result; each attempt counts",
                 [SERVICE, OPERATION, RESULT],
             ),
             reports: reports(&mut table),
             notifications: table.counters(
                 "misstep_notifications_total",
-                "Attempts at a notification by what the route made of them",
+                "Attempts at a notification by result",
                 [ROUTE, NOTIFICATION_RESULT],
             ),
-            breaker_open: table.gauges("misstep_breaker_open", "1 while a breaker is open, and no messages are taken in", [BREAKER]),
+            breaker_open: table.gauges("misstep_breaker_open", "1 while a breaker is open, and no messages are received", [BREAKER]),
             regions_open: table.gauge(
                 "misstep_step_functions_regions_open",
                 "Accounts and regions whose breaker is open: no history is read there",
             ),
-            duplicates: table.counter("misstep_duplicates_total", "Deliveries of a failure that everybody was told of before"),
+            duplicates: table.counter("misstep_duplicates_total", "Repeated deliveries of a failure that every route was already notified of"),
             dead_letters: table.counters(
                 "misstep_dead_letters_total",
-                "Messages that the worker sent to the dead-letter queue, by why",
+                "Messages that the worker sent to the dead-letter queue, by reason",
                 [DEAD_LETTER_REASON],
             ),
             backlog: table.gauges(
@@ -134,14 +134,14 @@ impl Metrics {
                 "misstep_dead_letter_queue_messages",
                 "Messages on the dead-letter queue in any state, read every 30 seconds; absent when the last reading failed and where there is no such queue",
             ),
-            panics: table.counter("misstep_panics_total", "Messages whose work panicked, a defect of misstep"),
+            panics: table.counter("misstep_panics_total", "Messages whose processing panicked, a defect of misstep"),
             last_poll: table.reading(
                 "misstep_last_poll_timestamp_seconds",
                 "Unix time of the last poll that SQS answered; absent before the first",
             ),
             log_lines_dropped: table.counter(
                 "misstep_log_lines_dropped_total",
-                "Log lines that standard error took too slowly, and that were dropped",
+                "Log lines that were dropped because standard error was too slow",
             ),
             rows: table.rows,
             registry: table.registry,
@@ -290,7 +290,7 @@ impl Metrics {
 fn reports(table: &mut MetricTable) -> Counters<2> {
     let reports = table.counters(
         "misstep_reports_total",
-        "Reports on failures; a degraded one rests on the event alone, and the reason says why the history is not in it",
+        "Reports on failures; a degraded report is made from the event alone, and the label reason says why",
         [REPORT_KIND, REPORT_REASON],
     );
     let _from_now_on = reports.with([FULL, NO_REASON]).get();

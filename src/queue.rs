@@ -212,7 +212,7 @@ pub struct EntryError {
     pub code: String,
     /// AWS's message.
     pub message: String,
-    /// Whether trying the same again cannot help: the receipt handle is no longer good.
+    /// Whether trying the same again cannot help: the receipt handle is no longer valid.
     pub lost: bool,
 }
 

@@ -114,7 +114,7 @@ impl Worker {
         self.drain(last_polls).await;
         leases_end.cancel();
         if let Err(panic) = keeping.await {
-            error!(%panic, "the renewal of leases had ended early");
+            error!(%panic, "the renewal of leases ended early");
         }
         let (renewals, leases_lost) = self.metrics.renewed_and_lost();
         let waited_ms = millis(self.pipeline.waited());
@@ -133,7 +133,10 @@ impl Worker {
         tokio::pin!(all);
         let deadline = Instant::now() + self.settings.grace;
         if tokio::time::timeout_at(deadline, &mut all).await.is_err() {
-            warn!(in_hand = self.leases.in_hand(), "the grace period has ended; releasing what is in hand");
+            warn!(
+                in_hand = self.leases.in_hand(),
+                "the grace period has ended; releasing the messages in hand"
+            );
             self.force_stop.cancel();
             // A poll that is longer than the grace period still must not be cancelled.
             let longest = self.settings.poll_wait + LAST_CALLS;
@@ -192,7 +195,7 @@ impl Worker {
             // The panic's message was logged where it happened: telemetry::tell_panics.
             Some(Err(_panic)) => {
                 self.metrics.panicked();
-                unfinished("panic", "work on it panicked: a defect of misstep")
+                unfinished("panic", "processing panicked: a defect of misstep")
             }
         };
         let is_good = matches!(outcome, Outcome::Done | Outcome::Ignore(_));
@@ -227,7 +230,7 @@ impl Worker {
 
     fn lost(&self, message: &Message) {
         let duration_ms = self.finished(message, "lease-lost", false);
-        info!(outcome = "lease-lost", duration_ms, "left to whoever receives it next");
+        info!(outcome = "lease-lost", duration_ms, "left to the next worker that receives it");
     }
 
     /// Records the end of a message; returns how long it was in hand, in milliseconds.
@@ -265,26 +268,31 @@ impl Worker {
                 stage,
                 reason = why,
                 error,
-                "this message can never pass, and the queue has no dead-letter queue; it stays"
+                "this message can never be delivered, and the queue has no dead-letter queue; it stays"
             );
             return unfinished(stage, "there is no dead-letter queue");
         };
-        warn!(stage, reason = why, error, "this message can never pass; sending it to the dead-letter queue");
+        warn!(
+            stage,
+            reason = why,
+            error,
+            "this message can never be delivered; sending it to the dead-letter queue"
+        );
         let letter = DeadLetter::new(message, reason, now_ms(), self.settings.largest_dead_letter);
         if letter.body.len() < message.body.len() {
-            warn!(body_bytes = message.body.len(), "its body is cut to what the dead-letter queue takes");
+            warn!(body_bytes = message.body.len(), "its body is cut to the limit of the dead-letter queue");
         }
         let mut pauses = Policy::SETTLE.start();
         reach(Point::DeadLetterSending).await;
         loop {
             if lease.lost().is_cancelled() {
                 // The next worker that receives it sends it.
-                return unfinished(stage, "the lease was lost before the dead-letter queue took it");
+                return unfinished(stage, "the lease was lost before the dead-letter queue accepted it");
             }
             let Err(error) = self.queue.dead_letter(url, &letter).await else { break };
             if !pauses.wait(None).await {
-                error!(error = chain(&error), "the dead-letter queue did not take the message");
-                return unfinished(stage, "the dead-letter queue did not take it");
+                error!(error = chain(&error), "the dead-letter queue did not accept the message");
+                return unfinished(stage, "the dead-letter queue did not accept it");
             }
             self.metrics.retry(RetriedOperation::Settle, error.class().into());
         }

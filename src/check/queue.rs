@@ -108,7 +108,7 @@ async fn dead_letters(
         }
         _ => findings.push(CheckResult::warn(
             "redrive",
-            "the queue has no redrive policy: a message that can never pass comes back until it is too old",
+            "the queue has no redrive policy: a message that can never be delivered comes back until it expires",
             "give the queue a dead-letter queue, with a maxReceiveCount of 3 to 5",
         )),
     }

@@ -16,7 +16,7 @@ pub async fn check(routes: &[Route]) -> Vec<CheckResult> {
     if !routes.iter().any(|route| route.required) {
         findings.push(CheckResult::warn(
             "routes",
-            "none is required: messages are deleted whether anybody was told or not",
+            "none is required: messages are deleted even if nobody was notified",
             "leave `required` out for the routes that matter",
         ));
     }

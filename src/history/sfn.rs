@@ -193,7 +193,8 @@ impl From<Failed> for ReadError {
 /// The page in an answer that the client cannot parse: half a surrogate pair, bytes that are not
 /// UTF-8, a time that is not a time.
 fn leniently(body: Vec<u8>) -> Option<HistoryPage> {
-    let page = file::page_of_answer(&body).inspect_err(|error| debug!(%error, "no lenient reading either"));
+    let page =
+        file::page_of_answer(&body).inspect_err(|error| debug!(%error, "the lenient reading failed too"));
     page.ok().inspect(|page| debug!(events = page.events.len(), "read an answer leniently"))
 }
 

@@ -77,7 +77,7 @@ impl Pipeline {
             status: Some(change.status),
             redrive_count: change.redrive_count,
         };
-        let place = change.execution.account_region();
+        let account_region = change.execution.account_region();
         let mut unfinished = NOT_ENDED.into_iter();
         let mut waiting = Waiting { since: Instant::now(), probing: None, pauses: None };
         loop {
@@ -94,7 +94,7 @@ impl Pipeline {
             drop(memory);
             let next = match error {
                 InvestigationError::Read(error) => {
-                    self.after_read_error(&error, &place, attempt, &mut waiting).await
+                    self.after_read_error(&error, &account_region, attempt, &mut waiting).await
                 }
                 InvestigationError::NotEnded { .. } => match unfinished.next() {
                     Some(pause) => {
@@ -135,18 +135,18 @@ impl Pipeline {
     async fn after_read_error(
         &self,
         error: &ReadError,
-        place: &AccountRegion,
+        account_region: &AccountRegion,
         attempt: MessageAttempt,
         waiting: &mut Waiting,
     ) -> Next {
-        let later = match UnreadHistory::from_error(error, self.urgency(place, attempt)) {
+        let later = match UnreadHistory::from_error(error, self.urgency(account_region, attempt)) {
             UnreadHistory::Degrade(reason) => return Next::Degrade(DegradedBy::from(error), reason),
             UnreadHistory::Later(outcome) => outcome,
         };
-        match self.step_functions.get(place).filter(|breaker| breaker.is_open()) {
+        match self.step_functions.get(account_region).filter(|breaker| breaker.is_open()) {
             // The failures are too few to open the breaker. Released again and again, the message would
             // use up its receives before the service recovers.
-            None if self.step_functions.may_be_out(place, waiting.since) => {
+            None if self.step_functions.may_be_out(account_region, waiting.since) => {
                 let pauses = waiting.pauses.get_or_insert_with(|| Policy::PROBE.start().until(attempt.until));
                 if pauses.wait(None).await { Next::ReadAgain } else { Next::Return(later) }
             }
@@ -159,11 +159,11 @@ impl Pipeline {
     }
 
     /// Whether a history that cannot be read now may be read later.
-    fn urgency(&self, place: &AccountRegion, attempt: MessageAttempt) -> Urgency {
+    fn urgency(&self, account_region: &AccountRegion, attempt: MessageAttempt) -> Urgency {
         let breakers = &self.step_functions;
         if attempt.last {
             Urgency::LastReceive
-        } else if breakers.is_open(place) && !breakers.is_proven(place) {
+        } else if breakers.is_open(account_region) && !breakers.is_proven(account_region) {
             Urgency::NeverWorked
         } else {
             Urgency::MayWait

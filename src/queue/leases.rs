@@ -238,7 +238,7 @@ impl Leases {
         if let Some(entry) = table.remove(key) {
             warn!(
                 message.id = entry.message_id,
-                why, "lost the lease of a message: it will come back, work on it stops"
+                why, "lost the lease of a message: the work on it stops, and the message comes back"
             );
             self.metrics.lease_lost();
             self.metrics.in_hand(table.entries.len());

@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettleError {
     /// The receipt handle is no longer good: the message is somebody else's, or will come back.
-    #[error("the receipt handle is no longer good: {0}")]
+    #[error("the receipt handle is no longer valid: {0}")]
     Lost(EntryError),
     /// All attempts failed; whether one of them had its effect is not known.
     #[error("gave up after {attempts} attempts: {last}")]

@@ -139,7 +139,7 @@ impl Log {
                 if dropped > logged && (passes || logged_at.elapsed() >= LOG_EVERY) {
                     warn!(
                         log.dropped_lines = dropped - logged,
-                        "log lines were dropped: standard error takes them too slowly"
+                        "log lines were dropped: standard error is too slow"
                     );
                     (logged, logged_at) = (dropped, Instant::now());
                 }
