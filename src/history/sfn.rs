@@ -216,7 +216,7 @@ where
     Failed { error: ReadError::new(class, call, error), body: None }
 }
 
-/// Whether this looks like the whole of a JSON object: what AWS answers, and no proxy does.
+/// Whether this looks like a whole JSON object: AWS answers with one, and a proxy does not.
 fn is_json_object(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     body.starts_with(b"{") && body.ends_with(b"}")

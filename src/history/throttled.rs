@@ -1,9 +1,9 @@
-//! A reader that keeps to the quotas of Step Functions, and tries again.
+//! A reader that respects the quotas of Step Functions, and retries.
 //!
 //! Wraps another reader. The quotas hold for each account and region, so each has token buckets of
-//! its own, one for each API operation. A call that was throttled or got no usable answer is made
-//! again after a pause, unless the breaker of its account and region is open by then. What does not
-//! change by asking again (gone, denied) is returned at once.
+//! its own, one for each API operation. A call that was throttled or got no usable answer is retried
+//! after a pause, unless the breaker of its account and region is open by then. An error that a retry
+//! cannot change (gone, denied) is returned at once.
 
 use std::future::Future;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! What a page or an XML document says, as proxies and S3 answer.
+//! The message in a page or an XML document, as proxies and S3 answer.
 
 use std::sync::LazyLock;
 
