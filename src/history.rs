@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_id_is_taken_once_and_said() {
+    fn a_repeated_id_is_kept_once_and_noted() {
         let history = History::whole(vec![event(1), event(2), event(2)]);
         assert!(history.is_complete());
         assert_eq!(history.events().len(), 2);

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_history_takes_a_share_of_its_size_and_never_more_than_there_is() {
+    async fn a_history_takes_a_share_of_its_size_and_never_more_than_the_pool() {
         for bytes in [SMALLEST, 256 * MIB, 100_000 * MIB] {
             let budget = MemoryBudget::new(bytes);
             let report = budget.report().await;

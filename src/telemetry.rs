@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_does_not_parse_is_told() {
+    fn a_filter_that_does_not_parse_is_an_error() {
         assert!(check_filter("info,misstep=debug").is_ok());
         assert!(check_filter("misstep=loudly").is_err());
     }

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_cannot_be_parsed_says_nothing_about_the_others() {
+    async fn an_answer_that_cannot_be_parsed_proves_nothing_about_the_others() {
         let breakers = breakers();
         for execution in 0..100 {
             fails(&breakers, "home", execution, ErrorClass::Unparsable);

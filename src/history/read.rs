@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_what_was_asked_and_keeps_its_source() {
+    fn an_error_names_the_call_and_keeps_its_source() {
         let call = Call { operation: "GetExecutionHistory", target: "arn:x".into() };
         let error = ReadError::new(ErrorClass::Denied, call, "no identity-based policy allows it");
         assert_eq!(

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attributes_say_why_and_the_body_stays() {
+    fn the_attributes_have_the_reason_and_the_body_stays() {
         let original = ("tenant".to_owned(), AttributeValue::string("a"));
         let letter = DeadLetter::new(
             &message("body".to_owned(), vec![original.clone()]),

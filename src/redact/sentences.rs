@@ -169,7 +169,7 @@ mod tests {
     use super::{Opening, opening};
 
     #[test]
-    fn a_value_is_no_sentence() {
+    fn a_value_is_not_a_sentence() {
         for value in [
             "hunter2",
             "hunter",

@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_says_its_length() {
+    fn a_cut_text_shows_its_length() {
         assert_eq!(short(&"ä".repeat(1_234), 3), "äää… (1,234 characters)");
         assert_eq!(short("äää", 3), "äää");
     }
 
     #[test]
-    fn spans_are_told_in_the_units_that_matter() {
+    fn spans_are_shown_in_the_units_that_matter() {
         let at = |millis| Timestamp::from_millisecond(millis).unwrap();
         for (millis, text) in [
             (137, "137 ms"),

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_no_longer_beats_is_stuck() {
+    async fn a_loop_without_beats_is_stuck() {
         let health = Health::new();
         for _ in 0..20 {
             tokio::time::advance(BEAT).await;

@@ -59,7 +59,7 @@ fn wrong_usage_exits_with_2_and_help_with_0() {
 }
 
 #[test]
-fn what_is_missing_of_aws_is_told_within_ten_seconds() {
+fn missing_aws_settings_are_reported_within_ten_seconds() {
     let region: &[(&str, &str)] = &[("AWS_REGION", "us-east-1")];
     let refused: &[(&str, &str)] = &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
     for (variables, expected) in [

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_nothing_say_nothing() {
+    fn words_for_null_have_no_meaning() {
         for nothing in ["", " ", "null", "None", "undefined", "NULL", "{}"] {
             assert_eq!(meaningful(nothing), None, "{nothing}");
         }

@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_says_its_message_or_its_title() {
+    fn a_document_gives_its_message_or_its_title() {
         for (text, message, code) in [
             (
                 "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>",

@@ -14,7 +14,7 @@ use crate::support::model::{Event, Faults};
 use crate::support::{failure, on_paused_time};
 
 #[test]
-fn a_failure_is_told_to_both_audiences_and_then_deleted() {
+fn both_audiences_are_notified_of_a_failure_and_then_its_message_is_deleted() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         run.send_failures(1);
@@ -249,7 +249,7 @@ fn a_message_whose_delete_failed_is_deleted_later_without_a_second_notification(
 }
 
 #[test]
-fn only_the_audience_that_was_not_told_is_told_when_a_message_comes_back() {
+fn only_the_audience_that_was_not_notified_is_notified_when_a_message_comes_back() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         run.api.refuse("ASSESTIVE_ENQUIRY_ERROR");
@@ -338,7 +338,7 @@ fn settling_goes_out_in_batches() {
 }
 
 #[test]
-fn what_is_not_a_failure_is_deleted_without_a_word() {
+fn what_is_not_a_failure_is_deleted_without_a_notification() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         run.queue.send(failure(0).replace("FAILED", "SUCCEEDED"));

@@ -55,7 +55,7 @@ fn the_first_result_in_the_readme_is_what_the_command_prints() {
 }
 
 #[test]
-fn every_test_that_an_outcome_names_is_there() {
+fn every_test_that_an_outcome_names_exists() {
     let outcomes = read("docs/outcomes.md");
     let named = regex::Regex::new(r"`((?:[a-z_]+::)+)([a-z_]+)`").unwrap();
     let mut count = 0;

@@ -56,7 +56,7 @@ async fn a_minute_without_the_api_loses_nothing_and_fills_no_dead_letter_queue()
 }
 
 #[tokio::test]
-async fn a_minute_without_step_functions_loses_nothing_and_is_told_whole() {
+async fn a_minute_without_step_functions_loses_neither_failures_nor_their_histories() {
     let receiver = Receiver::start().await;
     let stage = Stage::set_up("no-sfn", &["catch-then-fail"], &SHORT).await;
     let mut gate = Gate::before(&stage.endpoint()).await;

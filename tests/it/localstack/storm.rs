@@ -142,7 +142,7 @@ fn start(stage: &Stage, receiver: &Receiver, name: &str, life: usize) -> (String
 }
 
 #[tokio::test]
-async fn every_failure_is_told_in_a_storm_and_every_duplicate_explained() {
+async fn every_failure_is_notified_of_in_a_storm_and_every_duplicate_explained() {
     let failures: usize = std::env::var("STORM_FAILURES").map_or(FAILURES, |count| count.parse().unwrap());
     let began = Instant::now();
     let receiver = Receiver::start().await;

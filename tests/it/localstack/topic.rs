@@ -156,7 +156,7 @@ async fn a_topic_gets_the_data_and_attributes_that_filter_policies_work_on() {
 }
 
 #[tokio::test]
-async fn a_report_too_large_for_a_topic_arrives_cut_and_says_so() {
+async fn a_report_too_large_for_a_topic_arrives_cut_and_names_the_cuts() {
     let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
     let topic = Topic::named("large").await;
     topic.create().await;
