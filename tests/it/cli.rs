@@ -144,7 +144,7 @@ async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> WorkerProce
     let url = sqs.queue("failures", Duration::from_secs(30));
     sqs.send("failures", &crate::support::failure(0));
     let mut command = worker_process::misstep(&["work"]);
-    // Step Functions is not there: the failure is told from its event, at once.
+    // Step Functions is not there: the failure is reported from its event, at once.
     command.envs(stub::environment("AWS_ENDPOINT_URL", sqs.url()));
     command.envs(worker_process::default_routes(&receiver.url));
     command.envs([

@@ -104,7 +104,7 @@ fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_notification() {
         ] {
             assert_eq!(office.process(&body).await, Outcome::Ignore(kind));
         }
-        assert!(office.degraded().is_empty(), "somebody was told");
+        assert!(office.degraded().is_empty(), "somebody was notified");
         assert_eq!(
             office.process(&with(&[("stateMachineArn", json!(format!("{ORDERS}:live")))])).await,
             Outcome::Done
@@ -234,7 +234,7 @@ fn a_batch_of_pipes_is_done_when_each_of_its_failures_is() {
         assert_eq!(office.process(&with_other).await, Outcome::Done);
         let with_poison = format!("[7,{}]", failure(3));
         assert!(matches!(office.process(&with_poison).await, Outcome::DeadLetter(_)));
-        assert_eq!(office.degraded().len(), 8, "the failure beside it was told");
+        assert_eq!(office.degraded().len(), 8, "the other failure was delivered");
     });
 }
 

@@ -135,7 +135,7 @@ fn a_failure_goes_to_the_routes_whose_filter_matches_it() {
         assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done);
         pipeline.drain_optional().await;
         assert_eq!((orders.taken().len(), others.taken().len(), timeouts.taken().len()), (1, 0, 0));
-        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done, "told before");
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done, "notified before");
         let counted = pipeline.metrics().text(misstep::metrics::ExpositionFormat::accepted(""));
         assert!(counted.contains("misstep_duplicates_total 1\n"), "{counted}");
         assert_eq!(orders.taken().len(), 1);

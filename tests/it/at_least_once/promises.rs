@@ -193,7 +193,7 @@ fn a_message_that_alone_breaks_the_other_side_does_not_stop_the_others_for_good(
             run.queue.send(failure(number));
         }
         tokio::time::sleep(Duration::from_secs(1_200)).await;
-        assert_eq!(run.notified(), 38, "the others were told");
+        assert_eq!(run.notified(), 38, "the others were notified");
         run.api.refuse("nothing");
         run.settled().await;
         run.stop().await;
@@ -375,7 +375,7 @@ fn a_message_that_alone_breaks_the_other_side_does_not_hold_the_only_place() {
         tokio::time::sleep(Duration::from_secs(120)).await;
         run.queue.send(failure(1));
         tokio::time::sleep(Duration::from_secs(600)).await;
-        assert_eq!(run.notified(), 2, "the other one was told");
+        assert_eq!(run.notified(), 2, "the other one was notified");
         run.api.refuse("nothing");
         run.settled().await;
         run.stop().await;
