@@ -148,7 +148,7 @@ impl Metrics {
         }))
     }
 
-    /// A message is through: `outcome` as the log names it, `took` from its receipt on.
+    /// A message is finished: `outcome` as the log names it, `took` since its receipt.
     pub fn message(&self, outcome: &'static str, took: Duration) {
         self.0.messages.with([outcome]).inc();
         self.0.message_duration.observe(took.as_secs_f64());
@@ -182,8 +182,8 @@ impl Metrics {
         self.0.stage_duration.with([stage.name()]).observe(took.as_secs_f64());
     }
 
-    /// Everybody who must be told of a failure has just been told; the execution ended at
-    /// `stopped_at`. By AWS's clock and ours, which may disagree a little.
+    /// Every required route was just notified of a failure; the execution ended at
+    /// `stopped_at`. The clocks of AWS and of the worker may differ a little.
     pub fn failure_to_notification(&self, stopped_at: Timestamp) {
         let took = Timestamp::now().duration_since(stopped_at);
         self.0.failure_to_notification.observe(took.as_secs_f64().max(0.0));
@@ -214,12 +214,12 @@ impl Metrics {
         self.0.retries.with([what.name(), why.name()]).inc();
     }
 
-    /// AWS was called. `operation` is the API's name of it.
+    /// AWS was called. `operation` is the API's name for the call.
     pub fn aws_call(&self, service: Service, operation: &'static str, result: CallResult) {
         self.0.aws_calls.with([service.name(), operation, result.name()]).inc();
     }
 
-    /// A report on a failure was made. `degraded` says why it rests on the event alone; `None` where the
+    /// A report on a failure was made. `degraded` is why it was made from the event alone; `None` if the
     /// history was read.
     pub fn report(&self, degraded: Option<DegradedBy>) {
         let (kind, reason) = degraded.map_or((FULL, NO_REASON), |reason| (DEGRADED, reason.name()));
@@ -241,12 +241,12 @@ impl Metrics {
         self.0.regions_open.set(count as f64);
     }
 
-    /// A failure was delivered again after everybody had been told.
+    /// A failure was delivered again after every route had been notified.
     pub fn duplicate(&self) {
         self.0.duplicates.inc();
     }
 
-    /// The dead-letter queue took a message. `reason` is the word that its attribute says.
+    /// The dead-letter queue accepted a message. `reason` is the value of its attribute.
     pub fn dead_letter(&self, reason: &'static str) {
         self.0.dead_letters.with([reason]).inc();
     }

@@ -143,8 +143,8 @@ async fn dead_letters(
     {
         findings.push(CheckResult::warn(
             "message size",
-            format!("the queue takes {largest} bytes, the dead-letter queue {largest_dead}"),
-            "give both the same MaximumMessageSize; what is too large is cut when it is dead-lettered",
+            format!("the queue accepts {largest} bytes, the dead-letter queue {largest_dead}"),
+            "give both the same MaximumMessageSize; a larger message is cut when it is dead-lettered",
         ));
     }
     if let (Ok(Some(kept)), Ok(Some(dead))) = (queue.retention().await, dlq.retention().await) {

@@ -197,7 +197,7 @@ async fn largest_message(dead_letters: &dyn Queue) -> Option<usize> {
         Err(error) => {
             warn!(
                 error = telemetry::chain(&error),
-                "the dead-letter queue cannot be read; allow sqs:GetQueueAttributes, so that dead letters respect its MaximumMessageSize"
+                "the dead-letter queue cannot be read; allow sqs:GetQueueAttributes, so that what goes there keeps to its MaximumMessageSize"
             );
             None
         }
@@ -210,13 +210,13 @@ fn log_routes(routes: &[RouteSettings]) {
         info!(route = name, %audience, channel, required, "route configured");
     }
     if !routes.iter().any(|route| route.required) {
-        warn!("no route is required: messages are deleted even if nobody was notified");
+        warn!("no route is required: messages are deleted whether anybody was told or not");
     }
 }
 
 fn warn_of(attributes: &QueueAttributes) {
     if attributes.dead_letter_url.is_none() {
-        warn!("the queue has no dead-letter queue: messages that can never be delivered will stay on it");
+        warn!("the queue has no dead-letter queue: messages that can never pass will stay on it");
     }
     if let Some(count @ 0..3) = attributes.max_receive_count {
         warn!(

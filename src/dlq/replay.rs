@@ -273,7 +273,7 @@ pub async fn delete(queue: &Arc<dyn Queue>, held: Vec<Held>) -> Deleted {
 /// read. SQS bounds a batch by no less.
 async fn largest_message(target: &SqsQueue) -> usize {
     let attributes = target.attributes().await.inspect_err(|error| {
-        tracing::debug!(error = chain(error), "the queue's MaximumMessageSize could not be read");
+        tracing::debug!(error = chain(error), "the largest message that the queue takes could not be read");
     });
     attributes.ok().and_then(|attributes| attributes.largest_message).unwrap_or(LARGEST_MESSAGE_BEFORE)
 }

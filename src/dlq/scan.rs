@@ -132,7 +132,7 @@ impl Scan {
         let received = match self.queue.receive(MOST_ENTRIES, Duration::ZERO).await {
             Ok(received) => received,
             Err(error) => {
-                warn!(error = %chain(&error), "the dead-letter queue could not be searched for messages that came back");
+                warn!(error = %chain(&error), "the dead-letter queue could not be looked at for what comes back");
                 return 0;
             }
         };

@@ -22,7 +22,7 @@ use crate::analysis::cause::ParsedCause;
 use crate::aws::arn::base_state_machine;
 use crate::history::Status;
 
-/// Raised when the recipe changes, so that old and new fingerprints are never taken for each other.
+/// Raised when the recipe changes, so that old and new fingerprints are never mixed up.
 const RECIPE: &str = "1";
 
 /// The fingerprint of a failure; `None` for what has not failed.

@@ -1,6 +1,6 @@
 //! Inputs and causes made readable: JSON indented, anything else in its own lines.
 //!
-//! JSON is only spaced anew and never read into values: long numbers keep their digits, repeated
+//! Only the whitespace of JSON changes, and it is never parsed into values: long numbers keep their digits, repeated
 //! keys stay, and what is copied from a report means what was sent.
 
 use serde::de::IgnoredAny;
