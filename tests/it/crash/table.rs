@@ -27,7 +27,7 @@ A cell has the number of notifications, and of duplicates among them in brackets
 panicked between a notification and its delete, and from one that released a message after one of its
 two notifications: the next process does not know about that one. The timing varies
 from run to run. The two `dead-letter` rows have one more message, which misstep cannot understand, and show how many
-copies of it the dead-letter queue got: a second copy if the message came back before its delete.
+copies the dead-letter queue got: a second copy if the message came back before its delete.
 
 `…-sending` is just before a call, `…-answered` is when the call has had its effect and the worker has not
 processed the answer. In the `release` rows notifications were refused for a while, in the `renewal`
