@@ -1,7 +1,7 @@
-//! A message without what differs from one execution to the next.
+//! A message without the parts that differ between executions.
 //!
-//! Taken out: payloads in brackets, what is quoted, ids, numbers, dates, addresses and ARNs. Kept: the
-//! words, the names that code gives to things, and the codes that say which error it is.
+//! Removed: payloads in brackets, quoted text, ids, numbers, dates, addresses and ARNs. Kept: the
+//! words, the names from code, and error codes.
 
 use std::sync::LazyLock;
 
