@@ -18,8 +18,8 @@ EXAMPLE = terraform.MODULE / "examples" / "fargate"
 # Where the worker's log gets the fields that metric filters look for.
 LOGGED = {
     "breaker": ("src/breaker.rs", r"warn!\(breaker, "),
-    "route": ("src/process/telling.rs", r"warn!\(route = "),
-    "degraded": ("src/process/diagnosis.rs", r"degraded = by\.name\(\),"),
+    "route": ("src/pipeline/deliver.rs", r"warn!\(route = "),
+    "degraded": ("src/pipeline/diagnose.rs", r"degraded = by\.name\(\),"),
     "level": ("src/telemetry.rs", r"lines\.json\(\)\.flatten_event\(true\)"),
 }
 
