@@ -5,6 +5,7 @@
 //! ARNs and payloads. It is kept and compared by others, so it must not change from one release to
 //! the next: `tests/it/fingerprint.rs` pins it.
 
+pub(crate) mod bug;
 mod frame;
 mod message;
 mod payload;
