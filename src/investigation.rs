@@ -1,7 +1,7 @@
 //! One execution investigated: its history read, analysed, and followed down to the root cause.
 //!
-//! [`investigate`] asks Step Functions; [`Finding::of_file`] makes do with a history at hand, and
-//! names what it would have read.
+//! [`investigate`] calls Step Functions. [`Finding::of_file`] uses only a given history, and
+//! names the executions that it would have read.
 
 mod calls;
 mod descent;
@@ -49,7 +49,7 @@ pub enum InvestigationError {
 /// What was found out about an execution.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// What its own history says.
+    /// The analysis of its own history.
     pub analysis: Analysis,
     /// The deepest cause known, also from other executions.
     pub root_cause: Option<RootCause>,
@@ -115,8 +115,8 @@ pub struct Unread {
 /// Investigates an execution, within its share of the memory budget.
 ///
 /// # Errors
-/// When its history cannot be read, or does not hold the end asked about. What lies below it and
-/// cannot be read is no error: the finding then says what is known without.
+/// When its history cannot be read, or does not contain the requested end. If a child cannot be read, the
+/// finding has what is known without it.
 pub async fn investigate(
     reader: &dyn ExecutionReader,
     asked: &ExecutionRequest,
@@ -171,7 +171,7 @@ fn not_ended(asked: &ExecutionRequest, history: &History) -> InvestigationError 
 }
 
 impl Finding {
-    /// What a history at hand says, without asking anybody. What would have been read is named.
+    /// The finding from a given history, without any call. It names what would have been read.
     pub fn of_file(history: &History, question: &Question) -> Self {
         let analysis = analyse(history, question);
         let reading =

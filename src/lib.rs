@@ -1,4 +1,4 @@
-//! misstep tells you which step of a failed AWS Step Functions execution tripped.
+//! misstep finds out which step of a failed AWS Step Functions execution tripped.
 //!
 //! The modules from top to bottom. Each one imports only modules below it; `tests/it/structure.rs` holds
 //! that, and that no files import each other in a circle.

@@ -1,8 +1,8 @@
-//! Telling people: audiences, routes, and the channels that notifications leave through.
+//! Notifications: audiences, routes, and channels.
 //!
-//! A [`Route`] leads failures to one audience: which of them (its filter), how much of them (its form
-//! and its redaction), and by which way (a [`Notifier`], one a channel). A notifier makes one attempt
-//! and says what kind of failure it met; trying again, and what becomes of the message, is decided
+//! A [`Route`] sends failures to one audience: which of them (its filter), how much of them (its form
+//! and its redaction), and through which channel (a [`Notifier`]). A notifier makes one attempt
+//! and classifies its failure; retries, and the outcome of the message, are decided
 //! elsewhere. [`channels`] lists the channels: each is one file and one line there.
 
 mod aws;
@@ -135,7 +135,7 @@ pub struct Content<'c> {
     pub notice: &'c Notice<'c>,
 }
 
-/// One notification, ready to be sent. Each channel sends of it what it has a place for.
+/// One notification, ready to be sent. Each channel sends the parts that it supports.
 #[derive(Debug, Clone)]
 pub struct Notification {
     /// The same for every delivery of the same failure to the same audience.
@@ -171,7 +171,7 @@ impl Notification {
     }
 }
 
-/// What an attempt at a notification met.
+/// Why an attempt at a notification failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotifyError {
     /// May pass later: busy, overloaded, broken or unreachable.
@@ -182,13 +182,13 @@ pub enum NotifyError {
         /// How long the other side asked to wait.
         retry_after: Option<Duration>,
     },
-    /// This notification will never be taken, whatever the route.
+    /// This notification will never be accepted; the route itself works.
     #[error("{what}")]
     Rejected {
         /// What happened.
         what: String,
     },
-    /// Every notification on this route would meet the same: the route is wrong, not the message.
+    /// Every notification on this route would fail in the same way: the route is wrong, not the message.
     #[error("{what}; check the route's address and credentials")]
     Misconfigured {
         /// What happened.
@@ -246,33 +246,33 @@ pub trait Notifier: Send + Sync + 'static {
     /// Makes a notification of the content.
     ///
     /// # Errors
-    /// Says why there can be none, whenever it is tried: a template that does not fit the data.
+    /// When no retry can make one: a template that does not fit the data.
     fn compose(&self, content: &Content<'_>) -> Result<Notification, String>;
 
-    /// Looks whether the other side is there, and sends nothing. `Ok(None)` where only sending would
-    /// show.
+    /// Checks whether the receiver can be reached, and sends nothing. `Ok(None)` if only sending would
+    /// show it.
     async fn check(&self) -> Result<Option<String>, NotifyError> {
         Ok(None)
     }
 
-    /// Makes one attempt. `Ok` means that the other side took the notification.
+    /// Makes one attempt. `Ok` means that the receiver accepted the notification.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
 }
 
-/// Leads failures to one audience through a channel.
+/// Sends failures to one audience through a channel.
 #[derive(Clone)]
 pub struct Route {
-    /// Tells routes apart, in logs and figures.
+    /// Identifies the route in logs and metrics.
     pub name: Arc<str>,
     /// Who is notified.
     pub audience: Audience,
-    /// Whether a message is deleted only after this route took it.
+    /// Whether a message is deleted only after this route accepted its notification.
     pub required: bool,
-    /// Which failures it is for.
+    /// Which failures it gets.
     pub filter: Filter,
     /// How much it shows.
     pub form: Form,
-    /// What it leaves out; routes that leave out the same share one.
+    /// Its redactor; routes with the same rules share one.
     pub redactor: Arc<Redactor>,
     /// Whether it shows the last lines of the log of what failed.
     pub logs: bool,
@@ -283,7 +283,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The notification of a report, which is redacted already, cut to what the channel takes.
+    /// The notification of a redacted report, cut to the channel's limit.
     ///
     /// # Errors
     /// [`NotifyError::Rejected`] when no notification can be made of it.
@@ -299,7 +299,7 @@ impl Route {
             Ok(_) => None,
             Err(why) => Some(why),
         };
-        // What a template cannot take as it is, it may take when there is less of it.
+        // A template that fails on the whole report may pass on a cut one.
         let size =
             |notice: &Notice<'_>| compose(notice).map_or(usize::MAX, |notification| notification.size());
         truncate::truncate(&mut notice, limit, size);

@@ -1,8 +1,8 @@
 //! One message from its body to its outcome: parse, diagnose, record, deliver.
 //!
 //! Nothing here touches the queue. A future that is dropped half way (the lease was lost, the stop's
-//! grace ended) may have notified an audience already; the idempotency key tells the
-//! receiver that a second notification is of the same failure.
+//! grace ended) may have notified an audience already; the receiver recognises a second notification
+//! by its idempotency key.
 
 mod deliver;
 mod diagnose;
@@ -39,7 +39,7 @@ use crate::telemetry::message::MessageSpan;
 use deliver::{OptionalRoute, Redacted};
 use incident::IncidentDelivery;
 
-/// How many handled notifications are remembered, so that a message which comes back (its delete
+/// How many handled notifications are remembered, so that a message that comes back (its delete
 /// failed, or another route could not be reached) does not notify the same people twice.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
@@ -65,12 +65,12 @@ pub struct PipelineSettings {
     pub application: Option<String>,
 }
 
-/// One attempt at a message: how long it may last, and what giving the message back would mean.
+/// One attempt at a message: how long it may last, and what releasing the message would mean.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageAttempt {
     /// No further attempt is made after this.
     pub until: Instant,
-    /// Released once more, the queue moves the message to the dead-letter queue.
+    /// If the message is released once more, the queue moves it to the dead-letter queue.
     pub last: bool,
     /// The message was received while a breaker was half-open, to find out whether it can close.
     pub half_open: bool,
@@ -80,7 +80,7 @@ pub struct MessageAttempt {
 pub struct Pipeline {
     reader: ThrottledReader,
     step_functions: RegionalBreakers,
-    /// Reads logs for routes that show them, and what removes secrets from those whatever the route says.
+    /// Reads logs for routes that show them, with the redactor that always applies to log lines.
     logs: Option<(Arc<dyn LogReader>, Redactor)>,
     required: Vec<(Route, Arc<Breaker>)>,
     optional: Vec<OptionalRoute>,
@@ -106,7 +106,7 @@ struct PendingDelivery<'p> {
 /// Why a route gets no further notification of a failure.
 #[derive(Clone, Copy, PartialEq)]
 enum Handled {
-    /// It accepted the notification, or is optional and was given it.
+    /// It accepted the notification, or it is optional and its delivery was started.
     Delivered,
     /// Its filter excludes the failure.
     Excluded,
@@ -169,7 +169,7 @@ impl Pipeline {
         }
     }
 
-    /// Reads executions within this budget, and not within that of the default.
+    /// Reads executions within this memory budget instead of the default one.
     #[must_use]
     pub fn within(self, memory: MemoryBudget) -> Self {
         Self { memory, ..self }
@@ -190,7 +190,7 @@ impl Pipeline {
         Self { incidents: Some(incidents), ..self }
     }
 
-    /// What it counts and measures in; the worker does so too.
+    /// Its metrics, which the worker shares.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -200,7 +200,7 @@ impl Pipeline {
         self.reader.waited()
     }
 
-    /// What the intake must heed.
+    /// The breakers that limit the intake.
     pub fn breakers(&self) -> &Breakers {
         &self.breakers
     }
@@ -256,7 +256,7 @@ impl Pipeline {
         };
         let (due, excluded): (Vec<PendingDelivery<'_>>, _) =
             pending.into_iter().partition(|pending| pending.route.filter.takes(&report));
-        // With the history, a filter may take what it excludes on the event alone.
+        // With the history, a filter may pass a failure that it excludes on the event alone.
         if report.analysis.degraded.is_none() {
             for PendingDelivery { key, .. } in excluded {
                 self.handled().put(key, Handled::Excluded);
@@ -286,7 +286,7 @@ impl Pipeline {
                 }),
             }
         }
-        // From here on there are only the requests, which have limits of their own.
+        // The rest are requests, which have limits of their own.
         drop((redacted, with_logs, memory));
         let recording = async {
             let (delivery, failure) = new_failure.as_ref()?;
@@ -315,7 +315,7 @@ impl Pipeline {
         Some(report)
     }
 
-    /// The outcome of a failure that no route still has to be notified of.
+    /// The outcome of a failure for which every route was handled before.
     fn already_delivered(&self, change: &StatusChange) -> Outcome {
         let handled = self.handled();
         let mut keys = self.routes(change).map(|pending| pending.key);

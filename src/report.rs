@@ -1,4 +1,4 @@
-//! The finding as people and programs get it: what a notification says.
+//! The report: the finding in the form that people and programs get.
 
 pub mod fields;
 mod fingerprint;
@@ -36,7 +36,7 @@ use incident::IncidentNote;
 /// The name of this shape of a report.
 const SCHEMA: &str = "misstep.report/1";
 
-/// What is known about an execution without its history: what its event says, and the settings.
+/// What is known about an execution without its history: from its event and the settings.
 #[derive(Debug, Clone, Default)]
 pub struct Subject {
     /// Which execution; unknown for a file.
@@ -65,7 +65,7 @@ pub struct Subject {
     pub redrive: Option<Redrive>,
 }
 
-/// Whether an execution can be redriven, as Step Functions said when it ended.
+/// Whether an execution can be redriven, as Step Functions reported at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redrive {
     /// Whether it can be.

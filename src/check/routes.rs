@@ -16,7 +16,7 @@ pub async fn check(routes: &[Route]) -> Vec<CheckResult> {
     if !routes.iter().any(|route| route.required) {
         findings.push(CheckResult::warn(
             "routes",
-            "none is required: messages are deleted whether anybody was told or not",
+            "none is required: messages are deleted even if nobody was notified",
             "leave `required` out for the routes that matter",
         ));
     }
@@ -25,7 +25,11 @@ pub async fn check(routes: &[Route]) -> Vec<CheckResult> {
 
 /// What there is to say of a route that could not even be connected.
 pub fn unconnected(name: &str, why: String) -> CheckResult {
-    CheckResult::fail(format!("route {name}"), why, "see what is said of AWS, and the route's settings")
+    CheckResult::fail(
+        format!("route {name}"),
+        why,
+        "check the results for AWS above, and the route's settings",
+    )
 }
 
 async fn look(route: &Route) -> CheckResult {

@@ -43,8 +43,8 @@ struct Child {
     failure: Option<Box<DeepestFailure>>,
 }
 
-/// Follows an execution's root cause down as far as it goes. What cannot be read is named, and the
-/// cause stays what the execution above said.
+/// Follows an execution's root cause down as far as possible. If something cannot be read, the finding
+/// names it, and the cause remains the one that the parent recorded.
 pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, analysis: &Analysis) -> Deepest {
     let mut down =
         Deepest { root_cause: None, resource: None, unread: Vec::new(), notes: Vec::new(), failure: None };
@@ -210,8 +210,8 @@ fn in_flight(execution: &ExecutionArn, states: &[InFlight]) -> Option<String> {
     (!names.is_empty()).then(|| format!("In flight in {execution} at its end: {}{more}.", names.join(", ")))
 }
 
-/// An execution without a history to read: the children of a Map run may be Express executions,
-/// and of those Step Functions still tells the error.
+/// An execution without a history: the children of a Map run may be Express executions, and
+/// DescribeExecution still has their errors.
 async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Child, String> {
     if !calls.may() {
         return Err(out_of_budget());
@@ -232,8 +232,8 @@ async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Ch
     Ok(Child { root_cause, resource: None, lead: None, ended_itself: true, in_flight: None, failure: None })
 }
 
-/// The newest of a Map run's failed children whose cause can be told. The run failed with it, or
-/// soon after. What the others that were read say goes into a note.
+/// The newest of a Map run's failed children with a readable cause. The run failed with it, or
+/// soon after. The causes of the others that were read go into a note.
 async fn map_run_child(
     calls: &mut Calls<'_>,
     map_run: &MapRunArn,

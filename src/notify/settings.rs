@@ -22,15 +22,15 @@ pub const INPUT_KEYS: &[&str] =
 /// A route, before its channel is connected.
 #[derive(Debug, Clone)]
 pub struct RouteSettings {
-    /// Tells routes apart, in logs and figures.
+    /// Identifies the route in logs and metrics.
     pub name: String,
-    /// Who is told.
+    /// Who is notified.
     pub audience: Audience,
-    /// Whether a message is deleted only after this route took it.
+    /// Whether a message is deleted only after this route accepted its notification.
     pub required: bool,
-    /// Which failures it is for.
+    /// Which failures it gets.
     pub filter: Filter,
-    /// How much it tells.
+    /// How much it shows.
     pub form: Form,
     /// What it leaves out.
     pub redaction: Rules,
@@ -45,8 +45,8 @@ pub struct RouteSettings {
 }
 
 impl RouteSettings {
-    /// The routes of the file and the two of the notification API. A route of the file takes the place
-    /// of one of these that has the same name.
+    /// The routes of the file and the two of the notification API. A route of the file replaces
+    /// one of these with the same name.
     pub(crate) fn all(tables: Vec<SettingsTable<'_>>, defaults: &Defaults) -> Result<Vec<Self>, Vec<Fault>> {
         let mut all = Self::of_the_api(defaults);
         let mut faults = Vec::new();
@@ -146,7 +146,7 @@ impl RouteSettings {
     }
 }
 
-/// Tries templates on samples: one that does not fit is found before a failure is lost on it.
+/// Tests templates on samples, so that one that does not fit is found before a failure needs it.
 fn try_templates(
     fields: &mut SettingsTable<'_>,
     templates: &[(&'static str, Template)],
@@ -164,7 +164,7 @@ fn try_templates(
     }
 }
 
-/// Connects the routes, or says why one of them cannot be; nothing is sent.
+/// Connects the routes, or returns why one of them cannot be connected; nothing is sent.
 pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<Route, String>> {
     let mut redactors: Vec<(&Rules, Arc<Redactor>)> = Vec::new();
     let connected = settings.iter().map(|route| {
@@ -282,7 +282,7 @@ fn logs(fields: &mut SettingsTable<'_>, form: &Form) -> bool {
     wanted
 }
 
-/// What a route says of redaction, added to what the settings say.
+/// A route's redaction keys, added to those of the settings.
 fn redaction(fields: &mut SettingsTable<'_>, defaults: &Rules) -> Rules {
     let mut rules = defaults.clone();
     rules.on = fields.text("redaction", values::switch).unwrap_or(rules.on);

@@ -1,6 +1,6 @@
 //! Every text and every list of a report, each with its path, what it is, and when it may be cut.
 //!
-//! Each struct is taken apart whole, so that a new field does not compile until it stands here.
+//! Each struct is destructured completely, so that a new field does not compile until it is listed here.
 
 use super::incident::{IncidentNote, NewExecution};
 use super::{EventDetails, EventInfo, Explanation, Links, Redrive, Report};
@@ -17,7 +17,7 @@ use crate::redact::{Role, Texts};
 /// A text of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// Where it stands in the report's JSON, with `[]` for every element of a list.
+    /// Its path in the report's JSON, with `[]` for every element of a list.
     pub path: &'static str,
     /// What it is, for redaction.
     pub role: Role,
@@ -34,9 +34,9 @@ pub enum Rank {
     Detail,
     /// A part of the answer.
     Answer,
-    /// Bounded by AWS: only a hostile message has one long.
+    /// Bounded by AWS: it is long only in a hostile message.
     Bounded,
-    /// Says which failure this is, and where to look: of no use when cut.
+    /// Identifies the failure, or links to it: useless when cut.
     Identity,
     /// Never.
     Kept,
@@ -45,7 +45,7 @@ pub enum Rank {
 /// A list of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListField {
-    /// Where it stands in the report's JSON.
+    /// Its path in the report's JSON.
     pub path: &'static str,
     /// How it may be cut.
     pub cut: Cut,

@@ -1,9 +1,8 @@
-//! The report as a page: one file that asks for nothing, with the answer on top, the timeline drawn,
+//! The report as a page: one file that loads nothing, with the answer on top, the timeline drawn,
 //! and inputs and causes folded.
 //!
-//! Every text goes through maud, which escapes it; the one thing that does not is the style and the
-//! script, which are constants. The page's own policy lets the browser run and load nothing else.
-//! Without the script only the buttons for copying are missing.
+//! maud escapes every text, except the style and the script, which are constants. The page's
+//! Content-Security-Policy allows nothing else. Without the script only the copy buttons are missing.
 
 mod scale;
 mod timeline;
@@ -22,7 +21,7 @@ use crate::aws::arn::ExecutionArn;
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
-/// Characters of an input or a cause; AWS takes no more than 256 KiB.
+/// Characters of an input or a cause; AWS allows 256 KiB.
 const PAYLOAD: usize = 262_144;
 
 /// Characters of the input of one of many states in flight.

@@ -1,7 +1,7 @@
-//! The report in Markdown, for a ticket or a chat: the answer first, then the way down to it, what
-//! was tried and what it ran on, no longer than people scroll.
+//! The report in Markdown, for a ticket or a chat: the answer first, then the path to the root cause,
+//! the attempts and the inputs, no longer than people scroll.
 //!
-//! Every name stands in a code span and every payload in a fenced block, so that nothing in them
+//! Every name is in a code span and every payload in a fenced block, so that nothing in them
 //! can become a link, a mention or HTML, whatever renders it.
 
 mod escape;

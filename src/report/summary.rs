@@ -1,8 +1,8 @@
 //! The report for people outside the team: what failed, when, and which request, in plain words.
 //!
-//! Has the same outer shape as the whole report, so that whoever takes the one takes the other. No
-//! stack traces, no causes as they were written, and of inputs only what is allowed by name. Made
-//! from a report that is redacted already; it removes nothing by itself.
+//! It has the same outer keys as the whole report, so that a receiver of one accepts the other. It has no
+//! stack traces, no raw causes, and only the allowed keys of inputs. It is made
+//! from a redacted report, and removes no secrets by itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,7 @@ const DEEPEST: usize = 32;
 pub struct Summary {
     /// What happened, in one or two sentences.
     pub sentence: String,
-    /// What is left of the report.
+    /// The reduced report.
     pub report: Report,
 }
 
@@ -76,7 +76,7 @@ impl Summary {
     }
 }
 
-/// What of the analysis people outside the team get.
+/// The part of the analysis for people outside the team.
 fn reduced(analysis: &Explanation) -> Explanation {
     let failed_state = analysis.failed_state.as_ref().map(|failed| FailedState {
         name: failed.name.clone(),
@@ -100,7 +100,7 @@ fn reduced(analysis: &Explanation) -> Explanation {
         since: None,
         last_error: None,
     };
-    // A report from the event alone says how the execution ended as well as a whole history does.
+    // A report from the event alone has the status too.
     let complete = analysis.reading.complete || analysis.degraded.is_some();
     Explanation {
         schema: analysis.schema,
@@ -281,7 +281,7 @@ fn deepest(analysis: &Explanation) -> Option<String> {
     parsed.into_iter().flatten().find_map(message).or_else(|| plain(&own()))
 }
 
-/// What a cause says, without a stack trace and without JSON.
+/// The message of a cause, without a stack trace and without JSON.
 fn plain(failure: &Failure) -> Option<String> {
     let cause = failure.cause.as_deref()?;
     short(cause::understand(None, failure.error.as_deref(), cause).message.as_deref()?)

@@ -1,5 +1,5 @@
 //! The report in text, for someone paged at night: the answer in the first three lines, then the
-//! way down to it, what was tried, what it ran on, and what happened when.
+//! path to the root cause, the attempts, the inputs, and the timeline.
 
 mod paint;
 mod tree;

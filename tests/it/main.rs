@@ -7,7 +7,7 @@
 //! | [`browser`] | the page in a real browser; ignored unless asked for |
 //! | [`cases`] | causes that people met, each against what they should read of it |
 //! | [`channel`] | the notification API over real sockets |
-//! | [`check`] | what works and what does not, told before anything is processed |
+//! | [`check`] | what works and what does not, reported before anything is processed |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |

@@ -132,7 +132,7 @@ impl Notifier for Mail {
             self.client.send_email().source(&self.settings.from).destination(to).message(message).send();
         match self.calls.counted("SendEmail", sent).await {
             Ok(_) => Ok(()),
-            // An address that is not verified is refused as the message is, and is none of its fault.
+            // SES refuses an unverified address like a bad message, but the message is not at fault.
             Err(error) => Err(classify("SendEmail", &error, &["not verified", "ddress", "omain", "@"])),
         }
     }

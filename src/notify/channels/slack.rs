@@ -112,7 +112,7 @@ impl Notifier for Webhook {
             Some(template) => template.render(content)?,
             None => brief::subject(content.notice),
         };
-        // Slack takes no empty text.
+        // Slack accepts no empty text.
         let subject = if subject.trim().is_empty() { "misstep".to_owned() } else { subject };
         let mut blocks = vec![json!({
             "type": "header",
@@ -151,7 +151,7 @@ impl Notifier for Webhook {
     }
 }
 
-/// Slack says `ok`. Whatever else says 200 (a proxy's page to log in) is not Slack, and told nobody.
+/// Slack answers `ok`. Any other 200 (a proxy's login page) is not Slack, and notified nobody.
 fn is_slack(answer: &PostResponse) -> Result<(), NotifyError> {
     let said = String::from_utf8_lossy(&answer.body);
     let said = said.trim();
@@ -166,7 +166,7 @@ fn is_slack(answer: &PostResponse) -> Result<(), NotifyError> {
     })
 }
 
-/// A link as Slack takes it: with what a URL may not hold escaped, and not too long.
+/// A link that Slack accepts: with invalid characters escaped, and not too long.
 fn usable(link: &str) -> Option<String> {
     let url = url::Url::parse(link).ok().filter(|url| url.scheme() == "https")?;
     Some(url.to_string()).filter(|url| url.len() <= URL)

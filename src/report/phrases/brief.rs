@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subject_is_one_line_that_says_what_failed_where_and_why() {
+    fn the_subject_is_one_line_with_what_failed_where_and_why() {
         let subject = |report: &Report| subject(&Notice::failure(report));
         assert_eq!(subject(&report()), "[prod] orders failed at Charge it: Declined");
         let mut waits = report();
