@@ -50,6 +50,8 @@ pub enum Point {
     NotificationSending(Recipient),
     /// A notification was accepted.
     NotificationAnswered(Recipient),
+    /// A failure was recorded in its incident.
+    Recorded,
     /// A message is to be deleted.
     DeleteQueued,
     /// A batch of deletes is about to go out.
@@ -112,6 +114,7 @@ impl Point {
             Self::NotificationAnswered(Recipient::CustomerAssist) => "notification-answered-customer-assist",
             Self::NotificationSending(Recipient::Others) => "notification-sending-others",
             Self::NotificationAnswered(Recipient::Others) => "notification-answered-others",
+            Self::Recorded => "recorded",
             Self::DeleteQueued => "delete-queued",
             Self::DeleteSending => "delete-sending",
             Self::DeleteAnswered => "delete-answered",

@@ -59,6 +59,35 @@ pub struct Finding {
     pub reading: Reading,
     /// What was not read, though the cause may lie there.
     pub unread: Vec<Unread>,
+    /// The failure of the deepest execution that failed by itself, if that is not this one.
+    pub deepest: Option<Box<DeepestFailure>>,
+}
+
+/// The failure of an execution that another one waited for: what tells which bug it is, and no more.
+#[derive(Debug, Clone)]
+pub struct DeepestFailure {
+    /// Which execution.
+    pub execution: ExecutionArn,
+    /// What its history says, without inputs and without the timeline.
+    pub analysis: Analysis,
+}
+
+impl DeepestFailure {
+    fn of(execution: ExecutionArn, mut analysis: Analysis) -> Self {
+        analysis.payload = None;
+        analysis.steps.clear();
+        analysis.also_failed.clear();
+        analysis.timeline.instances.clear();
+        analysis.timeline.scopes.clear();
+        for input in analysis.in_flight.iter_mut().map(|state| &mut state.input) {
+            *input = None;
+        }
+        if let Some(failed) = &mut analysis.failed_state {
+            failed.input = None;
+            failed.attempts.clear();
+        }
+        Self { execution, analysis }
+    }
 }
 
 /// What was read for a finding.
@@ -109,7 +138,14 @@ pub async fn investigate(
     analysis.notes.extend(deepest.notes);
     let reading = Reading { calls: calls.made, events, complete, budget_hit: calls.budget_hit };
     let resources = within(&analysis, deepest.resource);
-    Ok(Finding { analysis, root_cause: deepest.root_cause, resources, reading, unread: deepest.unread })
+    Ok(Finding {
+        analysis,
+        root_cause: deepest.root_cause,
+        resources,
+        reading,
+        unread: deepest.unread,
+        deepest: deepest.failure,
+    })
 }
 
 /// What the state called where the way down ends, then what the execution's own states called.
@@ -149,6 +185,6 @@ impl Finding {
         let why = "a file was explained; explain the execution by its ARN to read this too".to_owned();
         let unread = arn.map(|arn| Unread { arn, why }).into_iter().collect();
         let (root_cause, resources) = (analysis.root_cause.clone(), analysis.resources.clone());
-        Self { root_cause, resources, analysis, reading, unread }
+        Self { root_cause, resources, analysis, reading, unread, deepest: None }
     }
 }

@@ -100,6 +100,28 @@ impl Form {
     }
 }
 
+/// Whether a route gets each failure, or an alert and updates of each incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grouping {
+    /// One notification a failure.
+    Each,
+    /// An alert, updates and a resolve of each incident.
+    Incident {
+        /// The keys of inputs whose values are shown of each execution, whatever their case.
+        input_keys: Vec<String>,
+    },
+}
+
+impl Grouping {
+    /// The keys that are shown of each execution; `None` where each failure is notified by itself.
+    pub fn input_keys(&self) -> Option<&[String]> {
+        match self {
+            Self::Each => None,
+            Self::Incident { input_keys } => Some(input_keys),
+        }
+    }
+}
+
 /// What a channel makes its notification from.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'c> {
@@ -215,6 +237,12 @@ pub trait Notifier: Send + Sync + 'static {
     /// The most bytes that a notification may have.
     fn limit(&self) -> usize;
 
+    /// How many bytes of JSON the list of executions in one notification may have, so that there is room
+    /// for the rest.
+    fn room_for_executions(&self) -> usize {
+        self.limit() / 2
+    }
+
     /// Makes a notification of the content.
     ///
     /// # Errors
@@ -248,7 +276,9 @@ pub struct Route {
     pub redactor: Arc<Redactor>,
     /// Whether it shows the last lines of the log of what failed.
     pub logs: bool,
-    /// Its channel.
+    /// Whether it gets each failure, or an alert and updates of each incident.
+    pub grouping: Grouping,
+    /// The channel's client.
     pub notifier: Arc<dyn Notifier>,
 }
 
@@ -296,6 +326,11 @@ pub fn idempotency_key(failure: &FailureKey, audience: &Audience, route: &str) -
         let _infallible = write!(text, " {route}");
     }
     digest(&text)
+}
+
+/// The idempotency key of one part of a notification of an incident on a route. One key has one content.
+pub fn incident_key(incident: &str, episode: u32, number: u32, route: &str, part: u32) -> String {
+    digest(&format!("incident {incident} {episode} {number} {route} {part}"))
 }
 
 fn digest(text: &str) -> String {
@@ -358,6 +393,7 @@ mod tests {
             form: Form::Full,
             redactor: Arc::new(Redactor::new(&crate::redact::Rules::default())),
             logs: false,
+            grouping: Grouping::Each,
             notifier: Arc::new(Templated(template)),
         };
         route.compose(report, "key").map(|notification| String::from_utf8(notification.body).unwrap())

@@ -1,4 +1,4 @@
-//! One message from its body to its outcome: parse, diagnose, deliver.
+//! One message from its body to its outcome: parse, diagnose, record, deliver.
 //!
 //! Nothing here touches the queue. A future that is dropped half way (the lease was lost, the stop's
 //! grace ended) may have notified an audience already; the receiver recognises a second notification
@@ -6,6 +6,7 @@
 
 mod deliver;
 mod diagnose;
+mod incident;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -26,15 +27,17 @@ use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::throttled::ThrottledReader;
 use crate::history::{ExecutionReader, Status};
+use crate::incidents::Incidents;
 use crate::logs::{self, LogReader};
 use crate::memory::{self, MemoryBudget};
 use crate::metrics::{Metrics, Stage};
-use crate::notify::{Route, idempotency_key};
+use crate::notify::{Grouping, Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, of_answers};
 use crate::redact::{Redactor, Rules};
 use crate::report::Report;
 use crate::telemetry::message::MessageSpan;
 use deliver::{OptionalRoute, Redacted};
+use incident::IncidentDelivery;
 
 /// How many handled notifications are remembered, so that a message that comes back (its delete
 /// failed, or another route could not be reached) does not notify the same people twice.
@@ -83,6 +86,8 @@ pub struct Pipeline {
     optional: Vec<OptionalRoute>,
     /// Deliveries on optional routes, which no message waits for.
     optional_tasks: TaskTracker,
+    /// Where failures are recorded, if incidents are kept.
+    incidents: Option<IncidentDelivery>,
     breakers: Breakers,
     scope: PipelineSettings,
     memory: MemoryBudget,
@@ -115,6 +120,17 @@ enum RouteKind<'p> {
     Optional(&'p OptionalRoute),
 }
 
+impl PendingDelivery<'_> {
+    fn is_required(&self) -> bool {
+        matches!(self.kind, RouteKind::Required(_))
+    }
+
+    /// Whether its route gets incidents.
+    fn is_grouped(&self) -> bool {
+        self.route.grouping != Grouping::Each
+    }
+}
+
 impl Pipeline {
     /// A pipeline that reads with `reader`, with at most `rate` GetExecutionHistory calls a second for
     /// each account and region, and notifies people through `routes`. `home` is the worker's own
@@ -143,6 +159,7 @@ impl Pipeline {
             required: required.collect(),
             optional: optional.into_iter().map(OptionalRoute::new).collect(),
             optional_tasks: TaskTracker::new(),
+            incidents: None,
             breakers,
             scope,
             memory: MemoryBudget::new(memory::DEFAULT),
@@ -162,6 +179,15 @@ impl Pipeline {
     #[must_use]
     pub fn reading_logs(self, reader: Arc<dyn LogReader>) -> Self {
         Self { logs: Some((reader, Redactor::new(&Rules::default()))), ..self }
+    }
+
+    /// Records failures in `incidents`; what it keeps of them is redacted by `rules`.
+    #[must_use]
+    pub fn keeping(self, incidents: Incidents, rules: &Rules) -> Self {
+        let optional = self.optional.iter().map(OptionalRoute::route);
+        let routes = self.required.iter().map(|(route, _)| route).chain(optional);
+        let incidents = IncidentDelivery::new(incidents, rules, routes);
+        Self { incidents: Some(incidents), ..self }
     }
 
     /// Its metrics, which the worker shares.
@@ -215,8 +241,14 @@ impl Pipeline {
         let lock = self.single_flight(change.failure_key());
         let _one_at_a_time = lock.lock().await;
         let pending = self.pending(change);
-        if pending.is_empty() {
+        let unrecorded = self.incidents.as_ref().filter(|_| !self.is_recorded(change));
+        if pending.is_empty() && unrecorded.is_none() {
             return self.already_delivered(change);
+        }
+        if let Some(delivery) = unrecorded.filter(|_| pending.iter().all(PendingDelivery::is_grouped))
+            && let Some(outcome) = self.known_incident(delivery, change, attempt).await
+        {
+            return outcome;
         }
         let (report, memory) = match self.metrics.timed(Stage::Analyse, self.report(change, attempt)).await {
             Ok(reported) => reported,
@@ -230,9 +262,14 @@ impl Pipeline {
                 self.handled().put(key, Handled::Excluded);
             }
         }
-        if due.is_empty() {
+        if due.is_empty() && unrecorded.is_none() {
             return self.already_delivered(change);
         }
+        let (grouped, due): (Vec<_>, Vec<_>) = due.into_iter().partition(PendingDelivery::is_grouped);
+        let has_required = grouped.iter().chain(&due).any(PendingDelivery::is_required);
+        let is_unrouted = grouped.is_empty() && due.is_empty();
+        let grouped: Vec<String> = grouped.iter().map(|pending| pending.route.name.to_string()).collect();
+        let new_failure = unrecorded.map(|delivery| (delivery, delivery.failure(&report, change, grouped)));
         let mut with_logs = self.with_logs(&report, &due).await.map(Redacted::new);
         let mut redacted = Redacted::new(report);
         let mut answers = Vec::new();
@@ -251,8 +288,17 @@ impl Pipeline {
         }
         // The rest are requests, which have limits of their own.
         drop((redacted, with_logs, memory));
-        let has_required = !answers.is_empty();
-        let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
+        let recording = async {
+            let (delivery, failure) = new_failure.as_ref()?;
+            Some((incident::NAME.into(), self.into_incident(delivery, failure, change, attempt).await))
+        };
+        let both = async { tokio::join!(join_all(answers), recording) };
+        let (mut answers, recorded) = self.metrics.timed(Stage::Notify, both).await;
+        answers.extend(recorded);
+        let outcome = of_answers(answers);
+        if let (Outcome::Done, true) = (&outcome, is_unrouted) {
+            return Outcome::Ignore(Ignored::Unrouted);
+        }
         if let (Outcome::Done, Some(stopped_at), true) = (&outcome, change.stopped_at, has_required) {
             self.metrics.failure_to_notification(stopped_at);
         }

@@ -4,6 +4,7 @@ pub mod fields;
 mod fingerprint;
 pub mod format;
 pub mod html;
+pub mod incident;
 pub mod markdown;
 pub mod notice;
 mod outline;
@@ -29,6 +30,8 @@ use crate::history::Status;
 use crate::investigation::{Finding, Reading, Unread};
 use crate::logs::Logs;
 use crate::redact::Removed;
+pub use fingerprint::bug::Bug;
+use incident::IncidentNote;
 
 /// The name of this shape of a report.
 const SCHEMA: &str = "misstep.report/1";
@@ -96,6 +99,9 @@ pub struct Report {
     /// What happened when; for those who draw it.
     #[serde(skip)]
     pub timeline: Option<Timeline>,
+    /// The bug that it is of, before anything is removed; `None` where too little is known.
+    #[serde(skip)]
+    pub bug: Option<Bug>,
 }
 
 /// Which execution a report is about.
@@ -179,6 +185,8 @@ pub struct Explanation {
     pub fingerprint: Option<String>,
     /// What was removed because it is secret.
     pub redacted: Option<Removed>,
+    /// The incident that it belongs to; null on routes that get each failure by itself.
+    pub incident: Option<IncidentNote>,
 }
 
 /// Where to look further.
@@ -245,6 +253,7 @@ impl Report {
             ..report.analysis
         };
         report.analysis.fingerprint = fingerprint::of(&report);
+        report.bug = Bug::of_finding(&report, finding);
         report
     }
 
@@ -252,6 +261,7 @@ impl Report {
     pub fn degraded(subject: &Subject, reason: &str) -> Self {
         let mut report = Self::from_event(subject, reason);
         report.analysis.fingerprint = fingerprint::of(&report);
+        report.bug = Bug::of_event(&report);
         report
     }
 
@@ -331,8 +341,10 @@ impl Report {
                 notes: Vec::new(),
                 fingerprint: None,
                 redacted: None,
+                incident: None,
             },
             timeline: None,
+            bug: None,
         }
     }
 }

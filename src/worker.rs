@@ -109,7 +109,11 @@ impl Worker {
         let leases_end = CancellationToken::new();
         let keeping = tokio::spawn(self.leases.clone().keep(leases_end.clone()));
         self.health.relies_on(keeping.abort_handle());
+        let (worker, tending_ends) = (self.clone(), stop.child_token());
+        let until = tending_ends.clone();
+        self.tasks.spawn(async move { worker.pipeline.tend_incidents(until).await });
         let (taken_in, last_polls) = self.take_in(&stop).await;
+        tending_ends.cancel();
         self.health.drains();
         self.drain(last_polls).await;
         leases_end.cancel();

@@ -24,6 +24,8 @@ pub struct Defaults {
     pub max_bytes: usize,
     /// What is removed.
     pub redaction: Rules,
+    /// Whether incidents are kept.
+    pub has_incidents: bool,
 }
 
 /// A route's table while its channel reads it.

@@ -8,7 +8,7 @@ use super::channels::{CHANNELS, ChannelConfig, FEATURES};
 use super::filter::{Filter, Pattern};
 use super::route_parser::{Defaults, RouteParser};
 use super::template::Template;
-use super::{Audience, Content, Form, Route, sample};
+use super::{Audience, Content, Form, Grouping, Route, sample};
 use crate::aws::Session;
 use crate::history::Status;
 use crate::redact::{Redactor, Rules};
@@ -36,6 +36,8 @@ pub struct RouteSettings {
     pub redaction: Rules,
     /// Whether it shows the last lines of the log of what failed.
     pub logs: bool,
+    /// Whether it gets each failure, or an alert and updates of each incident.
+    pub grouping: Grouping,
     /// The channel's name.
     pub channel: &'static str,
     /// The channel's settings.
@@ -72,6 +74,7 @@ impl RouteSettings {
             form: Form::Full,
             redaction: defaults.redaction.clone(),
             logs: false,
+            grouping: Grouping::Each,
             channel: "http",
             connect: Arc::new(HttpRoute::to(
                 api.clone(),
@@ -105,7 +108,8 @@ impl RouteSettings {
         let audience = fields.needed("audience", audience);
         let required = fields.flag("required").unwrap_or(true);
         let filter = fields.table("match", filter).unwrap_or_default();
-        let form = form(&mut fields);
+        let grouping = grouping(&mut fields, defaults);
+        let form = form(&mut fields, &grouping);
         let redaction = redaction(&mut fields, &defaults.redaction);
         let logs = logs(&mut fields, &form);
         let channel = fields.text("channel", channel);
@@ -130,6 +134,7 @@ impl RouteSettings {
                 form,
                 redaction,
                 logs,
+                grouping,
                 channel: channel.name,
                 connect: connect?,
             })
@@ -177,6 +182,7 @@ pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<
             form: route.form.clone(),
             redactor,
             logs: route.logs,
+            grouping: route.grouping.clone(),
             notifier: route.connect.connect(aws)?,
         })
     });
@@ -218,25 +224,51 @@ fn filter(fields: &mut SettingsTable<'_>) -> Filter {
     }
 }
 
-fn form(fields: &mut SettingsTable<'_>) -> Form {
+/// Whether a route gets each failure, or incidents.
+fn grouping(fields: &mut SettingsTable<'_>, defaults: &Defaults) -> Grouping {
+    let incident = fields.text("grouping", |text| match text {
+        "each" => Ok(false),
+        "incident" => Ok(true),
+        _ => Err(format!("expected each or incident, found {text:?}")),
+    });
+    if incident != Some(true) {
+        return Grouping::Each;
+    }
+    if !defaults.has_incidents {
+        fields.fault("grouping", "incident needs a store of incidents: set MISSTEP_INCIDENT_STORE");
+    }
+    Grouping::Incident { input_keys: input_keys(fields) }
+}
+
+/// The keys of inputs that are shown, those that are shown where none are named included.
+fn input_keys(fields: &mut SettingsTable<'_>) -> Vec<String> {
+    let named = fields.has("input_keys");
+    let keys = fields.texts("input_keys", values::name);
+    if named { keys } else { INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect() }
+}
+
+fn form(fields: &mut SettingsTable<'_>, grouping: &Grouping) -> Form {
     let summary = fields.text("form", |text| match text {
         "full" => Ok(false),
         "summary" => Ok(true),
         _ => Err(format!("expected full or summary, found {text:?}")),
     });
-    let named = fields.has("input_keys");
-    let mut input_keys = fields.texts("input_keys", values::name);
-    if summary != Some(true) {
+    if summary == Some(true) {
+        let input_keys = match grouping {
+            Grouping::Incident { input_keys } => input_keys.clone(),
+            Grouping::Each => input_keys(fields),
+        };
+        return Form::Summary { input_keys };
+    }
+    let has_use = *grouping != Grouping::Each;
+    if !has_use && fields.has("input_keys") {
+        drop(fields.texts("input_keys", values::name));
         // Where the form is faulty, nothing is known of the rest.
-        if named && (summary.is_some() || !fields.has("form")) {
-            fields.fault("input_keys", "only the form summary leaves inputs out");
+        if summary.is_some() || !fields.has("form") {
+            fields.fault("input_keys", "only the form summary, and incidents, show some keys of inputs alone");
         }
-        return Form::Full;
     }
-    if !named {
-        input_keys = INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect();
-    }
-    Form::Summary { input_keys }
+    Form::Full
 }
 
 /// Whether a route shows the last lines of a log.

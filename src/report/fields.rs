@@ -2,6 +2,7 @@
 //!
 //! Each struct is destructured completely, so that a new field does not compile until it is listed here.
 
+use super::incident::{IncidentNote, NewExecution};
 use super::{EventDetails, EventInfo, Explanation, Links, Redrive, Report};
 use crate::analysis::answer::{
     AlsoFailed, Busy, FailedAttempt, FailedState, Failure, Hop, InFlight, ProbableCause, RootCause, Step,
@@ -101,7 +102,7 @@ impl Report {
     /// Shows `visitor` every text and every list, in the order of the report's JSON. The timeline is not
     /// part of that.
     pub fn visit(&mut self, visitor: &mut dyn Visitor) {
-        let Self { event_info, event_details, analysis, timeline: _ } = self;
+        let Self { event_info, event_details, analysis, timeline: _, bug: _ } = self;
         let mut walk = Walk(visitor);
         walk.event_info(event_info);
         walk.event_details(event_details);
@@ -203,6 +204,7 @@ impl Walk<'_> {
             notes,
             fingerprint,
             redacted: _,
+            incident,
         } = analysis;
         self.text("analysis.application", Rank::Bounded, application);
         if let Some(Redrive { possible: _, reason }) = redrive {
@@ -257,6 +259,35 @@ impl Walk<'_> {
         self.list("analysis.notes", Cut::Last(9), notes);
         self.text("analysis.notes[]", Rank::Bounded, notes);
         self.name("analysis.fingerprint", Rank::Identity, fingerprint);
+        incident.iter_mut().for_each(|incident| self.incident(incident));
+    }
+
+    fn incident(&mut self, incident: &mut IncidentNote) {
+        let IncidentNote {
+            id,
+            episode: _,
+            number: _,
+            kind: _,
+            count: _,
+            since,
+            as_of,
+            reason,
+            reopened: _,
+            succeeded_since: _,
+            new_executions,
+            part: _,
+            parts: _,
+        } = incident;
+        self.name("analysis.incident.id", Rank::Kept, [id]);
+        self.name("analysis.incident.since", Rank::Kept, [since]);
+        self.name("analysis.incident.as_of", Rank::Kept, [as_of]);
+        self.text("analysis.incident.reason", Rank::Bounded, [reason]);
+        self.list("analysis.incident.new_executions", Cut::Never, new_executions);
+        for NewExecution { execution_arn, name, keys, role: _ } in new_executions {
+            self.name("analysis.incident.new_executions[].execution_arn", Rank::Kept, [execution_arn]);
+            self.name("analysis.incident.new_executions[].name", Rank::Kept, [name]);
+            self.text("analysis.incident.new_executions[].keys", Rank::Kept, keys.values_mut());
+        }
     }
 
     fn failed_state(&mut self, failed: &mut FailedState) {

@@ -5,6 +5,7 @@
 //! ARNs and payloads. Other systems store and compare it, so it must not change between
 //! releases: `tests/it/fingerprint.rs` pins it.
 
+pub(crate) mod bug;
 mod frame;
 mod message;
 mod payload;

@@ -63,6 +63,7 @@ pub fn render(report: &Report) -> String {
             body {
                 header.(class(tone)) { (head(report, &answer)) }
                 main {
+                    (incident(report))
                     (root_cause_path(report))
                     (ran(report))
                     @if let Some(timeline) = &report.timeline { (timeline::section(timeline)) }
@@ -288,6 +289,22 @@ fn listed<T>(all: &[T], entry: impl Fn(&T) -> Markup) -> Markup {
                 summary { (grouped(rest.len())) " more" }
                 ul.states { @for one in listed { li { (entry(one)) } } }
                 (more(rest.len() - listed.len(), "more"))
+            }
+        }
+    }
+}
+
+fn incident(report: &Report) -> Markup {
+    let Some(note) = &report.analysis.incident else { return html! {} };
+    html! {
+        section {
+            h2 { "Incident" }
+            p { (phrases::incident::sentence(note)) }
+            p { (told(&phrases::incident::which(note))) }
+            p dir="auto" { "Why they belong together: " (note.reason) }
+            @if !note.new_executions.is_empty() {
+                h3 { (phrases::incident::title(note)) }
+                ul { @for one in &note.new_executions { li { (told(&phrases::incident::execution(one))) } } }
             }
         }
     }

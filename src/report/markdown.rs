@@ -28,6 +28,7 @@ const TIMELINE: usize = 60;
 /// Renders a report.
 pub fn render(report: &Report) -> String {
     let mut blocks = head(report);
+    blocks.extend(incident(report));
     blocks.extend(root_cause_path(report));
     blocks.extend(ran(report));
     blocks.extend(attempts(report));
@@ -66,6 +67,20 @@ fn head(report: &Report) -> Vec<String> {
     }
     blocks.extend(phrases::console(report).map(|page| link("AWS console", &page)));
     blocks.extend(phrases::grounds(report).iter().map(|(_, ground)| format!("_{}_", marked(ground))));
+    blocks
+}
+
+fn incident(report: &Report) -> Vec<String> {
+    let Some(note) = &report.analysis.incident else { return Vec::new() };
+    let why = format!("Why they belong together: {}", prose(&note.reason));
+    let which = marked(&phrases::incident::which(note));
+    let mut blocks =
+        vec!["### Incident".to_owned(), prose(&phrases::incident::sentence(note)), which, why];
+    if !note.new_executions.is_empty() {
+        blocks.push(format!("### {}", phrases::incident::title(note)));
+        let executions = note.new_executions.iter().map(|one| marked(&phrases::incident::execution(one)));
+        blocks.push(list(executions, 0));
+    }
     blocks
 }
 

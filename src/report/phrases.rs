@@ -5,6 +5,7 @@
 //! words quote a state's name.
 
 pub mod brief;
+pub(super) mod incident;
 mod ran;
 
 use super::value::{self, address, clock, grouped, harmless, moment, short, span};

@@ -94,6 +94,11 @@ impl Notifier for Mail {
         self.settings.max_bytes
     }
 
+    fn room_for_executions(&self) -> usize {
+        // They stand in the text and on the page.
+        self.limit() / 4
+    }
+
     fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
@@ -138,6 +143,9 @@ fn brief_text(notice: &Notice<'_>) -> String {
     for fact in brief::facts(notice) {
         text.push_str(&format!("\n{}: {}\n", fact.label, fact.text));
     }
+    if let Some((title, lines)) = brief::executions(notice) {
+        text.push_str(&format!("\n{title}:\n{}\n", lines.join("\n")));
+    }
     if let Some(link) = brief::link(notice.report()) {
         text.push_str(&format!("\n{link}\n"));
     }
@@ -156,6 +164,10 @@ fn brief_page(subject: &str, notice: &Notice<'_>) -> String {
                         dt { b { (fact.label) } }
                         dd { @if fact.code { code { (fact.text) } } @else { (fact.text) } }
                     }
+                }
+                @if let Some((title, lines)) = brief::executions(notice) {
+                    p { b { (title) } }
+                    ul { @for line in lines { li { (line) } } }
                 }
                 @if let Some(link) = brief::link(notice.report()).filter(|link| link.starts_with("https://")) {
                     p { a href=(link) { "Open the execution" } }

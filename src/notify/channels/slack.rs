@@ -16,6 +16,7 @@ use crate::notify::post::{Post, PostResponse, PostTarget, ReadBody};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::report::notice::Notice;
 use crate::report::phrases::brief::{self, Fact};
 use crate::settings::secret::TextOrSecret;
 use crate::settings::values;
@@ -31,6 +32,10 @@ const SECTION: usize = 3_000;
 
 /// Characters of a fact here: several of them should fit on a screen.
 const FACT: usize = 700;
+
+/// Bytes of the list of executions, as JSON: even if every character has to be escaped, a message keeps
+/// within its 50 blocks.
+const EXECUTIONS: usize = 20 * 1024;
 
 /// Characters of a button's URL.
 const URL: usize = 3_000;
@@ -98,6 +103,10 @@ impl Notifier for Webhook {
         self.settings.max_bytes
     }
 
+    fn room_for_executions(&self) -> usize {
+        (self.limit() / 2).min(EXECUTIONS)
+    }
+
     fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
@@ -116,6 +125,7 @@ impl Notifier for Webhook {
                 blocks.extend(brief::facts(content.notice).iter().map(fact));
             }
         }
+        blocks.extend(executions(content.notice));
         let buttons = [
             ("Open the execution", brief::link(content.notice.report())),
             ("Logs", brief::logs(content.notice.report())),
@@ -170,6 +180,20 @@ fn button(title: &str, link: &str) -> Option<Value> {
 fn section(text: &str) -> Value {
     let text = if text.trim().is_empty() { "–" } else { text };
     json!({"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION)}})
+}
+
+/// The failed executions, in as few blocks as hold them.
+fn executions(notice: &Notice<'_>) -> Vec<Value> {
+    let Some((title, lines)) = brief::executions(notice) else { return Vec::new() };
+    let mut texts = vec![format!("*{title}*")];
+    for line in lines {
+        let line = format!("\n• {}", cut(&escaped_for_slack(&line), SECTION - 10));
+        match texts.last_mut() {
+            Some(text) if text.chars().count() + line.chars().count() <= SECTION => text.push_str(&line),
+            _ => texts.push(line),
+        }
+    }
+    texts.iter().map(|text| section(text)).collect()
 }
 
 fn fact(fact: &Fact) -> Value {
