@@ -223,8 +223,7 @@ impl<'v> Layers<'v> {
         let common = self.read_common();
         let (queue, dlq_url) = self.read_queues();
         let incidents = self.read_incidents();
-        let routes =
-            self.read_routes(common.as_ref().map(|common| &common.redaction), incidents.as_ref());
+        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction), incidents.as_ref());
         let state_machines = self.optional("step_function_arns", state_machines);
         let map_run_children = self.required("map_run_children", map_run_children);
         let concurrency = self.required("concurrency", |text| number(text, 1, 1_000));
@@ -270,7 +269,10 @@ impl<'v> Layers<'v> {
         let common = self.read_common();
         let incidents = self.read_incidents();
         if incidents.as_ref().is_some_and(|incidents| incidents.store == StoreLocation::Off) {
-            self.fault("MISSTEP_INCIDENT_STORE is off: there are no incidents; name the store that the worker uses".to_owned());
+            self.fault(
+                "MISSTEP_INCIDENT_STORE is off: there are no incidents; name the store that the worker uses"
+                    .to_owned(),
+            );
         }
         let both = common.zip(incidents);
         self.finish(both.map(|(common, incidents)| IncidentsSettings { common, incidents }))
@@ -324,8 +326,7 @@ impl<'v> Layers<'v> {
     pub fn notify(mut self) -> Result<NotifySettings, Vec<Fault>> {
         let common = self.read_common();
         let incidents = self.read_incidents();
-        let routes =
-            self.read_routes(common.as_ref().map(|common| &common.redaction), incidents.as_ref());
+        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction), incidents.as_ref());
         let notify = common.zip(routes).map(|(common, routes)| NotifySettings { common, routes });
         self.finish(notify)
     }

@@ -34,8 +34,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use command::LONGEST_MUTE;
 pub use advance::{Advanced, Announced, Announcement, Announcer, Claim, LEASE};
+pub use command::LONGEST_MUTE;
 pub use record::{NewFailure, Standing};
 use schedule::Schedule;
 use store::IncidentStore;

@@ -128,12 +128,7 @@ pub const SETTINGS: &[Setting] = &[
         Some("1m,5m,15m,1h,4h,24h"),
         "The pauses before updates of an incident that has grown; the last one repeats",
     ),
-    setting(
-        "incident_quiet",
-        "TIME",
-        Some("1h"),
-        "After how long without a failure an incident is resolved",
-    ),
+    setting("incident_quiet", "TIME", Some("1h"), "After how long without a failure an incident is resolved"),
     setting(
         "incident_reopen",
         "TIME",

@@ -15,7 +15,7 @@ use crate::report::incident::IncidentKind;
 pub const LEASE: Duration = Duration::from_secs(60);
 
 /// When a notification that a route did not accept is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What came of a look at an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -268,8 +268,7 @@ impl Incidents {
         let lacking = claim.episode.routes.iter().filter(|(_, progress)| progress.number < pending.number);
         let lacking: Vec<_> = lacking.map(|(route, progress)| (route.clone(), *progress)).collect();
         for (route, progress) in lacking {
-            let failures =
-                self.store.numbered(&claim.episode.id, progress.number, pending.number).await?;
+            let failures = self.store.numbered(&claim.episode.id, progress.number, pending.number).await?;
             let concerns = |row: &FailureRow| row.routes.contains(&route);
             let failures: Vec<FailureRow> = failures.into_iter().filter(concerns).collect();
             let has_none = failures.is_empty() && pending.kind != IncidentKind::Resolved;
@@ -310,11 +309,7 @@ impl Incidents {
     }
 
     /// Every route has the notification.
-    async fn finish(
-        &self,
-        claim: &mut Claim<'_>,
-        pending: &PendingNotification,
-    ) -> Result<bool, StoreError> {
+    async fn finish(&self, claim: &mut Claim<'_>, pending: &PendingNotification) -> Result<bool, StoreError> {
         let now = self.now();
         let update_at = later(now, self.schedule.after(pending.number));
         claim

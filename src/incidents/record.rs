@@ -145,9 +145,7 @@ impl Incidents {
         let is_open = match episode.state {
             EpisodeState::Open => true,
             EpisodeState::Resolving => false,
-            EpisodeState::Resolved => {
-                missing.is_empty() && self.store.tally(&episode.id).await?.unnamed == 0
-            }
+            EpisodeState::Resolved => missing.is_empty() && self.store.tally(&episode.id).await?.unnamed == 0,
         };
         if !is_open {
             // What was being sent may have arrived somewhere: its number is not used again.

@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::store::{
-    Episode, EpisodeId, FailureRow, IncidentStore, RecordedFailure, SCHEMA_VERSION, StoreError, Tally, Written,
+    Episode, EpisodeId, FailureRow, IncidentStore, RecordedFailure, SCHEMA_VERSION, StoreError, Tally,
+    Written,
 };
 
 /// How long a step waits for another process's.
@@ -179,7 +182,12 @@ impl IncidentStore for SqliteStore {
         .await
     }
 
-    async fn open(&self, episode: &Episode, failure: &FailureRow, report: &str) -> Result<Written, StoreError> {
+    async fn open(
+        &self,
+        episode: &Episode,
+        failure: &FailureRow,
+        report: &str,
+    ) -> Result<Written, StoreError> {
         let (episode, failure, report) = (episode.clone(), failure.clone(), report.to_owned());
         self.step(move |step| {
             let id = &episode.id;
@@ -224,7 +232,8 @@ impl IncidentStore for SqliteStore {
     async fn episode(&self, id: &EpisodeId) -> Result<Option<Episode>, StoreError> {
         let id = id.clone();
         self.step(move |step| {
-            let one = "SELECT incident, episode, version, body FROM episode WHERE incident = ?1 AND episode = ?2";
+            let one =
+                "SELECT incident, episode, version, body FROM episode WHERE incident = ?1 AND episode = ?2";
             step.prepare_cached(one)?.query_row(params![id.incident, id.episode], episode).optional()
         })
         .await
@@ -234,7 +243,8 @@ impl IncidentStore for SqliteStore {
         self.step(move |step| {
             let before = episode.version;
             episode.version += 1;
-            let replace = "UPDATE episode SET version = ?3, state = ?4, due_at = ?5, resolved_at = ?6, body = ?7
+            let replace =
+                "UPDATE episode SET version = ?3, state = ?4, due_at = ?5, resolved_at = ?6, body = ?7
                  WHERE incident = ?1 AND episode = ?2 AND version = ?8";
             let replaced = step.prepare_cached(replace)?.execute(params![
                 episode.id.incident,
@@ -268,7 +278,12 @@ impl IncidentStore for SqliteStore {
         .await
     }
 
-    async fn assign_number(&self, id: &EpisodeId, version: u64, number: u32) -> Result<Option<u64>, StoreError> {
+    async fn assign_number(
+        &self,
+        id: &EpisodeId,
+        version: u64,
+        number: u32,
+    ) -> Result<Option<u64>, StoreError> {
         let id = id.clone();
         self.step(move |step| {
             let ours = "SELECT 1 FROM episode WHERE incident = ?1 AND episode = ?2 AND version = ?3";
@@ -279,13 +294,19 @@ impl IncidentStore for SqliteStore {
                 "UPDATE failure SET number = ?3 WHERE incident = ?1 AND episode = ?2 AND number IS NULL";
             step.prepare_cached(assign)?.execute(params![id.incident, id.episode, number])?;
             let count = "SELECT count(number) FROM failure WHERE incident = ?1 AND episode = ?2";
-            let count = step.prepare_cached(count)?.query_row(params![id.incident, id.episode], |row| row.get(0));
+            let count =
+                step.prepare_cached(count)?.query_row(params![id.incident, id.episode], |row| row.get(0));
             count.map(Some)
         })
         .await
     }
 
-    async fn numbered(&self, id: &EpisodeId, after: u32, through: u32) -> Result<Vec<FailureRow>, StoreError> {
+    async fn numbered(
+        &self,
+        id: &EpisodeId,
+        after: u32,
+        through: u32,
+    ) -> Result<Vec<FailureRow>, StoreError> {
         let id = id.clone();
         self.step(move |step| {
             let numbered = "SELECT number, body FROM failure
@@ -383,6 +404,7 @@ fn text(value: &impl Serialize) -> String {
 }
 
 fn json<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    let damaged = |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
+    let damaged =
+        |error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error));
     serde_json::from_str(text).map_err(damaged)
 }

@@ -248,11 +248,17 @@ pub trait IncidentStore: Send + Sync + 'static {
     /// Gives this number to every failure that was recorded before the call and has none, as long as the
     /// episode has this version. Returns how many failures have a number then; `None` if the version is
     /// another, in which case some may have got the number, and nobody has been sent it.
-    async fn assign_number(&self, id: &EpisodeId, version: u64, number: u32) -> Result<Option<u64>, StoreError>;
+    async fn assign_number(
+        &self,
+        id: &EpisodeId,
+        version: u64,
+        number: u32,
+    ) -> Result<Option<u64>, StoreError>;
 
     /// The failures with a number above `after` and up to `through`, by number and then in the order of
     /// their keys: the same list in the same order each time, since the numbers of failures do not change.
-    async fn numbered(&self, id: &EpisodeId, after: u32, through: u32) -> Result<Vec<FailureRow>, StoreError>;
+    async fn numbered(&self, id: &EpisodeId, after: u32, through: u32)
+    -> Result<Vec<FailureRow>, StoreError>;
 
     /// All failures of an episode, the first recorded first.
     async fn failures(&self, id: &EpisodeId) -> Result<Vec<FailureRow>, StoreError>;

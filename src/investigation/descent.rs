@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{DeepestFailure, Unread};
 use super::calls::{BUDGET, Calls};
 use super::newest::{self, EndSelector, Read};
+use super::{DeepestFailure, Unread};
 use crate::analysis::answer::{Hop, HopKind, InFlight, RootCause};
 use crate::analysis::resources::{Resource, ResourceRole};
 use crate::analysis::{Analysis, Lead, analyse_to, named_state};

@@ -265,7 +265,8 @@ fn form(fields: &mut SettingsTable<'_>, grouping: &Grouping) -> Form {
         drop(fields.texts("input_keys", values::name));
         // Where the form is faulty, nothing is known of the rest.
         if summary.is_some() || !fields.has("form") {
-            fields.fault("input_keys", "only the form summary, and incidents, show some keys of inputs alone");
+            fields
+                .fault("input_keys", "only the form summary, and incidents, show some keys of inputs alone");
         }
     }
     Form::Full

@@ -21,8 +21,8 @@ use crate::failpoint::{Point, Recipient, reach};
 use crate::incidents::store::{FailureRow, IncidentTitle, RecordedFailure, StoreError};
 use crate::incidents::{Announced, Announcement, Announcer, Claim, Incidents, NewFailure, Standing};
 use crate::notify::{Grouping, Notification, NotifyError, Route, idempotency_key, incident_key};
-use crate::redact::{Redactor, Rules};
 use crate::outcome::{Outcome, of_answers};
+use crate::redact::{Redactor, Rules};
 use crate::report::incident::{ExecutionRole, IncidentKind, IncidentNote, NewExecution};
 use crate::report::notice::Notice;
 use crate::report::{Report, summary};
@@ -90,7 +90,9 @@ impl IncidentDelivery {
                 incident_key(failure.as_str(), 0, 0, "", 0).trim_start_matches("misstep-")[..16].to_owned(),
                 ExecutionRole::Cause,
                 IncidentTitle {
-                    state_machine: state_machine_name(&change.state_machine_arn).unwrap_or_default().to_owned(),
+                    state_machine: state_machine_name(&change.state_machine_arn)
+                        .unwrap_or_default()
+                        .to_owned(),
                     reason: "too little is known of this failure to put it together with others".to_owned(),
                     ..IncidentTitle::default()
                 },
@@ -177,7 +179,11 @@ impl Pipeline {
                 Err(error) => error,
             };
             let away = delivery.away(false);
-            warn!(error = chain(&error), away_s = away.as_secs(), "a failure could not be recorded in an incident");
+            warn!(
+                error = chain(&error),
+                away_s = away.as_secs(),
+                "a failure could not be recorded in an incident"
+            );
             if attempt.last || away >= LONGEST_OUTAGE {
                 return self.singly(failure, change, attempt).await;
             }
@@ -224,7 +230,8 @@ impl Pipeline {
                 None => pauses.wait(None).await,
             };
             if !stays {
-                let what = format!("{} has not accepted the alert of {}", unalerted.join(", "), recorded.episode);
+                let what =
+                    format!("{} has not accepted the alert of {}", unalerted.join(", "), recorded.episode);
                 return Err(NotifyError::Transient { what, retry_after: None });
             }
         }
@@ -245,7 +252,8 @@ impl Pipeline {
     }
 
     fn breakers_of(&self, routes: &[String]) -> impl Iterator<Item = Arc<Breaker>> {
-        let required = self.required.iter().filter(|(route, _)| routes.iter().any(|name| **name == *route.name));
+        let required =
+            self.required.iter().filter(|(route, _)| routes.iter().any(|name| **name == *route.name));
         required.map(|(_, breaker)| breaker.clone())
     }
 
@@ -388,12 +396,16 @@ fn parts(
     let parts = packed(executions, route.notifier.room_for_executions());
     let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
     let note = note(announcement);
-    let (id, number, name) = (announcement.episode.id.clone(), announcement.pending.number, route.name.clone());
+    let (id, number, name) =
+        (announcement.episode.id.clone(), announcement.pending.number, route.name.clone());
     let route = route.clone();
     parts.into_iter().zip(1_u32..).map(move |(new_executions, part)| {
-        let mut report = report.as_ref().map_err(|error| NotifyError::Rejected {
-            what: format!("the report that the incident keeps cannot be read: {error}"),
-        })?.clone();
+        let mut report = report
+            .as_ref()
+            .map_err(|error| NotifyError::Rejected {
+                what: format!("the report that the incident keeps cannot be read: {error}"),
+            })?
+            .clone();
         report.analysis.incident = Some(IncidentNote { new_executions, part, parts: count, ..note.clone() });
         route.compose(&report, &incident_key(&id.incident, id.episode, number, &name, part))
     })

@@ -74,8 +74,7 @@ fn incident(report: &Report) -> Vec<String> {
     let Some(note) = &report.analysis.incident else { return Vec::new() };
     let why = format!("Why they belong together: {}", prose(&note.reason));
     let which = marked(&phrases::incident::which(note));
-    let mut blocks =
-        vec!["### Incident".to_owned(), prose(&phrases::incident::sentence(note)), which, why];
+    let mut blocks = vec!["### Incident".to_owned(), prose(&phrases::incident::sentence(note)), which, why];
     if !note.new_executions.is_empty() {
         blocks.push(format!("### {}", phrases::incident::title(note)));
         let executions = note.new_executions.iter().map(|one| marked(&phrases::incident::execution(one)));

@@ -471,7 +471,10 @@ mod tests {
         let keys = ["order_id".to_owned(), "id".to_owned()];
         let input = r#"{"Order_ID": "O-7", "items": [{"id": 1.10}, {"id": 2}, {"id": 1.10}], "other": "x"}"#;
         let found = keyed_values(input, &keys);
-        assert_eq!(found, BTreeMap::from([("id".into(), "1.10, 2".into()), ("order_id".into(), "O-7".into())]));
+        assert_eq!(
+            found,
+            BTreeMap::from([("id".into(), "1.10, 2".into()), ("order_id".into(), "O-7".into())])
+        );
         assert!(keyed_values("{\"id\": ", &keys).is_empty());
         let long = keyed_values(&format!("{{\"id\": {:?}}}", "é".repeat(1_000)), &keys);
         assert_eq!(long["id"].chars().count(), KEYED_VALUE);

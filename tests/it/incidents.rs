@@ -1,4 +1,6 @@
 //! Incidents: nothing lost whatever crashes when, every store alike, and what people get.
 
+mod contract;
+mod delivery;
 mod model;
 mod world;

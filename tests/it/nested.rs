@@ -360,3 +360,21 @@ async fn missing_credentials_have_their_own_class() {
         InvestigationError::NotEnded { .. } => panic!("{error}"),
     }
 }
+
+#[tokio::test]
+async fn a_child_and_all_that_waited_for_it_are_of_one_bug() {
+    let stub = StepFunctions::start().await;
+    let arns = chain(&stub, 3);
+    let mut bugs = Vec::new();
+    for arn in &arns {
+        let finding = investigated(&stub, arn).await;
+        let execution = ExecutionArn::parse(arn).unwrap();
+        let subject = Subject { execution: Some(execution), ..Subject::default() };
+        bugs.push(Report::new(&subject, &finding).bug.unwrap());
+    }
+    assert!(bugs.iter().all(|bug| bug.key == bugs[2].key), "{bugs:#?}");
+    let roles: Vec<&str> = bugs.iter().map(|bug| bug.role.name()).collect();
+    assert_eq!(roles, ["parent", "parent", "cause"]);
+    assert_eq!(bugs[0].reason, bugs[2].reason);
+    assert!(bugs[0].reason.contains("shop failed at Charge with Declined"), "{}", bugs[0].reason);
+}

@@ -1,7 +1,7 @@
 //! Which routes a failure takes, and what becomes of the message when one of them fails.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,80 +14,20 @@ use misstep::history::{
 use misstep::logs::{FoundLines, LogLine, LogQuery, LogReader};
 use misstep::metrics::Metrics;
 use misstep::notify::filter::{Filter, Pattern};
-use misstep::notify::{Audience, Content, Form, Notification, Notifier, NotifyError, Route};
+use misstep::notify::{Audience, Form, NotifyError, Route};
 use misstep::outcome::{Ignored, Outcome};
 use misstep::pipeline::MapRunChildren;
 use misstep::pipeline::{MessageAttempt, Pipeline, PipelineSettings};
 use misstep::queue::LONGEST_WORK;
 use misstep::redact::{Redactor, Rules};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::support::kept::Kept;
 use crate::support::model::api::route;
 use crate::support::model::reader::ModelReader;
 use crate::support::model::{Chance, Faults};
 use crate::support::{failure, on_paused_time};
-
-/// What a channel of the test answers.
-type Answering = dyn Fn(usize) -> Result<(), NotifyError> + Send + Sync;
-
-/// A channel that keeps what it takes, and answers as the test says.
-#[derive(Clone)]
-struct Kept {
-    taken: Arc<Mutex<Vec<Value>>>,
-    attempts: watch::Sender<usize>,
-    answers: Arc<Answering>,
-    takes: Duration,
-    fails_to_compose: bool,
-}
-
-impl Kept {
-    fn new(answers: impl Fn(usize) -> Result<(), NotifyError> + Send + Sync + 'static) -> Self {
-        Self {
-            taken: Arc::default(),
-            attempts: watch::Sender::new(0),
-            answers: Arc::new(answers),
-            takes: Duration::from_millis(20),
-            fails_to_compose: false,
-        }
-    }
-
-    fn willing() -> Self {
-        Self::new(|_| Ok(()))
-    }
-
-    fn taken(&self) -> Vec<Value> {
-        self.taken.lock().unwrap().clone()
-    }
-
-    fn attempts(&self) -> usize {
-        *self.attempts.borrow()
-    }
-}
-
-#[async_trait]
-impl Notifier for Kept {
-    fn limit(&self) -> usize {
-        262_144
-    }
-
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
-        if self.fails_to_compose {
-            return Err("the template fails: line 1: undefined value".to_owned());
-        }
-        Ok(Notification::of(content, content.notice.data().to_string()))
-    }
-
-    async fn notify(&self, notification: &Notification) -> Result<(), NotifyError> {
-        tokio::time::sleep(self.takes).await;
-        let attempt = self.attempts() + 1;
-        self.attempts.send_replace(attempt);
-        (self.answers)(attempt)?;
-        self.taken.lock().unwrap().push(serde_json::from_slice(&notification.body).unwrap());
-        Ok(())
-    }
-}
 
 fn busy() -> NotifyError {
     NotifyError::Transient { what: "answered 503".to_owned(), retry_after: None }

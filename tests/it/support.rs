@@ -6,6 +6,7 @@
 //! | [`errand`] | the real binary with routes of a configuration file, on stubs of AWS |
 //! | [`gate`] | a gate before a server, open or shut |
 //! | [`incident_store`] | a store of incidents in memory, with mistakes that can be built in |
+//! | [`kept`] | a channel that keeps what it takes, and answers as the test says |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`planted`] | reports with something planted in every string |
@@ -18,6 +19,7 @@ pub(crate) mod configured;
 pub(crate) mod errand;
 pub(crate) mod gate;
 pub(crate) mod incident_store;
+pub(crate) mod kept;
 pub(crate) mod loopback;
 pub(crate) mod model;
 pub(crate) mod planted;

@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::{INTO, incident, can_be_redriven, cause_label, probably, secret_values, times};
+use super::{INTO, can_be_redriven, cause_label, incident, probably, secret_values, times};
 use crate::analysis::answer::{FailedState, RootCause};
 use crate::analysis::resources::Resource;
 use crate::aws::arn::state_machine_name;

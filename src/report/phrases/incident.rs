@@ -35,8 +35,12 @@ pub(in crate::report) fn sentence(note: &IncidentNote) -> String {
         IncidentKind::Alert if note.episode > 1 => {
             format!("This has happened before: it is episode {} of the incident.", note.episode)
         }
-        IncidentKind::Alert if note.count > 1 => format!("{count} have failed in the same way since {since}."),
-        IncidentKind::Alert => "This is the first failure of its kind; further ones follow in updates.".to_owned(),
+        IncidentKind::Alert if note.count > 1 => {
+            format!("{count} have failed in the same way since {since}.")
+        }
+        IncidentKind::Alert => {
+            "This is the first failure of its kind; further ones follow in updates.".to_owned()
+        }
         IncidentKind::Update if note.reopened => {
             format!("It fails again: {count} have failed in the same way since {since}.")
         }

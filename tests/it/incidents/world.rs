@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use futures_util::task::noop_waker;
 use jiff::Timestamp;
 use misstep::incidents::schedule::Schedule;
-use misstep::incidents::store::{EpisodeId, EpisodeState, FailureRow, IncidentTitle, RecordedFailure, StoreError};
+use misstep::incidents::store::{
+    EpisodeId, EpisodeState, FailureRow, IncidentTitle, RecordedFailure, StoreError,
+};
 use misstep::incidents::{Announced, Announcement, Announcer, Claim, Incidents, LEASE, NewFailure, Standing};
 use misstep::report::incident::{ExecutionRole, IncidentKind};
 
@@ -246,7 +248,8 @@ fn arrivals(random: &mut fastrand::Rng, crash: bool) -> Vec<(u64, String, String
     let bugs = random.usize(1..=3);
     let mut arrivals = Vec::new();
     for failure in 0..random.usize(4..=22) {
-        let spans = [0..51, 0..401, 500..901, 1_200..5_001, QUIET - 10..QUIET + 81, 2 * QUIET..2 * QUIET + 121];
+        let spans =
+            [0..51, 0..401, 500..901, 1_200..5_001, QUIET - 10..QUIET + 81, 2 * QUIET..2 * QUIET + 121];
         let span = random.choice(spans).unwrap();
         let at = random.u64(span);
         let routes = match random.u8(0..10) {

@@ -185,7 +185,11 @@ impl IncidentStore for ModelStore {
 
     async fn add(&self, episode: &EpisodeId, failure: &FailureRow) -> Result<Written, StoreError> {
         self.step(|data| {
-            if data.episodes.contains_key(episode) { data.insert(episode, failure) } else { Written::Overtaken }
+            if data.episodes.contains_key(episode) {
+                data.insert(episode, failure)
+            } else {
+                Written::Overtaken
+            }
         })
         .await
     }
@@ -235,7 +239,8 @@ impl IncidentStore for ModelStore {
                 if let Some(count) = data.resolving_count.get(id) {
                     tally.count = tally.count.min(*count);
                 }
-                let is_over = data.episodes.get(id).is_some_and(|(its, _)| its.state == EpisodeState::Resolved);
+                let is_over =
+                    data.episodes.get(id).is_some_and(|(its, _)| its.state == EpisodeState::Resolved);
                 if is_over {
                     tally.unnamed = 0;
                 }
@@ -329,7 +334,8 @@ impl IncidentStore for ModelStore {
     async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<EpisodeId>, StoreError> {
         self.step(|data| {
             let due = |episode: &&Episode| episode.state != EpisodeState::Resolved && episode.due_at <= now;
-            let mut all: Vec<&Episode> = data.episodes.values().map(|(episode, _)| episode).filter(due).collect();
+            let mut all: Vec<&Episode> =
+                data.episodes.values().map(|(episode, _)| episode).filter(due).collect();
             all.sort_by_key(|episode| episode.due_at);
             all.into_iter().take(most).map(|episode| episode.id.clone()).collect()
         })

@@ -71,6 +71,12 @@ impl ModelReader {
     }
 }
 
+/// The input of an execution: the order that it was for, by its number.
+fn input(execution: &ExecutionArn) -> String {
+    let number = execution.name().rsplit('-').next().unwrap_or_default();
+    format!(r#"{{"order_id": "O-{number}", "sku": "x"}}"#)
+}
+
 #[async_trait]
 impl ExecutionReader for ModelReader {
     async fn history_page(
@@ -81,7 +87,7 @@ impl ExecutionReader for ModelReader {
         self.refuse("GetExecutionHistory", execution.as_str())?;
         let details = |name: Option<&str>, error: Option<&str>| Details {
             name: name.map(str::to_owned),
-            input: Some("{}".to_owned()),
+            input: Some(input(execution)),
             error: error.map(str::to_owned),
             ..Details::default()
         };
@@ -111,7 +117,7 @@ impl ExecutionReader for ModelReader {
         self.refuse("DescribeExecution", execution.as_str())?;
         Ok(ExecutionDescription {
             status: Some(Status::Failed),
-            input: Some("{}".to_owned()),
+            input: Some(input(execution)),
             ..ExecutionDescription::default()
         })
     }

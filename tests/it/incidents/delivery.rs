@@ -1,0 +1,303 @@
+//! What routes get of incidents, and what becomes of messages while the store or a route is away.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use misstep::incidents::Incidents;
+use misstep::incidents::schedule::Schedule;
+use misstep::metrics::Metrics;
+use misstep::notify::{Audience, Grouping, NotifyError, Route};
+use misstep::outcome::Outcome;
+use misstep::pipeline::{MapRunChildren, MessageAttempt, Pipeline, PipelineSettings};
+use misstep::queue::LONGEST_WORK;
+use misstep::redact::Rules;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::incident_store::{ModelStore, NoFaults, Steps};
+use crate::support::kept::Kept;
+use crate::support::model::api::route;
+use crate::support::model::reader::ModelReader;
+use crate::support::model::{Chance, Faults};
+use crate::support::{execution, failure, on_paused_time};
+
+/// A store that is away while the test says so.
+#[derive(Default)]
+struct Away(AtomicBool);
+
+impl Steps for Away {
+    fn fails(&self) -> Option<bool> {
+        self.0.load(Ordering::Relaxed).then_some(false)
+    }
+}
+
+/// A worker's pipeline with incidents, on paused time.
+struct Bench {
+    pipeline: Arc<Pipeline>,
+    incidents: Incidents,
+    reader: ModelReader,
+    stop: CancellationToken,
+}
+
+fn grouped(name: &str, channel: &Kept, audience: Audience) -> Route {
+    let grouping = Grouping::Incident { input_keys: vec!["order_id".to_owned()] };
+    Route { grouping, ..route(name, audience, Arc::new(channel.clone())) }
+}
+
+fn each(name: &str, channel: &Kept) -> Route {
+    route(name, Audience::Developers, Arc::new(channel.clone()))
+}
+
+impl Bench {
+    fn new(steps: Arc<dyn Steps>, routes: Vec<Route>) -> Self {
+        let reader = ModelReader::new(Faults::default(), Chance::new(0));
+        let began = Instant::now();
+        let clock = Arc::new(move || {
+            let at = 1_800_000_000_000 + i64::try_from(began.elapsed().as_millis()).unwrap();
+            Timestamp::from_millisecond(at).unwrap()
+        });
+        let store = Arc::new(ModelStore::new(steps, None));
+        let incidents = Incidents::with_clock(store, Schedule::default(), clock);
+        let scope = PipelineSettings {
+            state_machines: Vec::new(),
+            map_run_children: MapRunChildren::Fold,
+            env: "test".to_owned(),
+            application: None,
+        };
+        let pipeline = Pipeline::new(Arc::new(reader.clone()), None, routes, scope, None, Metrics::new());
+        let pipeline = Arc::new(pipeline.keeping(incidents.clone(), &Rules::default()));
+        let stop = CancellationToken::new();
+        let (tending, until) = (pipeline.clone(), stop.clone());
+        tokio::spawn(async move { tending.tend_incidents(until).await });
+        Self { pipeline, incidents, reader, stop }
+    }
+
+    async fn handle(&self, number: usize) -> Outcome {
+        self.handle_as(number, false).await
+    }
+
+    async fn handle_as(&self, number: usize, last: bool) -> Outcome {
+        let attempt = MessageAttempt { until: Instant::now() + LONGEST_WORK, last, half_open: false };
+        self.pipeline.process_message(&failure(number), attempt).await
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn minutes(minutes: u64) {
+    tokio::time::sleep(Duration::from_secs(minutes * 60 + 3)).await;
+}
+
+fn incident(notification: &Value) -> &Value {
+    &notification["analysis"]["incident"]
+}
+
+fn kinds(channel: &Kept) -> Vec<String> {
+    channel.taken().iter().map(|taken| incident(taken)["kind"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The executions that the notifications name, each once.
+fn named(channel: &Kept) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for taken in channel.taken() {
+        for execution in incident(&taken)["new_executions"].as_array().unwrap() {
+            let arn = execution["execution_arn"].as_str().unwrap().to_owned();
+            assert!(all.insert(arn), "named twice: {execution}");
+        }
+    }
+    all
+}
+
+#[test]
+fn one_alert_an_update_with_every_execution_and_a_resolve() {
+    on_paused_time(async {
+        let (pager, all) = (Kept::willing(), Kept::willing());
+        let bench = Bench::new(
+            Arc::new(NoFaults),
+            vec![grouped("pager", &pager, Audience::Developers), each("all", &all)],
+        );
+        for number in 0..5 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        assert_eq!((kinds(&pager), all.taken().len()), (vec!["alert".to_owned()], 5));
+        assert!(all.taken().iter().all(|taken| incident(taken).is_null()));
+        let alert = &pager.taken()[0];
+        assert_eq!(alert["event_info"]["execution_arn"], execution(0));
+        assert_eq!((&incident(alert)["number"], &incident(alert)["count"]), (&json!(1), &json!(1)));
+        let reason = incident(alert)["reason"].as_str().unwrap();
+        assert!(reason.contains("orders failed at Charge"), "{reason}");
+
+        minutes(1).await;
+        let update = pager.taken().pop().unwrap();
+        let note = incident(&update);
+        assert_eq!(
+            (&note["kind"], &note["count"], &note["number"]),
+            (&json!("update"), &json!(5), &json!(2))
+        );
+        assert_eq!(note["new_executions"].as_array().unwrap().len(), 4);
+        assert_eq!(note["new_executions"][0]["keys"], json!({"order_id": "O-1"}), "no other key");
+        assert_eq!(named(&pager), (0..5).map(execution).collect());
+
+        // Nothing new: nothing is sent, until it has been quiet for an hour.
+        minutes(40).await;
+        assert_eq!(pager.taken().len(), 2);
+        minutes(25).await;
+        assert_eq!(kinds(&pager), ["alert", "update", "resolved"]);
+
+        // Soon after, it is the same; later, it is another episode.
+        assert_eq!(bench.handle(5).await, Outcome::Done);
+        minutes(1).await;
+        let again = pager.taken().pop().unwrap();
+        assert_eq!(
+            (&incident(&again)["kind"], &incident(&again)["reopened"]),
+            (&json!("update"), &json!(true))
+        );
+        minutes(24 * 60).await;
+        assert_eq!(kinds(&pager).pop().unwrap(), "resolved");
+        assert_eq!(bench.handle(6).await, Outcome::Done);
+        let new = pager.taken().pop().unwrap();
+        assert_eq!((&incident(&new)["kind"], &incident(&new)["episode"]), (&json!("alert"), &json!(2)));
+        assert_eq!(all.taken().len(), 7);
+    });
+}
+
+#[test]
+fn ten_times_as_many_are_an_update_at_once_and_every_one_is_named_in_parts() {
+    on_paused_time(async {
+        let (pager, small) = (Kept::willing(), Kept { limit: 6_000, ..Kept::willing() });
+        let bench = Bench::new(
+            Arc::new(NoFaults),
+            vec![
+                grouped("pager", &pager, Audience::Developers),
+                grouped("small", &small, Audience::CustomerAssist),
+            ],
+        );
+        for number in 0..1_000 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        minutes(2).await;
+        let everybody: BTreeSet<String> = (0..1_000).map(execution).collect();
+        assert_eq!((named(&pager), named(&small)), (everybody.clone(), everybody));
+        let updates = |channel: &Kept| kinds(channel).iter().filter(|kind| *kind == "update").count();
+        assert!(updates(&pager) < 5 && updates(&small) > 20, "{} {}", updates(&pager), updates(&small));
+        for taken in small.taken() {
+            assert!(taken.to_string().len() <= 6_000);
+            let note = incident(&taken);
+            assert!(note["part"].as_u64() <= note["parts"].as_u64());
+        }
+        // One message of a failure reads one history; the same failure again reads none.
+        let calls = bench.reader.calls();
+        assert_eq!(bench.handle(7).await, Outcome::Done);
+        assert_eq!(bench.reader.calls(), calls);
+    });
+}
+
+#[test]
+fn a_store_that_is_away_delays_failures_for_ten_minutes_and_no_longer() {
+    on_paused_time(async {
+        let (pager, all) = (Kept::willing(), Kept::willing());
+        let away = Arc::new(Away::default());
+        let bench =
+            Bench::new(away.clone(), vec![grouped("pager", &pager, Audience::Developers), each("all", &all)]);
+        away.0.store(true, Ordering::Relaxed);
+        let began = Instant::now();
+        assert_eq!(bench.handle_as(0, true).await, Outcome::Done, "the last receive does not wait");
+        assert!(began.elapsed() < Duration::from_secs(5));
+        assert_eq!((pager.taken().len(), incident(&pager.taken()[0])), (1, &Value::Null));
+
+        assert_eq!(bench.handle(1).await, Outcome::Done);
+        let waited = began.elapsed().as_secs();
+        assert!((600..720).contains(&waited), "{waited} s");
+        assert_eq!((pager.taken().len(), all.taken().len()), (2, 2));
+
+        away.0.store(false, Ordering::Relaxed);
+        assert_eq!(bench.handle(2).await, Outcome::Done);
+        assert_eq!(incident(&pager.taken()[2])["kind"], "alert");
+    });
+}
+
+#[test]
+fn a_short_absence_of_the_store_costs_nothing_but_time() {
+    on_paused_time(async {
+        for absent in [1_u64, 5] {
+            let pager = Kept::willing();
+            let away = Arc::new(Away::default());
+            let bench = Bench::new(away.clone(), vec![grouped("pager", &pager, Audience::Developers)]);
+            away.0.store(true, Ordering::Relaxed);
+            let back = async {
+                tokio::time::sleep(Duration::from_secs(absent * 60)).await;
+                away.0.store(false, Ordering::Relaxed);
+            };
+            let (outcome, ()) = tokio::join!(bench.handle(0), back);
+            assert_eq!((outcome, kinds(&pager)), (Outcome::Done, vec!["alert".to_owned()]));
+        }
+    });
+}
+
+#[test]
+fn a_message_waits_until_the_alert_is_accepted_and_is_dead_lettered_if_it_never_will_be() {
+    on_paused_time(async {
+        let busy = || NotifyError::Transient { what: "answered 503".to_owned(), retry_after: None };
+        let pager = Kept::new(move |attempt| if attempt < 3 { Err(busy()) } else { Ok(()) });
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        assert_eq!(bench.handle(0).await, Outcome::Done);
+        assert_eq!(pager.taken().len(), 1);
+
+        let refusing = Kept::new(|_| Err(NotifyError::Rejected { what: "answered 422".to_owned() }));
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &refusing, Audience::Developers)]);
+        for number in 0..2 {
+            assert!(matches!(bench.handle(number).await, Outcome::DeadLetter(_)));
+        }
+        assert_eq!(refusing.attempts(), 1, "the second failure is of the same incident");
+    });
+}
+
+#[test]
+fn a_mute_holds_updates_back_and_neither_the_record_nor_the_end() {
+    on_paused_time(async {
+        let pager = Kept::willing();
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        assert_eq!(bench.handle(0).await, Outcome::Done);
+        let id = incident(&pager.taken()[0])["id"].as_str().unwrap().to_owned();
+        let muted = bench.incidents.mute(&id, Duration::from_secs(4 * 3_600), "ana", "known").await;
+        assert!(muted.unwrap().is_some());
+        for number in 1..5 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        minutes(30).await;
+        assert_eq!(pager.taken().len(), 1);
+        minutes(60).await;
+        assert_eq!(kinds(&pager), ["alert", "resolved"]);
+        assert_eq!(named(&pager), (0..5).map(execution).collect());
+
+        // Ten times as many as when it was muted lift it.
+        assert!(bench.incidents.mute(&id, Duration::from_secs(4 * 3_600), "ana", "known").await.is_ok());
+        for number in 5..60 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        minutes(2).await;
+        assert_eq!(named(&pager), (0..60).map(execution).collect());
+        assert_eq!(bench.incidents.mute("nothing", Duration::from_secs(1), "ana", "").await, Ok(None));
+    });
+}
+
+#[test]
+fn resolved_by_hand_it_is_resolved_at_once() {
+    on_paused_time(async {
+        let pager = Kept::willing();
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        assert_eq!(bench.handle(0).await, Outcome::Done);
+        let id = incident(&pager.taken()[0])["id"].as_str().unwrap().to_owned();
+        assert!(bench.incidents.resolve(&id, "ana").await.unwrap().is_some());
+        minutes(0).await;
+        assert_eq!(kinds(&pager), ["alert", "resolved"]);
+    });
+}
