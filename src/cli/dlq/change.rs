@@ -20,6 +20,7 @@ use crate::dlq::{DeadMessage, dropped, list};
 use crate::metrics::Metrics;
 use crate::queue::MOST_ENTRIES;
 use crate::queue::sqs::SqsQueue;
+use crate::telemetry::chain;
 
 /// How long Step Functions keeps an execution's history after its end
 /// (<https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html>).
@@ -113,7 +114,7 @@ pub(super) async fn run_replay(
                     bar.finish_and_clear();
                     Ok(Some(done))
                 }
-                Err(why) => Err(why),
+                Err(error) => Err(chain(&error)),
             }
         }
         Ok(false) => Ok(None),
@@ -131,7 +132,7 @@ async fn replay_file(
     file: &std::path::Path,
     stop: &CancellationToken,
 ) -> Result<(), String> {
-    let mut letters = dropped::read(file)?;
+    let mut letters = dropped::read(file).map_err(|error| chain(&error))?;
     letters.retain(|letter| filter.takes(letter));
     letters.truncate(limit(matches));
     let overview = overview(letters.iter());
@@ -141,7 +142,8 @@ async fn replay_file(
         return Ok(());
     }
     let from = file.display().to_string();
-    let mut journal = Journal::open(&journal_path(matches, &from), &from, &settings.queue_url)?;
+    let mut journal = Journal::open(&journal_path(matches, &from), &from, &settings.queue_url)
+        .map_err(|error| chain(&error))?;
     let aws = aws::load(Metrics::new()).await?;
     let target = SqsQueue::new(&aws, &settings.queue_url);
     let bar = bar(ids.len());
@@ -176,7 +178,7 @@ pub(super) async fn run_drop(
     let agreed = agreed(matches, meant.len(), &overview(letters()), &question, stop).await;
     let kept = agreed.and_then(|agreed| {
         if agreed {
-            dropped::write(&path, letters())?;
+            dropped::write(&path, letters()).map_err(|error| chain(&error))?;
         }
         Ok(agreed)
     });
@@ -305,7 +307,8 @@ fn told_of(done: &ReplaySummary) -> Result<(), String> {
     print(&text)?;
     match &done.cut_short {
         Some(why) => Err(format!(
-            "the replay ended early: {why}. What was not sent is where it was; run it again to go on"
+            "the replay ended early: {}. What was not sent is where it was; run it again to go on",
+            chain(why)
         )),
         None if !done.refused.is_empty() => {
             Err(format!("{} could not be sent", count(done.refused.len(), "message")))
