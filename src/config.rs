@@ -255,7 +255,9 @@ impl<'v> Layers<'v> {
         let application = self.optional("application_name", name);
         let history_rate = self.required("history_rate", history_rate);
         let redaction = self.read_redaction();
-        let log = self.required("log", |text| telemetry::check_filter(text).map(|()| text.to_owned()));
+        let log = self.required("log", |text| {
+            telemetry::check_filter(text).map(|()| text.to_owned()).map_err(|error| error.to_string())
+        });
         let log_format = self.optional("log_format", log_format);
         Some(CommonSettings {
             env: env?,
