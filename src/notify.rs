@@ -209,6 +209,28 @@ impl From<&NotifyError> for RetryReason {
     }
 }
 
+/// A template that does not parse, or that makes no usable text of the data.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It does not parse, does not fit the data, or takes too long.
+    #[error("the template fails: {}{what}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Fails {
+        /// The template's line, where that is known.
+        line: Option<usize>,
+        /// What is wrong.
+        what: String,
+    },
+    /// Its text has to be JSON, and is not.
+    #[error("the template makes no JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// Its text is empty, and the channel takes no empty text.
+    #[error("the template makes an empty message, which {taker} does not take")]
+    Empty {
+        /// The channel's service.
+        taker: &'static str,
+    },
+}
+
 /// Delivers notifications through one channel.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
@@ -218,8 +240,8 @@ pub trait Notifier: Send + Sync + 'static {
     /// Makes a notification of the content.
     ///
     /// # Errors
-    /// Says why there can be none, whenever it is tried: a template that does not fit the data.
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String>;
+    /// When a template does not fit the data: then there can be none, whenever it is tried.
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError>;
 
     /// Looks whether the other side is there, and sends nothing. `Ok(None)` where only sending would
     /// show.
@@ -267,14 +289,14 @@ impl Route {
         let refused = match compose(&notice) {
             Ok(notification) if notification.size() <= limit => return Ok(notification),
             Ok(_) => None,
-            Err(why) => Some(why),
+            Err(error) => Some(error),
         };
         // What a template cannot take as it is, it may take when there is less of it.
         let size =
             |notice: &Notice<'_>| compose(notice).map_or(usize::MAX, |notification| notification.size());
         truncate::truncate(&mut notice, limit, size);
-        let notification =
-            compose(&notice).map_err(|what| NotifyError::Rejected { what: refused.unwrap_or(what) })?;
+        let notification = compose(&notice)
+            .map_err(|error| NotifyError::Rejected { what: refused.unwrap_or(error).to_string() })?;
         match notification.size() {
             size if size > limit => Err(NotifyError::Rejected {
                 what: format!(
@@ -339,7 +361,7 @@ mod tests {
             1 << 24
         }
 
-        fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+        fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
             Ok(Notification::of(content, self.0.render(content)?))
         }
 

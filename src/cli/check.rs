@@ -66,7 +66,7 @@ async fn look(settings: &WorkSettings) -> Vec<CheckResult> {
     for (connected, route) in connect(&settings.routes, aws.as_ref().ok()).into_iter().zip(&settings.routes) {
         match connected {
             Ok(route) => routes.push(route),
-            Err(why) => findings.push(check::routes::unconnected(&route.name, why)),
+            Err(error) => findings.push(check::routes::unconnected(&route.name, &error)),
         }
     }
     findings.extend(in_time("routes", check::routes::check(&routes)).await);

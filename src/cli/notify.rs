@@ -66,7 +66,7 @@ async fn try_all(
         let began = Instant::now();
         let answer = match (connected, &aws) {
             (_, Err(why)) if settings.connect.needs_aws() => Err(why.clone()),
-            (Err(why), _) => Err(why),
+            (Err(error), _) => Err(telemetry::chain(&error)),
             (Ok(route), _) => tokio::time::timeout(PATIENCE, try_one(&route, common))
                 .await
                 .unwrap_or_else(|_elapsed| Err("it took too long".to_owned())),

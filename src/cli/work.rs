@@ -146,7 +146,9 @@ async fn build(
     }
     warn_of(&attributes);
     let routes = notify::settings::connect(&settings.routes, Some(&aws)).into_iter().zip(&settings.routes);
-    let routes = routes.map(|(route, its)| route.map_err(|why| format!("the route {}: {why}", its.name)));
+    let routes = routes.map(|(route, its)| {
+        route.map_err(|error| format!("the route {}: {}", its.name, telemetry::chain(&error)))
+    });
     let routes = routes.collect::<Result<_, _>>()?;
     log_routes(&settings.routes);
     let scope = PipelineSettings {

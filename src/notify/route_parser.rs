@@ -60,7 +60,7 @@ impl RouteParser<'_, '_> {
                 Some(template)
             }
             Err(why) => {
-                self.fields.fault(key, &why);
+                self.fields.fault(key, &why.to_string());
                 None
             }
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::channels::http::HttpRoute;
-use super::channels::{CHANNELS, ChannelConfig, FEATURES};
+use super::channels::{CHANNELS, ChannelConfig, ConnectError, FEATURES};
 use super::filter::{Filter, Pattern};
 use super::route_parser::{Defaults, RouteParser};
 use super::template::Template;
@@ -160,7 +160,7 @@ fn try_templates(
 }
 
 /// Connects the routes, or says why one of them cannot be; nothing is sent.
-pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<Route, String>> {
+pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<Route, ConnectError>> {
     let mut redactors: Vec<(&Rules, Arc<Redactor>)> = Vec::new();
     let connected = settings.iter().map(|route| {
         let known = redactors.iter().find(|(rules, _)| **rules == route.redaction);

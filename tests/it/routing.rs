@@ -14,7 +14,7 @@ use misstep::history::{
 use misstep::logs::{FoundLines, LogError, LogLine, LogQuery, LogReader};
 use misstep::metrics::Metrics;
 use misstep::notify::filter::{Filter, Pattern};
-use misstep::notify::{Audience, Content, Form, Notification, Notifier, NotifyError, Route};
+use misstep::notify::{Audience, Content, Form, Notification, Notifier, NotifyError, Route, TemplateError};
 use misstep::outcome::{Ignored, Outcome};
 use misstep::pipeline::MapRunChildren;
 use misstep::pipeline::{MessageAttempt, Pipeline, PipelineSettings};
@@ -72,9 +72,9 @@ impl Notifier for Kept {
         262_144
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         if self.fails_to_compose {
-            return Err("the template fails: line 1: undefined value".to_owned());
+            return Err(TemplateError::Fails { line: Some(1), what: "undefined value".to_owned() });
         }
         Ok(Notification::of(content, content.notice.data().to_string()))
     }

@@ -13,9 +13,9 @@ use crate::aws::Session;
 use async_trait::async_trait;
 
 use super::line::Lines;
-use super::{Channel, ChannelConfig, line};
+use super::{Channel, ChannelConfig, ConnectError, line};
 use crate::notify::route_parser::RouteParser;
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "file", read };
@@ -45,7 +45,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
 }
 
 impl ChannelConfig for FileRoute {
-    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
         Ok(Arc::new(File { settings: self.clone(), lines: Lines::new(self.timeout) }))
     }
 }
@@ -56,7 +56,7 @@ impl Notifier for File {
         self.settings.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         Ok(line::compose(content))
     }
 

@@ -14,11 +14,11 @@ use serde::Serialize;
 use sha2::Sha256;
 use url::Url;
 
-use super::{Channel, ChannelConfig};
+use super::{Channel, ChannelConfig, ConnectError};
 use crate::notify::post::{Post, PostTarget, ReadBody, missing};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Audience, Content, Notification, Notifier, NotifyError};
+use crate::notify::{Audience, Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::redact::{Redactor, Rules, is_scheme, names_a_secret};
 use crate::report::notice::Notice;
 use crate::settings::secret::{Secret, TextOrSecret, exposed};
@@ -196,7 +196,7 @@ fn header_name(text: &str) -> Result<HeaderName, String> {
 }
 
 impl ChannelConfig for HttpRoute {
-    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
         Ok(Arc::new(HttpApi::new(self.clone())?))
     }
 }
@@ -213,7 +213,7 @@ impl HttpApi {
     ///
     /// # Errors
     /// When the TLS set-up fails.
-    pub fn new(settings: HttpRoute) -> Result<Self, String> {
+    pub fn new(settings: HttpRoute) -> Result<Self, ConnectError> {
         let post = Post::new(settings.target.clone(), settings.timeout)?;
         Ok(Self { settings, post })
     }
@@ -260,7 +260,7 @@ impl Notifier for HttpApi {
         self.settings.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let body = match &self.settings.body {
             Some(template) => template.render(content)?,
             None => self.settings.envelope.around(content.audience, content.notice),

@@ -11,13 +11,13 @@ use aws_sdk_ses::Client;
 use aws_sdk_ses::types::{Body, Content as Part, Destination, Message};
 use maud::{DOCTYPE, html};
 
-use super::{Channel, ChannelConfig};
+use super::{Channel, ChannelConfig, ConnectError};
 use crate::aws::{CallCounter, Session};
 use crate::metrics::Service;
 use crate::notify::aws::classify;
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::report::notice::Notice;
 use crate::report::phrases::brief;
 use crate::report::{html as page, text};
@@ -77,8 +77,8 @@ impl ChannelConfig for SesRoute {
         true
     }
 
-    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
-        let aws = aws.ok_or("a mail through SES needs AWS credentials")?;
+    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
+        let aws = aws.ok_or(ConnectError::NoCredentials { what: "a mail through SES" })?;
         let config = aws.client_config(self.region.as_deref(), self.timeout);
         Ok(Arc::new(Mail {
             settings: self.clone(),
@@ -94,7 +94,7 @@ impl Notifier for Mail {
         self.settings.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
             None => brief::subject(content.notice),

@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::{Channel, ChannelConfig};
+use super::{Channel, ChannelConfig, ConnectError};
 use crate::notify::post::{Post, PostResponse, PostTarget, ReadBody};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::report::phrases::brief::{self, Fact};
 use crate::settings::secret::TextOrSecret;
 use crate::settings::values;
@@ -86,7 +86,7 @@ fn is_local(url: &url::Url) -> bool {
 }
 
 impl ChannelConfig for SlackRoute {
-    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
         let post = Post::new(self.target.clone(), self.timeout)?;
         Ok(Arc::new(Webhook { settings: self.clone(), post }))
     }
@@ -98,7 +98,7 @@ impl Notifier for Webhook {
         self.settings.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
             None => brief::subject(content.notice),
