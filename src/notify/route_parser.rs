@@ -7,6 +7,7 @@ use url::Url;
 use super::Audience;
 use super::template::{Escape, Template};
 use crate::redact::Rules;
+use crate::settings::InvalidValue;
 use crate::settings::document::SettingsTable;
 
 /// What a route takes from the other settings where it does not say so itself.
@@ -59,8 +60,8 @@ impl RouteParser<'_, '_> {
                 self.templates.push((key, template.clone()));
                 Some(template)
             }
-            Err(why) => {
-                self.fields.fault(key, &why.to_string());
+            Err(error) => {
+                self.fields.fault(key, InvalidValue::Refused(error.into()));
                 None
             }
         }

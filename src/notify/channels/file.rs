@@ -16,6 +16,7 @@ use super::line::Lines;
 use super::{Channel, ChannelConfig, ConnectError, line};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
+use crate::settings::InvalidValue;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "file", read };
@@ -36,7 +37,7 @@ struct File {
 
 fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let path = route.fields.text("path", |text| match text {
-        "" => Err("expected a path".to_owned()),
+        "" => Err(InvalidValue::expected("a path")),
         path => Ok(PathBuf::from(path)),
     });
     let max_bytes = route.max_bytes();

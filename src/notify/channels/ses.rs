@@ -21,7 +21,7 @@ use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError}
 use crate::report::notice::Notice;
 use crate::report::phrases::brief;
 use crate::report::{html as page, text};
-use crate::settings::values;
+use crate::settings::{InvalidValue, values};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "ses", read };
@@ -61,7 +61,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let to = route.fields.texts("to", values::email);
     let to = route.fields.needed("to", Some(to).filter(|to| !to.is_empty()));
     if to.as_ref().is_some_and(|to| to.len() > MOST_ADDRESSES) {
-        route.fields.fault("to", "a mail goes to 50 addresses at most");
+        route.fields.fault("to", InvalidValue::not_allowed("a mail goes to 50 addresses at most"));
     }
     let region = route.fields.text("region", values::name);
     let timeout = route.timeout();

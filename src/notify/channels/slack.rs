@@ -18,7 +18,7 @@ use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::report::phrases::brief::{self, Fact};
 use crate::settings::secret::TextOrSecret;
-use crate::settings::values;
+use crate::settings::{InvalidValue, values};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "slack", read };
@@ -62,11 +62,11 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
             Ok(url) if is_local(&url) => Some(PostTarget::Plain(url)),
             Ok(_) => {
                 let why = "whoever knows it can post: write { env = \"VARIABLE\" } or { file = \"PATH\" }";
-                route.fields.fault("webhook_url", why);
+                route.fields.fault("webhook_url", InvalidValue::not_allowed(why));
                 None
             }
             Err(why) => {
-                route.fields.fault("webhook_url", &why);
+                route.fields.fault("webhook_url", why);
                 None
             }
         },

@@ -18,6 +18,7 @@ use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
 use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::report::phrases::brief;
+use crate::settings::InvalidValue;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "sns", read };
@@ -66,12 +67,12 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
 }
 
 /// A topic's ARN, and its region.
-fn topic_arn(text: &str) -> Result<(String, String), String> {
+fn topic_arn(text: &str) -> Result<(String, String), InvalidValue> {
     match text.split(':').collect::<Vec<_>>()[..] {
         ["arn", _, "sns", region, _, name] if !region.is_empty() && !name.is_empty() => {
             Ok((text.to_owned(), region.to_owned()))
         }
-        _ => Err(format!("not the ARN of an SNS topic: {text:?}")),
+        _ => Err(InvalidValue::malformed(format!("the ARN of an SNS topic: {text:?}"))),
     }
 }
 
