@@ -85,7 +85,7 @@ pub(super) enum CliError {
     #[error("the route {name}")]
     Route { name: String, source: ConnectError },
     #[error(transparent)]
-    Investigation(#[from] InvestigationError),
+    Investigation(Box<InvestigationError>),
     #[error(transparent)]
     Url(#[from] UrlError),
     /// A file that is to be explained holds something else.

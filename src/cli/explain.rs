@@ -251,6 +251,8 @@ pub(super) async fn explain_execution(
 ) -> Result<Report, CliError> {
     let reader = ThrottledReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate, Metrics::new());
     let asked = ExecutionRequest { execution: execution.clone(), status, redrive_count: None };
-    let finding = investigate(&reader, &asked, &MemoryBudget::unlimited().report().await).await?;
+    let finding = investigate(&reader, &asked, &MemoryBudget::unlimited().report().await)
+        .await
+        .map_err(|error| CliError::Investigation(Box::new(error)))?;
     Ok(Report::new(&subject(settings, Some(execution.clone())), &finding))
 }

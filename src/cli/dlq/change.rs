@@ -124,7 +124,7 @@ pub(super) async fn run_replay(
         Err(error) => Err(error),
     };
     release(scanned).await;
-    done?.map_or(Ok(()), |done| told_of(done))
+    done?.map_or(Ok(()), told_of)
 }
 
 /// Sends what an earlier drop kept.
