@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
-use super::{Exit, aws, count};
+use super::{Exit, count};
 use crate::aws::arn::UrlError;
 use crate::dlq::dropped::DroppedFileError;
 use crate::dlq::filter::FilterError;
@@ -54,9 +55,9 @@ pub(super) enum CliError {
     AwsTimeout,
     #[error(
         "AWS did not answer within {} s: no region, credentials or queue could be found; check the network and AWS_ENDPOINT_URL",
-        aws::START_TIMEOUT.as_secs()
+        .0.as_secs()
     )]
-    StartTimeout,
+    StartTimeout(Duration),
     #[error(
         "the queue cannot be read: {}; check MISSTEP_QUEUE_URL, the region and sqs:GetQueueAttributes",
         chain(.0)

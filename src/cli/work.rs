@@ -77,7 +77,7 @@ async fn work(
         // Asked to stop before anything was begun.
         () = stop.cancelled() => return Ok(()),
         built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty, metrics)) => {
-            built.map_err(|_elapsed| CliError::StartTimeout)??
+            built.map_err(|_elapsed| CliError::StartTimeout(aws::START_TIMEOUT))??
         }
     };
     view.watch(worker.health());
