@@ -1,9 +1,9 @@
 //! Health and metrics over HTTP, for probes and scrapes.
 //!
-//! `/livez` says whether the worker's loop moves, `/readyz` whether the worker takes messages in,
-//! `/metrics` what it counts. Nothing here can hold up the worker: connections are few and short,
-//! one request each, and none is waited for when the process ends. Nor can clients that never ask
-//! hold up those that do.
+//! `/livez` reports whether the worker's loop moves, `/readyz` whether the worker receives messages, and
+//! `/metrics` its metrics. The server cannot delay the worker: connections are few and short,
+//! with one request each, and the process does not wait for them when it ends. Clients that never send a
+//! request cannot block others.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

@@ -1,7 +1,7 @@
-//! From a history to what went wrong. Pure: no I/O, no clock.
+//! Finds what went wrong in a history. Pure: no I/O, no clock.
 //!
 //! [`analyse`] builds the [`timeline`] up to the event that ended the execution, finds the state
-//! to blame, and tells what became of every other one. What the history does not say is `None`.
+//! to blame, and determines the outcome of every other state. Whatever the history does not show is `None`.
 
 pub mod answer;
 mod blame;
@@ -40,10 +40,9 @@ pub struct Analysis {
     pub status: Status,
     /// The error and cause of its last event.
     pub failure: Failure,
-    /// Whether the execution may have gone on behind the last event that is there: then it is not
-    /// known how it stands.
+    /// Whether the execution may have continued after the last event: then its status is unknown.
     pub open_ended: bool,
-    /// How often it was redriven before this end; `None` where the history does not say.
+    /// How often it was redriven before this end; `None` if the history does not show it.
     pub redriven: Option<u32>,
     /// Its input, as JSON text.
     pub payload: Option<String>,
@@ -71,13 +70,13 @@ pub struct Analysis {
     pub busiest: Vec<Busy>,
     /// What happened to the execution after the end asked about.
     pub since: Option<String>,
-    /// What a reader of the analysis should know about its grounds.
+    /// Notes about what the analysis is based on.
     pub notes: Vec<String>,
     /// What happened when.
     pub timeline: Timeline,
 }
 
-/// Something that a failed state ran, whose own history says more.
+/// Something that a failed state ran, which has a history of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lead {
     /// Another execution.
@@ -86,8 +85,8 @@ pub enum Lead {
     MapRun(MapRunArn),
 }
 
-/// The index of the event that ended the execution in the way asked about; `None` if it is not
-/// there, or not there yet.
+/// The index of the event that ended the execution in the requested way; `None` if there is no such event
+/// yet.
 pub fn find_end(history: &History, question: &Question) -> Option<usize> {
     let events = history.events();
     let ends = (0..events.len()).filter_map(|index| Some((index, events[index].event_type.end()?)));
@@ -262,7 +261,7 @@ fn probable_cause(builder: &Builder<'_>, fail: InstanceId, failure: &Failure) ->
     })
 }
 
-/// How often the execution had been redriven at its end. Each redrive says its number.
+/// How often the execution had been redriven at its end. Each redrive event has its number.
 fn redriven(history: &History, end: Option<usize>) -> Option<u32> {
     let events = &history.events()[..end.unwrap_or(history.events().len())];
     let redrives = || events.iter().filter(|event| event.event_type == EventType::ExecutionRedriven);
@@ -399,7 +398,7 @@ fn busiest(timeline: &Timeline) -> Vec<Busy> {
         .collect()
 }
 
-/// What the events after an end say.
+/// The outcome of an execution after the requested end, from the events after it.
 fn since(later: &[HistoryEvent]) -> Option<String> {
     let redriven = later.iter().filter(|event| event.event_type == EventType::ExecutionRedriven).count();
     if redriven == 0 {

@@ -114,7 +114,7 @@ pub struct CallCounter {
 }
 
 impl CallCounter {
-    /// Makes a call, and counts it. `operation` is the API's name of it.
+    /// Makes a call, and counts it. `operation` is the API's name for the call.
     ///
     /// # Errors
     /// Those of the call.

@@ -1,4 +1,4 @@
-//! Breakers: when what every message needs keeps failing, nothing new is taken in.
+//! Breakers: while a dependency of every message keeps failing, nothing more is received.
 //!
 //! There is one for each required route, and one for each account and region that Step Functions is
 //! called in ([`regional`]). A route's breaker opens after [`FAILURES`] failed attempts in a row,
@@ -39,10 +39,10 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 /// How long an open breaker keeps the intake resting while it has probes.
 pub const HALF_OPEN_AFTER: Duration = Duration::from_secs(300);
 
-/// How long it does when it has none.
+/// How long an open breaker without probes does.
 pub const HALF_OPEN_WITHOUT_PROBE: Duration = Duration::from_secs(30);
 
-/// Watches one thing that every message needs.
+/// Watches one dependency of every message.
 #[derive(Debug)]
 pub struct Breaker {
     name: String,
@@ -75,7 +75,7 @@ enum HalfOpen {
     Conclusive,
     /// It is in hand, and no attempt was made yet.
     Begun,
-    /// It came to its end without an attempt.
+    /// It ended without an attempt.
     Inconclusive,
 }
 
@@ -86,7 +86,7 @@ pub struct Probe(Arc<Breaker>);
 /// What the intake may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// Take in whatever there is room for.
+    /// Receive as many messages as there are permits.
     All,
     /// Receive one message: the breakers are half-open.
     One,
@@ -114,7 +114,7 @@ impl Breakers {
 
     /// Adds the closed breaker of a required route and returns it.
     pub fn add(&mut self, route: &str) -> Arc<Breaker> {
-        let consequence = "taking in no more messages until it works";
+        let consequence = "receiving no more messages until it works";
         let (metrics, changed) = (self.metrics.clone(), self.changed.clone());
         metrics.breaker(route, false);
         let breaker = Arc::new(Breaker::new(route.to_owned(), consequence, changed, Some(metrics)));
@@ -191,8 +191,8 @@ impl Breaker {
         }
     }
 
-    /// An attempt failed in a way that other messages would meet as well. `for_certain` says that
-    /// they all would.
+    /// An attempt failed in a way that other messages may meet too; `for_certain` if all
+    /// will.
     pub fn failed(&self, for_certain: bool, error: &dyn fmt::Display) {
         let mut state = self.state();
         state.failures = state.failures.saturating_add(1);

@@ -1,8 +1,8 @@
 //! Whether the settings, permissions and endpoints would work, before anything is processed.
 //!
-//! Nothing is received, sent, deleted or changed. Permissions are tried on what does not exist: AWS
-//! tells whoever may that it is not there, and whoever may not that they may not. What cannot be tried
-//! in this way is said to be untried.
+//! Nothing is received, sent, deleted or changed. Permissions are tested on resources that do not exist:
+//! AWS answers NotFound to a permitted caller, and AccessDenied to any other. Permissions that cannot be
+//! tested in this way are reported as untested.
 
 pub mod clock;
 pub mod history;

@@ -12,12 +12,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::incidents::location::StoreLocation;
+use crate::incidents::schedule::Schedule;
 use crate::notify::route_parser::Defaults;
 use crate::notify::settings::RouteSettings;
 use crate::pipeline::MapRunChildren;
 use crate::redact::Rules;
 use crate::settings::document::{Document, Variables, has_routes};
-use crate::settings::values::{api_url, email, name, names, number, seconds, switch};
+use crate::settings::values::{api_url, duration, durations, email, name, names, number, seconds, switch};
 use crate::settings::{Fault, InvalidValue};
 use crate::telemetry::LogFormat;
 pub use settings::{SETTINGS, Setting};
@@ -55,8 +57,10 @@ pub struct WorkSettings {
     pub queue_url: String,
     /// Its dead-letter queue, where it is not to be found through the redrive policy.
     pub dlq_url: Option<String>,
-    /// Who is told, and how.
+    /// Who is notified, and how.
     pub routes: Vec<RouteSettings>,
+    /// Where incidents are kept, and when they are notified of.
+    pub incidents: IncidentSettings,
     /// State machine ARNs to handle, without versions and aliases; empty for all.
     pub state_machines: Vec<String>,
     /// What to do with a Distributed Map's children.
@@ -82,6 +86,24 @@ pub struct DlqSettings {
     pub queue_url: String,
     /// The dead-letter queue, where it is not to be found through the redrive policy.
     pub dlq_url: Option<String>,
+}
+
+/// Settings of incidents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentSettings {
+    /// Where they are kept.
+    pub store: StoreLocation,
+    /// When updates go out, and when an incident is over.
+    pub schedule: Schedule,
+}
+
+/// Settings of the commands on incidents.
+#[derive(Debug, Clone)]
+pub struct IncidentsSettings {
+    /// Settings that every command has.
+    pub common: CommonSettings,
+    /// Where incidents are kept, and when they are over.
+    pub incidents: IncidentSettings,
 }
 
 /// Settings of `notify`.
@@ -157,7 +179,7 @@ impl<'v> Layers<'v> {
         let table = document.table()?;
         for (key, value, place) in document.settings(&table) {
             let origin = format!("{place}: {key}");
-            match (SETTINGS.iter().find(|setting| setting.key == key), value) {
+            match (SETTINGS.iter().find(|setting| setting.file_key() == key), value) {
                 (None, _) => self.faults.push(Fault::Value { origin, why: InvalidValue::UnknownSetting }),
                 (Some(setting), None) => {
                     self.faults.push(Fault::Value { origin, why: InvalidValue::expected(setting.value) });
@@ -197,7 +219,8 @@ impl<'v> Layers<'v> {
     pub fn work(mut self) -> Result<WorkSettings, Vec<Fault>> {
         let common = self.read_common();
         let (queue, dlq_url) = self.read_queues();
-        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction));
+        let incidents = self.read_incidents();
+        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction), incidents.as_ref());
         let state_machines = self.optional("step_function_arns", state_machines);
         let map_run_children = self.required("map_run_children", map_run_children);
         let concurrency = self.required("concurrency", |text| number(text, 1, 1_000));
@@ -211,6 +234,7 @@ impl<'v> Layers<'v> {
                 queue_url: queue?,
                 dlq_url,
                 routes: routes?,
+                incidents: incidents?,
                 state_machines: state_machines.unwrap_or_default(),
                 map_run_children: map_run_children?,
                 concurrency: concurrency?,
@@ -232,6 +256,31 @@ impl<'v> Layers<'v> {
         let (queue, dlq_url) = self.read_queues();
         let dlq = common.zip(queue).map(|(common, queue_url)| DlqSettings { common, queue_url, dlq_url });
         self.finish(dlq)
+    }
+
+    /// The settings of `incidents`.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn incidents(mut self) -> Result<IncidentsSettings, Vec<Fault>> {
+        let common = self.read_common();
+        let incidents = self.read_incidents();
+        if incidents.as_ref().is_some_and(|incidents| incidents.store == StoreLocation::Off) {
+            self.faults.push(Fault::NoIncidentStore);
+        }
+        let both = common.zip(incidents);
+        self.finish(both.map(|(common, incidents)| IncidentsSettings { common, incidents }))
+    }
+
+    /// Where incidents are kept, and when they are notified of. Every setting is read, faulty ones or not.
+    fn read_incidents(&mut self) -> Option<IncidentSettings> {
+        let store = self.required("incident_store", StoreLocation::parse);
+        let ladder = self.required("incident_ladder", durations);
+        let quiet = self.required("incident_quiet", duration);
+        let reopen = self.required("incident_reopen", duration);
+        let keep = self.required("incident_keep", duration);
+        let schedule = Schedule { ladder: ladder?, quiet: quiet?, reopen: reopen?, keep: keep? };
+        Some(IncidentSettings { store: store?, schedule })
     }
 
     /// The queue and its dead-letter queue.
@@ -267,7 +316,8 @@ impl<'v> Layers<'v> {
     /// All faults.
     pub fn notify(mut self) -> Result<NotifySettings, Vec<Fault>> {
         let common = self.read_common();
-        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction));
+        let incidents = self.read_incidents();
+        let routes = self.read_routes(common.as_ref().map(|common| &common.redaction), incidents.as_ref());
         let notify = common.zip(routes).map(|(common, routes)| NotifySettings { common, routes });
         self.finish(notify)
     }
@@ -288,7 +338,13 @@ impl<'v> Layers<'v> {
 
     /// The routes of the file, and the two that the notification API's settings make. Those are needed
     /// where the file has none.
-    fn read_routes(&mut self, rules: Option<&Rules>) -> Option<Vec<RouteSettings>> {
+    fn read_routes(
+        &mut self,
+        rules: Option<&Rules>,
+        incidents: Option<&IncidentSettings>,
+    ) -> Option<Vec<RouteSettings>> {
+        // Where the store's own setting is faulty, that is said once.
+        let has_incidents = incidents.is_none_or(|incidents| incidents.store != StoreLocation::Off);
         let document = self.document.take();
         let table = document.as_ref().and_then(|document| document.table().ok());
         let needs_api =
@@ -307,6 +363,7 @@ impl<'v> Layers<'v> {
             timeout: timeout.unwrap_or(Duration::from_secs(10)),
             max_bytes: max_bytes.unwrap_or(1 << 18),
             redaction: rules.cloned().unwrap_or_default(),
+            has_incidents,
         };
         let tables = match (&document, &table) {
             (Some(document), Some(table)) => document.routes(table, &self.variable),

@@ -1,9 +1,9 @@
 //! The failure event: what EventBridge puts into the queue when an execution changes its status.
 //!
-//! [`parse`] takes the body of a message and returns the executions it speaks of. It knows
-//! AWS's shape of today and of 2019, LocalStack's, and the wrappings on the way: SNS
-//! notifications, Pipes arrays and records, and a target that passes `$.detail` alone. Only the
-//! execution's ARN and its status are needed; anything else that is missing, or of another type
+//! [`parse`] reads the body of a message and returns the status changes in it. It accepts
+//! the present format of AWS and that of 2019, LocalStack's, and all wrappings: SNS
+//! notifications, Pipes arrays and records, and a target that passes only `$.detail`. Only the
+//! execution's ARN and its status are required; any other field that is missing, or of another type
 //! than expected, is left out.
 
 mod envelope;
@@ -15,16 +15,16 @@ use crate::aws::arn::ExecutionArn;
 use crate::history::Status;
 pub use envelope::{parse, parse_some};
 
-/// Why a body is not a status change of an execution. Says nothing of what the body holds beyond
-/// its shape, but for what looks like a name.
+/// Why a body is not a status change of an execution. Shows only the body's shape, and texts that
+/// look like a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotUnderstood {
-    /// The body, or what a wrapper holds, is no JSON.
+    /// The body, or the content of a wrapper, is not JSON.
     #[error("{place} is not JSON: {why}")]
     NotJson {
         /// Which part: the body, or the text inside a wrapper.
         place: &'static str,
-        /// What the parser said.
+        /// The parser's error.
         why: String,
     },
     /// JSON of another shape.
@@ -45,8 +45,8 @@ pub enum NotUnderstood {
 pub struct StatusChange {
     /// The execution.
     pub execution: ExecutionArn,
-    /// Its state machine, without version or alias; derived from the execution where the event
-    /// does not say.
+    /// Its state machine, without version or alias; derived from the execution if the event
+    /// does not name it.
     pub state_machine_arn: String,
     /// What it changed to.
     pub status: Status,
@@ -137,7 +137,7 @@ fn time(value: &Value) -> Option<Timestamp> {
     }
 }
 
-/// A name as it may be logged. Anything else may be what nobody should read there.
+/// The text, if it looks like an identifier and may be logged. Anything else could be payload data.
 fn shown(text: &str) -> &str {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, ' ' | '.' | '-' | '_' | '/');
     if text.len() <= 60 && text.chars().all(is_plain) { text } else { "(not a name)" }

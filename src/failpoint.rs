@@ -33,7 +33,7 @@ impl Recipient {
 }
 
 /// A step in a message's life. `…Sending` is just before a call is made, `…Answered` is when its
-/// effect is there and nothing here has taken note of it.
+/// effect has happened and this process has not recorded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Point {
     /// A poll came back, and its messages are in nobody's hands yet.
@@ -48,8 +48,10 @@ pub enum Point {
     Analysed,
     /// A notification is about to go out.
     NotificationSending(Recipient),
-    /// A notification was taken.
+    /// A notification was accepted.
     NotificationAnswered(Recipient),
+    /// A failure was recorded in its incident.
+    Recorded,
     /// A message is to be deleted.
     DeleteQueued,
     /// A batch of deletes is about to go out.
@@ -58,7 +60,7 @@ pub enum Point {
     DeleteAnswered,
     /// A message is about to go to the dead-letter queue.
     DeadLetterSending,
-    /// The dead-letter queue has taken a message, and the original is still there.
+    /// The dead-letter queue has accepted a message, and the original still exists.
     DeadLetterAnswered,
     /// A batch of messages is about to be released.
     ReleaseSending,
@@ -112,6 +114,7 @@ impl Point {
             Self::NotificationAnswered(Recipient::CustomerAssist) => "notification-answered-customer-assist",
             Self::NotificationSending(Recipient::Others) => "notification-sending-others",
             Self::NotificationAnswered(Recipient::Others) => "notification-answered-others",
+            Self::Recorded => "recorded",
             Self::DeleteQueued => "delete-queued",
             Self::DeleteSending => "delete-sending",
             Self::DeleteAnswered => "delete-answered",
@@ -125,6 +128,6 @@ impl Point {
     }
 }
 
-/// Says that a point was reached.
+/// Reports that a point was reached.
 #[cfg(not(feature = "failpoints"))]
 pub async fn reach(_point: Point) {}

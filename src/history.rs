@@ -1,8 +1,8 @@
-//! The history of an execution in our own types, and the seam through which it is read.
+//! The history of an execution in our own types, and the trait that reads it.
 //!
 //! Every way of getting a history ([`mod@file`], [`sfn`]) ends in [`HistoryEvent`]s, so that the
-//! analysis knows neither a client nor a file format. Only what the analysis needs is kept of an
-//! event's details. An event type that is not known is kept by its name and means nothing.
+//! analysis knows neither a client nor a file format. An event keeps only the details that the analysis
+//! needs. An unknown event type keeps its name, and the analysis skips it.
 
 pub mod event_type;
 pub mod file;
@@ -23,7 +23,7 @@ pub use read::{
 };
 pub use target::CallTarget;
 
-/// How an execution stands or ended.
+/// The status of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -69,10 +69,10 @@ impl Status {
 pub struct HistoryEvent {
     /// Its number, counted from 1 without gaps in a whole history.
     pub id: i64,
-    /// The event that it followed in its own branch; 0 for none. For some types it says something
-    /// else: see the analysis.
+    /// The event that it followed in its own branch; 0 for none. For some types it has another
+    /// meaning: see the analysis.
     pub previous_event_id: i64,
-    /// When it happened; unknown where the source did not say it readably.
+    /// When it happened; unknown if the source has no readable time.
     pub timestamp: Option<Timestamp>,
     /// What happened.
     pub event_type: EventType,
@@ -119,13 +119,13 @@ pub struct Details {
 }
 
 impl Details {
-    /// Takes what is needed of a task's parameters.
+    /// Keeps the needed part of a task's parameters.
     fn call_with(&mut self, parameters: &str, region: Option<&str>) {
         self.called_with = Some(fingerprint(parameters));
         self.target = CallTarget::read(parameters, region);
     }
 
-    /// Drops the payloads that no analysis asks for: they are most of a history's bytes.
+    /// Drops the payloads that the analysis does not need: they are most of a history's bytes.
     fn keep_needed(&mut self, event_type: &EventType) {
         if !matches!(event_type, EventType::ExecutionStarted | EventType::StateEntered(_)) {
             self.input = None;
@@ -145,7 +145,7 @@ impl Details {
     }
 }
 
-/// A fingerprint of a text, to tell whether it is the same as another.
+/// A fingerprint of a text, to compare it with another.
 fn fingerprint(text: &str) -> u64 {
     use std::hash::{DefaultHasher, Hash, Hasher};
     let mut hasher = DefaultHasher::new();
@@ -164,7 +164,7 @@ pub struct History {
 }
 
 impl History {
-    /// Takes all the events that there are. Gaps and repeated ids are noted, and gaps make the
+    /// A history of all given events. Gaps and repeated ids are noted, and gaps make the
     /// history incomplete.
     pub fn whole(events: Vec<HistoryEvent>) -> Self {
         let mut history = Self { complete: true, ..Self::default() };
@@ -185,12 +185,12 @@ impl History {
         history
     }
 
-    /// Takes the newest events of a history whose older ones were not read.
+    /// The newest events of a history whose older events were not read.
     pub fn newest(events: Vec<HistoryEvent>) -> Self {
         Self { events: in_order(events), complete: false, open_ended: false, notes: Vec::new() }
     }
 
-    /// Marks the history as not all of what there is, and says why.
+    /// Marks the history as incomplete, with the reason.
     #[must_use]
     pub fn incomplete(mut self, note: impl Into<String>) -> Self {
         self.complete = false;
@@ -199,7 +199,7 @@ impl History {
         self
     }
 
-    /// Says something that its reader should know about it.
+    /// Adds a note for the reader of the report.
     #[must_use]
     pub fn noted(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_id_is_taken_once_and_said() {
+    fn a_repeated_id_is_kept_once_and_noted() {
         let history = History::whole(vec![event(1), event(2), event(2)]);
         assert!(history.is_complete());
         assert_eq!(history.events().len(), 2);

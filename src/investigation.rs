@@ -1,7 +1,7 @@
 //! One execution investigated: its history read, analysed, and followed down to the root cause.
 //!
-//! [`investigate`] asks Step Functions; [`Finding::of_file`] makes do with a history at hand, and
-//! names what it would have read.
+//! [`investigate`] calls Step Functions. [`Finding::of_file`] uses only a given history, and
+//! names the executions that it would have read.
 
 mod calls;
 mod descent;
@@ -49,7 +49,7 @@ pub enum InvestigationError {
 /// What was found out about an execution.
 #[derive(Debug, Clone)]
 pub struct Finding {
-    /// What its own history says.
+    /// The analysis of its own history.
     pub analysis: Analysis,
     /// The deepest cause known, also from other executions.
     pub root_cause: Option<RootCause>,
@@ -59,6 +59,35 @@ pub struct Finding {
     pub reading: Reading,
     /// What was not read, though the cause may lie there.
     pub unread: Vec<Unread>,
+    /// The failure of the deepest execution that failed by itself, if that is not this one.
+    pub deepest: Option<Box<DeepestFailure>>,
+}
+
+/// The failure of an execution that another one waited for: what tells which bug it is, and no more.
+#[derive(Debug, Clone)]
+pub struct DeepestFailure {
+    /// Which execution.
+    pub execution: ExecutionArn,
+    /// What its history says, without inputs and without the timeline.
+    pub analysis: Analysis,
+}
+
+impl DeepestFailure {
+    fn of(execution: ExecutionArn, mut analysis: Analysis) -> Self {
+        analysis.payload = None;
+        analysis.steps.clear();
+        analysis.also_failed.clear();
+        analysis.timeline.instances.clear();
+        analysis.timeline.scopes.clear();
+        for input in analysis.in_flight.iter_mut().map(|state| &mut state.input) {
+            *input = None;
+        }
+        if let Some(failed) = &mut analysis.failed_state {
+            failed.input = None;
+            failed.attempts.clear();
+        }
+        Self { execution, analysis }
+    }
 }
 
 /// What was read for a finding.
@@ -86,8 +115,8 @@ pub struct Unread {
 /// Investigates an execution, within its share of the memory budget.
 ///
 /// # Errors
-/// When its history cannot be read, or does not hold the end asked about. What lies below it and
-/// cannot be read is no error: the finding then says what is known without.
+/// When its history cannot be read, or does not contain the requested end. If a child cannot be read, the
+/// finding has what is known without it.
 pub async fn investigate(
     reader: &dyn ExecutionReader,
     asked: &ExecutionRequest,
@@ -109,7 +138,14 @@ pub async fn investigate(
     analysis.notes.extend(deepest.notes);
     let reading = Reading { calls: calls.made, events, complete, budget_hit: calls.budget_hit };
     let resources = within(&analysis, deepest.resource);
-    Ok(Finding { analysis, root_cause: deepest.root_cause, resources, reading, unread: deepest.unread })
+    Ok(Finding {
+        analysis,
+        root_cause: deepest.root_cause,
+        resources,
+        reading,
+        unread: deepest.unread,
+        deepest: deepest.failure,
+    })
 }
 
 /// What the state called where the way down ends, then what the execution's own states called.
@@ -135,7 +171,7 @@ fn not_ended(asked: &ExecutionRequest, history: &History) -> InvestigationError 
 }
 
 impl Finding {
-    /// What a history at hand says, without asking anybody. What would have been read is named.
+    /// The finding from a given history, without any call. It names what would have been read.
     pub fn of_file(history: &History, question: &Question) -> Self {
         let analysis = analyse(history, question);
         let reading =
@@ -149,6 +185,6 @@ impl Finding {
         let why = "a file was explained; explain the execution by its ARN to read this too".to_owned();
         let unread = arn.map(|arn| Unread { arn, why }).into_iter().collect();
         let (root_cause, resources) = (analysis.root_cause.clone(), analysis.resources.clone());
-        Self { root_cause, resources, analysis, reading, unread }
+        Self { root_cause, resources, analysis, reading, unread, deepest: None }
     }
 }

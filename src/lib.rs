@@ -1,4 +1,4 @@
-//! misstep tells you which step of a failed AWS Step Functions execution tripped.
+//! misstep finds out which step of a failed AWS Step Functions execution tripped.
 //!
 //! The modules from top to bottom. Each one imports only modules below it; `tests/it/structure.rs` holds
 //! that, and that no files import each other in a circle.
@@ -13,6 +13,7 @@
 //! | [`check`] | whether settings, permissions and endpoints would work, before anything is processed |
 //! | [`outcome`] | what happens to a message |
 //! | [`dlq`] | the dead-letter queue listed, replayed and dropped |
+//! | [`incidents`] | the failures of one bug under one alert |
 //! | [`notify`] | audiences, routes and channels |
 //! | [`report`] | the finding as a typed notice, and as text, Markdown, HTML and JSON |
 //! | [`logs`] | the last lines of the log of what failed, where a route shows them |
@@ -44,6 +45,7 @@ pub mod dlq;
 pub mod event;
 pub mod failpoint;
 pub mod history;
+pub mod incidents;
 pub mod investigation;
 mod json_escape;
 pub mod logs;

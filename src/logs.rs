@@ -1,8 +1,8 @@
-//! The last lines of the log of what failed: asked for, never needed.
+//! The last lines of the log of what failed; optional in a report.
 //!
-//! [`of`] reads the log of the innermost resource that has one, and gives its lines, or in one sentence why
+//! [`of`] reads the log of the innermost resource that has one, and returns its lines, or one sentence why
 //! there are none. It takes no longer than [`LONGEST`] in all.
-//! The lines are as they were written; whoever sends them redacts them.
+//! The lines are not redacted; the sender has to do that.
 
 #[cfg(feature = "logs")]
 mod cloudwatch;

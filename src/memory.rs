@@ -1,7 +1,7 @@
 //! A budget in bytes for what is read of executions, for the whole process.
 //!
-//! Whatever Step Functions allows (256 KiB an input, 25,000 events) has to fit into the memory that the
-//! worker has, however many messages are in hand. So each reading takes its share of the budget
+//! Every history that Step Functions allows (256 KiB an input, 25,000 events) has to fit into the worker's
+//! memory, however many messages are in hand. So each reading takes its share of the budget
 //! before it reads:
 //!
 //! - a [`ReportShare`] for each execution that is read: the first page of each history, and what stays
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_history_takes_a_share_of_its_size_and_never_more_than_there_is() {
+    async fn a_history_takes_a_share_of_its_size_and_never_more_than_the_pool() {
         for bytes in [SMALLEST, 256 * MIB, 100_000 * MIB] {
             let budget = MemoryBudget::new(bytes);
             let report = budget.report().await;

@@ -80,7 +80,7 @@ impl Metrics {
         Self(Arc::new(Families {
             messages: table.counters(
                 "misstep_messages_total",
-                "Messages by what became of them; a panic counts beside what it led to",
+                "Messages by outcome; a panic counts in addition to the outcome that follows",
                 [OUTCOME],
             ),
             message_duration: table.histogram(
@@ -102,27 +102,27 @@ impl Metrics {
             in_hand: table.gauge("misstep_messages_in_flight", "Messages that this worker has received and not settled"),
             lease_renewals: table.counter("misstep_lease_renewals_total", "Renewals of leases that SQS confirmed"),
             leases_lost: table.counter("misstep_leases_lost_total", "Leases that ended before their message was settled"),
-            retries: table.counters("misstep_retries_total", "Attempts that are made again, by why", [RETRIED_OPERATION, RETRY_REASON]),
+            retries: table.counters("misstep_retries_total", "Retried attempts by reason", [RETRIED_OPERATION, RETRY_REASON]),
             aws_calls: table.counters(
                 "misstep_aws_calls_total",
-                "Calls of AWS by their result; each attempt counts",
+                "Calls to AWS by result; each attempt counts",
                 [SERVICE, OPERATION, RESULT],
             ),
             reports: reports(&mut table),
             notifications: table.counters(
                 "misstep_notifications_total",
-                "Attempts at a notification by what the route made of them",
+                "Attempts at a notification by result",
                 [ROUTE, NOTIFICATION_RESULT],
             ),
-            breaker_open: table.gauges("misstep_breaker_open", "1 while a breaker is open, and no messages are taken in", [BREAKER]),
+            breaker_open: table.gauges("misstep_breaker_open", "1 while a breaker is open, and no messages are received", [BREAKER]),
             regions_open: table.gauge(
                 "misstep_step_functions_regions_open",
                 "Accounts and regions whose breaker is open: no history is read there",
             ),
-            duplicates: table.counter("misstep_duplicates_total", "Deliveries of a failure that everybody was told of before"),
+            duplicates: table.counter("misstep_duplicates_total", "Repeated deliveries of a failure that every route was already notified of"),
             dead_letters: table.counters(
                 "misstep_dead_letters_total",
-                "Messages that the worker sent to the dead-letter queue, by why",
+                "Messages that the worker sent to the dead-letter queue, by reason",
                 [DEAD_LETTER_REASON],
             ),
             backlog: table.gauges(
@@ -134,21 +134,21 @@ impl Metrics {
                 "misstep_dead_letter_queue_messages",
                 "Messages on the dead-letter queue in any state, read every 30 seconds; absent when the last reading failed and where there is no such queue",
             ),
-            panics: table.counter("misstep_panics_total", "Messages whose work panicked, a defect of misstep"),
+            panics: table.counter("misstep_panics_total", "Messages whose processing panicked, a defect of misstep"),
             last_poll: table.reading(
                 "misstep_last_poll_timestamp_seconds",
                 "Unix time of the last poll that SQS answered; absent before the first",
             ),
             log_lines_dropped: table.counter(
                 "misstep_log_lines_dropped_total",
-                "Log lines that standard error took too slowly, and that were dropped",
+                "Log lines that were dropped because standard error was too slow",
             ),
             rows: table.rows,
             registry: table.registry,
         }))
     }
 
-    /// A message is through: `outcome` as the log names it, `took` from its receipt on.
+    /// A message is finished: `outcome` as the log names it, `took` since its receipt.
     pub fn message(&self, outcome: &'static str, took: Duration) {
         self.0.messages.with([outcome]).inc();
         self.0.message_duration.observe(took.as_secs_f64());
@@ -182,8 +182,8 @@ impl Metrics {
         self.0.stage_duration.with([stage.name()]).observe(took.as_secs_f64());
     }
 
-    /// Everybody who must be told of a failure has just been told; the execution ended at
-    /// `stopped_at`. By AWS's clock and ours, which may disagree a little.
+    /// Every required route was just notified of a failure; the execution ended at
+    /// `stopped_at`. The clocks of AWS and of the worker may differ a little.
     pub fn failure_to_notification(&self, stopped_at: Timestamp) {
         let took = Timestamp::now().duration_since(stopped_at);
         self.0.failure_to_notification.observe(took.as_secs_f64().max(0.0));
@@ -214,12 +214,12 @@ impl Metrics {
         self.0.retries.with([what.name(), why.name()]).inc();
     }
 
-    /// AWS was called. `operation` is the API's name of it.
+    /// AWS was called. `operation` is the API's name for the call.
     pub fn aws_call(&self, service: Service, operation: &'static str, result: CallResult) {
         self.0.aws_calls.with([service.name(), operation, result.name()]).inc();
     }
 
-    /// A report on a failure was made. `degraded` says why it rests on the event alone; `None` where the
+    /// A report on a failure was made. `degraded` is why it was made from the event alone; `None` if the
     /// history was read.
     pub fn report(&self, degraded: Option<DegradedBy>) {
         let (kind, reason) = degraded.map_or((FULL, NO_REASON), |reason| (DEGRADED, reason.name()));
@@ -241,12 +241,12 @@ impl Metrics {
         self.0.regions_open.set(count as f64);
     }
 
-    /// A failure was delivered again after everybody had been told.
+    /// A failure was delivered again after every route had been notified.
     pub fn duplicate(&self) {
         self.0.duplicates.inc();
     }
 
-    /// The dead-letter queue took a message. `reason` is the word that its attribute says.
+    /// The dead-letter queue accepted a message. `reason` is the value of its attribute.
     pub fn dead_letter(&self, reason: &'static str) {
         self.0.dead_letters.with([reason]).inc();
     }
@@ -290,7 +290,7 @@ impl Metrics {
 fn reports(table: &mut MetricTable) -> Counters<2> {
     let reports = table.counters(
         "misstep_reports_total",
-        "Reports on failures; a degraded one rests on the event alone, and the reason says why the history is not in it",
+        "Reports on failures; a degraded report is made from the event alone, and the label reason says why",
         [REPORT_KIND, REPORT_REASON],
     );
     let _from_now_on = reports.with([FULL, NO_REASON]).get();

@@ -1,8 +1,8 @@
-//! Telling people: audiences, routes, and the channels that notifications leave through.
+//! Notifications: audiences, routes, and channels.
 //!
-//! A [`Route`] leads failures to one audience: which of them (its filter), how much of them (its form
-//! and its redaction), and by which way (a [`Notifier`], one a channel). A notifier makes one attempt
-//! and says what kind of failure it met; trying again, and what becomes of the message, is decided
+//! A [`Route`] sends failures to one audience: which of them (its filter), how much of them (its form
+//! and its redaction), and through which channel (a [`Notifier`]). A notifier makes one attempt
+//! and classifies its failure; retries, and the outcome of the message, are decided
 //! elsewhere. [`channels`] lists the channels: each is one file and one line there.
 
 mod aws;
@@ -100,6 +100,28 @@ impl Form {
     }
 }
 
+/// Whether a route gets each failure, or an alert and updates of each incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grouping {
+    /// One notification a failure.
+    Each,
+    /// An alert, updates and a resolve of each incident.
+    Incident {
+        /// The keys of inputs whose values are shown of each execution, whatever their case.
+        input_keys: Vec<String>,
+    },
+}
+
+impl Grouping {
+    /// The keys that are shown of each execution; `None` where each failure is notified by itself.
+    pub fn input_keys(&self) -> Option<&[String]> {
+        match self {
+            Self::Each => None,
+            Self::Incident { input_keys } => Some(input_keys),
+        }
+    }
+}
+
 /// What a channel makes its notification from.
 #[derive(Debug, Clone, Copy)]
 pub struct Content<'c> {
@@ -113,7 +135,7 @@ pub struct Content<'c> {
     pub notice: &'c Notice<'c>,
 }
 
-/// One notification, ready to be sent. Each channel sends of it what it has a place for.
+/// One notification, ready to be sent. Each channel sends the parts that it supports.
 #[derive(Debug, Clone)]
 pub struct Notification {
     /// The same for every delivery of the same failure to the same audience.
@@ -149,7 +171,7 @@ impl Notification {
     }
 }
 
-/// What an attempt at a notification met.
+/// Why an attempt at a notification failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotifyError {
     /// May pass later: busy, overloaded, broken or unreachable.
@@ -160,13 +182,13 @@ pub enum NotifyError {
         /// How long the other side asked to wait.
         retry_after: Option<Duration>,
     },
-    /// This notification will never be taken, whatever the route.
+    /// This notification will never be accepted; the route itself works.
     #[error("{what}")]
     Rejected {
         /// What happened.
         what: String,
     },
-    /// Every notification on this route would meet the same: the route is wrong, not the message.
+    /// Every notification on this route would fail in the same way: the route is wrong, not the message.
     #[error("{what}; check the route's address and credentials")]
     Misconfigured {
         /// What happened.
@@ -237,45 +259,53 @@ pub trait Notifier: Send + Sync + 'static {
     /// The most bytes that a notification may have.
     fn limit(&self) -> usize;
 
+    /// How many bytes of JSON the list of executions in one notification may have, so that there is room
+    /// for the rest.
+    fn room_for_executions(&self) -> usize {
+        self.limit() / 2
+    }
+
     /// Makes a notification of the content.
     ///
     /// # Errors
-    /// When a template does not fit the data: then there can be none, whenever it is tried.
+    /// When no retry can make one: a template that does not fit the data.
     fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError>;
 
-    /// Looks whether the other side is there, and sends nothing. `Ok(None)` where only sending would
-    /// show.
+    /// Checks whether the receiver can be reached, and sends nothing. `Ok(None)` if only sending would
+    /// show it.
     async fn check(&self) -> Result<Option<String>, NotifyError> {
         Ok(None)
     }
 
-    /// Makes one attempt. `Ok` means that the other side took the notification.
+    /// Makes one attempt. `Ok` means that the receiver accepted the notification.
     async fn notify(&self, notification: &Notification) -> Result<(), NotifyError>;
 }
 
-/// Leads failures to one audience through a channel.
+/// Sends failures to one audience through a channel.
 #[derive(Clone)]
 pub struct Route {
-    /// Tells routes apart, in logs and figures.
+    /// Identifies the route in logs and metrics.
     pub name: Arc<str>,
     /// Who is notified.
     pub audience: Audience,
-    /// Whether a message is deleted only after this route took it.
+    /// Whether a message is deleted only after this route accepted its notification.
     pub required: bool,
-    /// Which failures it is for.
+    /// Which failures it gets.
     pub filter: Filter,
     /// How much it shows.
     pub form: Form,
-    /// What it leaves out; routes that leave out the same share one.
+    /// Its redactor; routes with the same rules share one.
     pub redactor: Arc<Redactor>,
     /// Whether it shows the last lines of the log of what failed.
     pub logs: bool,
-    /// The way out.
+    /// Whether it gets each failure, or an alert and updates of each incident.
+    pub grouping: Grouping,
+    /// The channel's client.
     pub notifier: Arc<dyn Notifier>,
 }
 
 impl Route {
-    /// The notification of a report, which is redacted already, cut to what the channel takes.
+    /// The notification of a redacted report, cut to the channel's limit.
     ///
     /// # Errors
     /// [`NotifyError::Rejected`] when no notification can be made of it.
@@ -291,7 +321,7 @@ impl Route {
             Ok(_) => None,
             Err(error) => Some(error),
         };
-        // What a template cannot take as it is, it may take when there is less of it.
+        // A template that fails on the whole report may pass on a cut one.
         let size =
             |notice: &Notice<'_>| compose(notice).map_or(usize::MAX, |notification| notification.size());
         truncate::truncate(&mut notice, limit, size);
@@ -318,6 +348,11 @@ pub fn idempotency_key(failure: &FailureKey, audience: &Audience, route: &str) -
         let _infallible = write!(text, " {route}");
     }
     digest(&text)
+}
+
+/// The idempotency key of one part of a notification of an incident on a route. One key has one content.
+pub fn incident_key(incident: &str, episode: u32, number: u32, route: &str, part: u32) -> String {
+    digest(&format!("incident {incident} {episode} {number} {route} {part}"))
 }
 
 fn digest(text: &str) -> String {
@@ -380,6 +415,7 @@ mod tests {
             form: Form::Full,
             redactor: Arc::new(Redactor::new(&crate::redact::Rules::default())),
             logs: false,
+            grouping: Grouping::Each,
             notifier: Arc::new(Templated(template)),
         };
         route.compose(report, "key").map(|notification| String::from_utf8(notification.body).unwrap())

@@ -1,11 +1,11 @@
 //! What happens to a message: the only place where an error becomes an outcome.
 //!
-//! | what came of the work | outcome |
+//! | result of the work | outcome |
 //! |---|---|
-//! | every required route took it | [`Outcome::Done`]: deleted |
-//! | it is not a failure, or not one to handle | [`Outcome::Ignore`]: deleted and counted |
-//! | it may pass later | [`Outcome::Retry`]: released with a delay |
-//! | it can never pass | [`Outcome::DeadLetter`]: sent to the dead-letter queue, then deleted |
+//! | every required route accepted its notification | [`Outcome::Done`]: deleted |
+//! | the event is not a failure, or not one to handle | [`Outcome::Ignore`]: deleted and counted |
+//! | a retry may succeed | [`Outcome::Retry`]: released with a delay |
+//! | a retry can never succeed | [`Outcome::DeadLetter`]: sent to the dead-letter queue, then deleted |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +19,15 @@ use crate::telemetry::chain;
 /// What to do with a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Delete it: every audience was told.
+    /// Delete it: every audience was notified.
     Done,
-    /// Delete it: nobody needs to be told.
+    /// Delete it: nobody needs a notification.
     Ignore(Ignored),
-    /// Give it back.
+    /// Release it.
     Retry {
         /// Where it stopped: `history` or `notify`.
         stage: &'static str,
-        /// What it met.
+        /// The error.
         error: String,
         /// It stays invisible for at least this long.
         at_least: Duration,
@@ -36,18 +36,18 @@ pub enum Outcome {
     DeadLetter(DeadLetterReason),
 }
 
-/// Why nobody needs to be told.
+/// Why nobody needs a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ignored {
     /// The execution has not ended.
     Running,
-    /// It ended well.
+    /// It succeeded.
     Succeeded,
     /// Its state machine is not among those to handle.
     Unlisted,
     /// It is a child of a Map run, and its parent's report covers it.
     FoldedChild,
-    /// No route is for it.
+    /// Every route's filter excludes it.
     Unrouted,
 }
 
@@ -75,8 +75,7 @@ impl Outcome {
         }
     }
 
-    /// Sent back to the queue, it stays invisible for at least `pause`; changes nothing about a
-    /// message that is not sent back.
+    /// A released message stays invisible for at least `pause`; other outcomes do not change.
     #[must_use]
     pub fn at_least(self, pause: Duration) -> Self {
         match self {
@@ -87,8 +86,8 @@ impl Outcome {
         }
     }
 
-    /// The graver of two outcomes of one message that held two events: what must be tried again
-    /// comes first, since what was done already is not done twice; then what can never pass.
+    /// The more severe of two outcomes of one message with two events: a retry comes first, because
+    /// finished work is not repeated; then a dead letter.
     pub fn and(self, other: Self) -> Self {
         let gravity = |outcome: &Self| match outcome {
             Self::Ignore(_) => 0,
@@ -110,12 +109,12 @@ impl From<NotUnderstood> for Outcome {
     }
 }
 
-/// What a history that cannot be read means.
+/// What to do if a history cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnreadHistory {
-    /// People are told from the event alone, and why.
+    /// Report from the event alone, with this reason.
     Degrade(String),
-    /// The message waits for better times.
+    /// The message waits.
     Later(Outcome),
 }
 
@@ -131,8 +130,8 @@ pub enum Urgency {
 }
 
 impl UnreadHistory {
-    /// Judges an error of reading. Where waiting is of no use, a report from the event alone is better
-    /// than none.
+    /// Decides what a read error means. If waiting does not help, a report from the event alone is better
+    /// than no report.
     pub fn from_error(error: &ReadError, urgency: Urgency) -> Self {
         let text = chain(error);
         if !error.class().is_passing() {
@@ -152,8 +151,8 @@ impl UnreadHistory {
     }
 }
 
-/// What the answers of all required routes mean together for one failure. A message whose notification
-/// was refused for good still waits until everybody else has been told.
+/// Combines the results of all required routes for one failure. A message with a rejected notification
+/// still waits until every other route was notified.
 pub fn of_answers(answers: Vec<(Arc<str>, Result<(), NotifyError>)>) -> Outcome {
     answers.into_iter().fold(Outcome::Done, |outcome, (route, answer)| {
         let tell = |what: String| format!("{route}: {what}");

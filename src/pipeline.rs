@@ -1,11 +1,12 @@
-//! One message from its body to its outcome: parse, diagnose, deliver.
+//! One message from its body to its outcome: parse, diagnose, record, deliver.
 //!
 //! Nothing here touches the queue. A future that is dropped half way (the lease was lost, the stop's
-//! grace ended) may have notified an audience already; the idempotency key tells the
-//! receiver that a second notification is of the same failure.
+//! grace ended) may have notified an audience already; the receiver recognises a second notification
+//! by its idempotency key.
 
 mod deliver;
 mod diagnose;
+mod incident;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -26,17 +27,19 @@ use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::throttled::ThrottledReader;
 use crate::history::{ExecutionReader, Status};
+use crate::incidents::Incidents;
 use crate::logs::{self, LogReader};
 use crate::memory::{self, MemoryBudget};
 use crate::metrics::{Metrics, Stage};
-use crate::notify::{Route, idempotency_key};
+use crate::notify::{Grouping, Route, idempotency_key};
 use crate::outcome::{Ignored, Outcome, of_answers};
 use crate::redact::{Redactor, Rules};
 use crate::report::Report;
 use crate::telemetry::message::MessageSpan;
 use deliver::{OptionalRoute, Redacted};
+use incident::IncidentDelivery;
 
-/// How many handled notifications are remembered, so that a message which comes back (its delete
+/// How many handled notifications are remembered, so that a message that comes back (its delete
 /// failed, or another route could not be reached) does not notify the same people twice.
 const REMEMBERED: NonZeroUsize = NonZeroUsize::new(10_000).expect("not zero");
 
@@ -62,12 +65,12 @@ pub struct PipelineSettings {
     pub application: Option<String>,
 }
 
-/// One attempt at a message: how long it may last, and what giving the message back would mean.
+/// One attempt at a message: how long it may last, and what releasing the message would mean.
 #[derive(Debug, Clone, Copy)]
 pub struct MessageAttempt {
     /// No further attempt is made after this.
     pub until: Instant,
-    /// Released once more, the queue moves the message to the dead-letter queue.
+    /// If the message is released once more, the queue moves it to the dead-letter queue.
     pub last: bool,
     /// The message was received while a breaker was half-open, to find out whether it can close.
     pub half_open: bool,
@@ -77,12 +80,14 @@ pub struct MessageAttempt {
 pub struct Pipeline {
     reader: ThrottledReader,
     step_functions: RegionalBreakers,
-    /// Reads logs for routes that show them, and what removes secrets from those whatever the route says.
+    /// Reads logs for routes that show them, with the redactor that always applies to log lines.
     logs: Option<(Arc<dyn LogReader>, Redactor)>,
     required: Vec<(Route, Arc<Breaker>)>,
     optional: Vec<OptionalRoute>,
     /// Deliveries on optional routes, which no message waits for.
     optional_tasks: TaskTracker,
+    /// Where failures are recorded, if incidents are kept.
+    incidents: Option<IncidentDelivery>,
     breakers: Breakers,
     scope: PipelineSettings,
     memory: MemoryBudget,
@@ -101,7 +106,7 @@ struct PendingDelivery<'p> {
 /// Why a route gets no further notification of a failure.
 #[derive(Clone, Copy, PartialEq)]
 enum Handled {
-    /// It accepted the notification, or is optional and was given it.
+    /// It accepted the notification, or it is optional and its delivery was started.
     Delivered,
     /// Its filter excludes the failure.
     Excluded,
@@ -113,6 +118,17 @@ enum RouteKind<'p> {
     Required(&'p Arc<Breaker>),
     /// No message waits for it.
     Optional(&'p OptionalRoute),
+}
+
+impl PendingDelivery<'_> {
+    fn is_required(&self) -> bool {
+        matches!(self.kind, RouteKind::Required(_))
+    }
+
+    /// Whether its route gets incidents.
+    fn is_grouped(&self) -> bool {
+        self.route.grouping != Grouping::Each
+    }
 }
 
 impl Pipeline {
@@ -143,6 +159,7 @@ impl Pipeline {
             required: required.collect(),
             optional: optional.into_iter().map(OptionalRoute::new).collect(),
             optional_tasks: TaskTracker::new(),
+            incidents: None,
             breakers,
             scope,
             memory: MemoryBudget::new(memory::DEFAULT),
@@ -152,7 +169,7 @@ impl Pipeline {
         }
     }
 
-    /// Reads executions within this budget, and not within that of the default.
+    /// Reads executions within this memory budget instead of the default one.
     #[must_use]
     pub fn within(self, memory: MemoryBudget) -> Self {
         Self { memory, ..self }
@@ -164,7 +181,16 @@ impl Pipeline {
         Self { logs: Some((reader, Redactor::new(&Rules::default()))), ..self }
     }
 
-    /// What it counts and measures in; the worker does so too.
+    /// Records failures in `incidents`; what it keeps of them is redacted by `rules`.
+    #[must_use]
+    pub fn keeping(self, incidents: Incidents, rules: &Rules) -> Self {
+        let optional = self.optional.iter().map(OptionalRoute::route);
+        let routes = self.required.iter().map(|(route, _)| route).chain(optional);
+        let incidents = IncidentDelivery::new(incidents, rules, routes);
+        Self { incidents: Some(incidents), ..self }
+    }
+
+    /// Its metrics, which the worker shares.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
@@ -174,7 +200,7 @@ impl Pipeline {
         self.reader.waited()
     }
 
-    /// What the intake must heed.
+    /// The breakers that limit the intake.
     pub fn breakers(&self) -> &Breakers {
         &self.breakers
     }
@@ -215,8 +241,14 @@ impl Pipeline {
         let lock = self.single_flight(change.failure_key());
         let _one_at_a_time = lock.lock().await;
         let pending = self.pending(change);
-        if pending.is_empty() {
+        let unrecorded = self.incidents.as_ref().filter(|_| !self.is_recorded(change));
+        if pending.is_empty() && unrecorded.is_none() {
             return self.already_delivered(change);
+        }
+        if let Some(delivery) = unrecorded.filter(|_| pending.iter().all(PendingDelivery::is_grouped))
+            && let Some(outcome) = self.known_incident(delivery, change, attempt).await
+        {
+            return outcome;
         }
         let (report, memory) = match self.metrics.timed(Stage::Analyse, self.report(change, attempt)).await {
             Ok(reported) => reported,
@@ -224,15 +256,20 @@ impl Pipeline {
         };
         let (due, excluded): (Vec<PendingDelivery<'_>>, _) =
             pending.into_iter().partition(|pending| pending.route.filter.takes(&report));
-        // With the history, a filter may take what it excludes on the event alone.
+        // With the history, a filter may pass a failure that it excludes on the event alone.
         if report.analysis.degraded.is_none() {
             for PendingDelivery { key, .. } in excluded {
                 self.handled().put(key, Handled::Excluded);
             }
         }
-        if due.is_empty() {
+        if due.is_empty() && unrecorded.is_none() {
             return self.already_delivered(change);
         }
+        let (grouped, due): (Vec<_>, Vec<_>) = due.into_iter().partition(PendingDelivery::is_grouped);
+        let has_required = grouped.iter().chain(&due).any(PendingDelivery::is_required);
+        let is_unrouted = grouped.is_empty() && due.is_empty();
+        let grouped: Vec<String> = grouped.iter().map(|pending| pending.route.name.to_string()).collect();
+        let new_failure = unrecorded.map(|delivery| (delivery, delivery.failure(&report, change, grouped)));
         let mut with_logs = self.with_logs(&report, &due).await.map(Redacted::new);
         let mut redacted = Redacted::new(report);
         let mut answers = Vec::new();
@@ -249,10 +286,19 @@ impl Pipeline {
                 }),
             }
         }
-        // From here on there are only the requests, which have limits of their own.
+        // The rest are requests, which have limits of their own.
         drop((redacted, with_logs, memory));
-        let has_required = !answers.is_empty();
-        let outcome = of_answers(self.metrics.timed(Stage::Notify, join_all(answers)).await);
+        let recording = async {
+            let (delivery, failure) = new_failure.as_ref()?;
+            Some((incident::NAME.into(), self.into_incident(delivery, failure, change, attempt).await))
+        };
+        let both = async { tokio::join!(join_all(answers), recording) };
+        let (mut answers, recorded) = self.metrics.timed(Stage::Notify, both).await;
+        answers.extend(recorded);
+        let outcome = of_answers(answers);
+        if let (Outcome::Done, true) = (&outcome, is_unrouted) {
+            return Outcome::Ignore(Ignored::Unrouted);
+        }
         if let (Outcome::Done, Some(stopped_at), true) = (&outcome, change.stopped_at, has_required) {
             self.metrics.failure_to_notification(stopped_at);
         }
@@ -269,7 +315,7 @@ impl Pipeline {
         Some(report)
     }
 
-    /// The outcome of a failure that no route still has to be notified of.
+    /// The outcome of a failure for which every route was handled before.
     fn already_delivered(&self, change: &StatusChange) -> Outcome {
         let handled = self.handled();
         let mut keys = self.routes(change).map(|pending| pending.key);

@@ -24,13 +24,13 @@ pub use dead_letter::DeadLetter;
 /// The most entries a batch may have, in any of SQS's batch calls.
 pub const MOST_ENTRIES: usize = 10;
 
-/// The largest message that any queue takes, attributes included, in bytes: `MaximumMessageSize` goes up to
-/// here, and has been so by default since August 2025
+/// The largest message that any queue accepts, attributes included, in bytes: the highest
+/// `MaximumMessageSize`, and its default since August 2025
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html>).
 pub const LARGEST_MESSAGE: usize = 1_048_576;
 
-/// The largest message that a queue takes where nobody chose its limit before August 2025, or where a tool
-/// still asks for the default of that time, in bytes.
+/// The default limit of queues made before August 2025, or by tools that still set the default of that
+/// time, in bytes.
 pub const LARGEST_MESSAGE_BEFORE: usize = 262_144;
 
 /// The longest that SQS keeps a received message invisible, counted from its receipt.
@@ -45,7 +45,7 @@ pub const LONGEST_WORK: Duration = Duration::from_secs(12 * 60 * 60 - 300);
 pub struct ReceiptHandle(pub String);
 
 impl fmt::Debug for ReceiptHandle {
-    /// Shortened: whoever has the whole of it may delete the message.
+    /// Shortened: the whole handle is enough to delete the message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ReceiptHandle({}…)", self.0.chars().take(8).collect::<String>())
     }
@@ -76,7 +76,7 @@ impl AttributeValue {
         Self::Text { data_type: "String".to_owned(), value: value.into() }
     }
 
-    /// What it counts towards the message's size.
+    /// Its share of the message's size.
     pub fn size(&self) -> usize {
         match self {
             Self::Text { data_type, value } => data_type.len() + value.len(),
@@ -88,7 +88,7 @@ impl AttributeValue {
 /// A received message.
 #[derive(Clone)]
 pub struct Message {
-    /// SQS's id of it; a copy sent back from the dead-letter queue has another one.
+    /// Its id in SQS; a copy sent back from the dead-letter queue has another one.
     pub id: String,
     /// Stands for this receipt.
     pub receipt: ReceiptHandle,
@@ -126,7 +126,7 @@ pub struct QueueAttributes {
     pub max_receive_count: Option<u32>,
     /// The URL of the dead-letter queue.
     pub dead_letter_url: Option<String>,
-    /// The largest message that it takes, attributes included, in bytes; `None` where SQS does not say.
+    /// The largest message that it accepts, attributes included, in bytes; `None` if SQS does not report it.
     pub largest_message: Option<usize>,
 }
 
@@ -173,7 +173,7 @@ pub enum QueueError {
         class: ErrorClass,
         /// AWS's error code, where it gave one.
         code: Option<String>,
-        /// What the client said.
+        /// The client's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -198,7 +198,7 @@ impl QueueError {
         }
     }
 
-    /// Whether the queue said no, for good: it does not exist, or may not be used.
+    /// Whether the queue refuses all calls: it does not exist, or access is denied.
     pub fn is_refusal(&self) -> bool {
         matches!(self.class(), ErrorClass::Gone | ErrorClass::Denied)
     }
@@ -210,26 +210,26 @@ impl QueueError {
 pub struct EntryError {
     /// AWS's error code.
     pub code: String,
-    /// What AWS says of it.
+    /// AWS's message.
     pub message: String,
-    /// Whether trying the same again cannot help: the receipt handle is no longer good.
+    /// Whether trying the same again cannot help: the receipt handle is no longer valid.
     pub lost: bool,
 }
 
-/// What became of each entry of a batch, in the order of the entries.
+/// The result of each entry of a batch, in the order of the entries.
 pub type EntryResults = Vec<Result<(), EntryError>>;
 
 /// An SQS standard queue together with its dead-letter queue.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {
-    /// What the queue is set to.
+    /// The queue's settings.
     async fn attributes(&self) -> Result<QueueAttributes, QueueError>;
 
     /// How many messages it holds.
     async fn counts(&self) -> Result<QueueCounts, QueueError>;
 
     /// Up to `most` messages (1 to 10), waiting up to `wait` for the first. The future must be
-    /// awaited to its end: SQS may already have handed out messages to a call that nobody hears.
+    /// awaited to its end: SQS may already have handed out messages to a call that is dropped.
     async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<Message>, QueueError>;
 
     /// Deletes up to ten messages.

@@ -1,10 +1,10 @@
-//! Secrets removed from a report before it leaves: by the key they stand under, by what they look
-//! like, and wherever the same value stands again.
+//! Removes secrets from a report before it is sent: by key, by pattern, and wherever the same value
+//! is repeated.
 //!
-//! Inputs and causes are text, and JSON in text, and JSON in strings of that, cut off or not. Only
-//! values are replaced, never keys; JSON stays JSON, and what is not removed stays to the byte. It
-//! finds what it knows: a password in a sentence, under no key, looks like any word.
-//! `tests/it/redaction.rs` plants one of each kind in every place.
+//! Inputs and causes are text, JSON in text, and JSON in strings of that JSON, cut off or not. Only
+//! values are replaced, never keys; JSON stays JSON, and all other bytes stay the same. Only known
+//! keys and patterns are found: a password in a sentence without a key looks like any word.
+//! `tests/it/redaction.rs` plants a secret of each kind in every field.
 
 mod aws;
 mod blocks;
@@ -32,14 +32,14 @@ use names::Names;
 pub use pass::Pass;
 use serde::{Deserialize, Serialize};
 
-/// What is removed.
+/// Which secrets are removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// Whether anything is.
+    /// Whether redaction is on.
     pub on: bool,
     /// Further keys whose values are secret; case and separators do not matter.
     pub keys: Vec<String>,
-    /// Keys whose values are not, although the list built in says so.
+    /// Keys whose values are not secret, although the built-in list matches them.
     pub allow: Vec<String>,
     /// Whether e-mail addresses are removed too.
     pub emails: bool,
@@ -54,7 +54,7 @@ impl Default for Rules {
 /// How much was removed: `analysis.redacted` of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Removed {
-    /// How many values, counted in every place in which they stood.
+    /// How many values, counting each occurrence.
     pub values: u64,
     /// The same by kind: `key`, `aws_key`, `token`, `jwt`, `private_key`, `card`, `url_password`,
     /// `email`, `repeated`.
@@ -89,7 +89,7 @@ pub struct Redactor {
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Names something, and stays unless it looks like a secret itself.
+    /// A name, which stays unless it matches a pattern itself.
     Name,
     /// An input: JSON.
     Json,
@@ -139,7 +139,7 @@ impl Redactor {
     }
 }
 
-/// Whether a key names a secret, by the list built in.
+/// Whether a key names a secret, by the built-in list.
 pub(crate) fn names_a_secret(key: &str) -> bool {
     Names::new(&[], &[]).secret(key).is_some()
 }

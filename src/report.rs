@@ -1,9 +1,10 @@
-//! The finding as people and programs get it: what a notification says.
+//! The report: the finding in the form that people and programs get.
 
 pub mod fields;
 mod fingerprint;
 pub mod format;
 pub mod html;
+pub mod incident;
 pub mod markdown;
 pub mod notice;
 mod outline;
@@ -29,11 +30,13 @@ use crate::history::Status;
 use crate::investigation::{Finding, Reading, Unread};
 use crate::logs::Logs;
 use crate::redact::Removed;
+pub use fingerprint::bug::Bug;
+use incident::IncidentNote;
 
 /// The name of this shape of a report.
 const SCHEMA: &str = "misstep.report/1";
 
-/// What is known about an execution without its history: what its event says, and the settings.
+/// What is known about an execution without its history: from its event and the settings.
 #[derive(Debug, Clone, Default)]
 pub struct Subject {
     /// Which execution; unknown for a file.
@@ -62,7 +65,7 @@ pub struct Subject {
     pub redrive: Option<Redrive>,
 }
 
-/// Whether an execution can be redriven, as Step Functions said when it ended.
+/// Whether an execution can be redriven, as Step Functions reported at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redrive {
     /// Whether it can be.
@@ -96,6 +99,9 @@ pub struct Report {
     /// What happened when; for those who draw it.
     #[serde(skip)]
     pub timeline: Option<Timeline>,
+    /// The bug that it is of, before anything is removed; `None` where too little is known.
+    #[serde(skip)]
+    pub bug: Option<Bug>,
 }
 
 /// Which execution a report is about.
@@ -179,6 +185,8 @@ pub struct Explanation {
     pub fingerprint: Option<String>,
     /// What was removed because it is secret.
     pub redacted: Option<Removed>,
+    /// The incident that it belongs to; null on routes that get each failure by itself.
+    pub incident: Option<IncidentNote>,
 }
 
 /// Where to look further.
@@ -245,6 +253,7 @@ impl Report {
             ..report.analysis
         };
         report.analysis.fingerprint = fingerprint::of(&report);
+        report.bug = Bug::of_finding(&report, finding);
         report
     }
 
@@ -252,6 +261,7 @@ impl Report {
     pub fn degraded(subject: &Subject, reason: &str) -> Self {
         let mut report = Self::from_event(subject, reason);
         report.analysis.fingerprint = fingerprint::of(&report);
+        report.bug = Bug::of_event(&report);
         report
     }
 
@@ -331,8 +341,10 @@ impl Report {
                 notes: Vec::new(),
                 fingerprint: None,
                 redacted: None,
+                incident: None,
             },
             timeline: None,
+            bug: None,
         }
     }
 }

@@ -50,6 +50,9 @@ pub enum Fault {
     /// The queue is its own dead-letter queue.
     #[error("MISSTEP_DLQ_URL and MISSTEP_QUEUE_URL name the same queue: messages would go round")]
     SameQueue,
+    /// A command on incidents needs their store.
+    #[error("MISSTEP_INCIDENT_STORE is off: there are no incidents; name the store that the worker uses")]
+    NoIncidentStore,
 }
 
 /// Why a value is not usable. It repeats only a value that cannot be a secret.

@@ -33,7 +33,7 @@ pub fn install() -> std::io::Result<CancellationToken> {
                 std::process::exit(i32::from(INTERRUPTED_AGAIN));
             }
             asked.cancel();
-            info!(signal = name, "stopping: finishing what is in hand");
+            info!(signal = name, "stopping: finishing the messages in hand");
         }
     });
     Ok(stop)

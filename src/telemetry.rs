@@ -78,8 +78,8 @@ pub fn start_with_traces(filter: &str, format: LogFormat) -> (Log, Traces) {
     (Log::new(output), traces)
 }
 
-/// Has a panic told by a line of the log, where the default would write text among the lines. What
-/// it says may quote a message, and appears at debug level only.
+/// Logs a panic as one line; the default hook would write plain text between the lines. The panic's text
+/// may quote a message, so it appears only at debug level.
 pub fn tell_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_does_not_parse_is_told() {
+    fn a_filter_that_does_not_parse_is_an_error() {
         assert!(check_filter("info,misstep=debug").is_ok());
         assert!(check_filter("misstep=loudly").is_err());
     }

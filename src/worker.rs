@@ -33,7 +33,7 @@ use crate::telemetry::message::{MessageSpan, Received};
 use crate::telemetry::{chain, millis};
 use health::Health;
 
-/// How long releasing what is unfinished may take after the grace period.
+/// How long releasing unfinished messages may take after the grace period.
 const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// How the worker runs.
@@ -49,9 +49,9 @@ pub struct WorkerSettings {
     pub grace: Duration,
     /// End once the queue is empty.
     pub until_empty: bool,
-    /// Where messages go that can never pass.
+    /// The queue for messages that can never be delivered.
     pub dead_letter_url: Option<String>,
-    /// The largest message that is taken there, in bytes, where that is known.
+    /// The largest message that the dead-letter queue accepts, in bytes, if known.
     pub largest_dead_letter: Option<usize>,
     /// After how many receives the queue itself moves a message there.
     pub max_receive_count: Option<u32>,
@@ -68,7 +68,7 @@ pub struct Worker {
     tasks: TaskTracker,
     metrics: Metrics,
     health: Health,
-    /// Cancelled when the grace period has ended: what is still in hand is released.
+    /// Cancelled when the grace period has ended: messages still in hand are released.
     force_stop: CancellationToken,
 }
 
@@ -100,21 +100,25 @@ impl Worker {
         self.health.clone()
     }
 
-    /// Works until `stop`, or until the queue is empty where the settings say so, and drains.
+    /// Works until `stop`, or until the queue is empty with `until_empty`, and drains.
     /// When it returns, nothing is in hand, and the outcomes were logged.
     ///
     /// # Errors
-    /// When the queue refuses the very first poll: nothing will ever come of it.
+    /// When the queue refuses the very first poll: polling again would not help.
     pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<(), QueueError> {
         let leases_end = CancellationToken::new();
         let keeping = tokio::spawn(self.leases.clone().keep(leases_end.clone()));
         self.health.relies_on(keeping.abort_handle());
+        let (worker, tending_ends) = (self.clone(), stop.child_token());
+        let until = tending_ends.clone();
+        self.tasks.spawn(async move { worker.pipeline.tend_incidents(until).await });
         let (taken_in, last_polls) = self.take_in(&stop).await;
+        tending_ends.cancel();
         self.health.drains();
         self.drain(last_polls).await;
         leases_end.cancel();
         if let Err(panic) = keeping.await {
-            error!(%panic, "the renewal of leases had ended early");
+            error!(%panic, "the renewal of leases ended early");
         }
         let (renewals, leases_lost) = self.metrics.renewed_and_lost();
         let waited_ms = millis(self.pipeline.waited());
@@ -122,8 +126,8 @@ impl Worker {
         taken_in
     }
 
-    /// Waits for what is in hand, and for polls that were under way, until the grace period ends;
-    /// then has everything released.
+    /// Waits for messages in hand and for running polls until the grace period ends;
+    /// then releases everything.
     async fn drain(&self, last_polls: impl Future<Output = ()>) {
         self.tasks.close();
         let all = async {
@@ -133,7 +137,10 @@ impl Worker {
         tokio::pin!(all);
         let deadline = Instant::now() + self.settings.grace;
         if tokio::time::timeout_at(deadline, &mut all).await.is_err() {
-            warn!(in_hand = self.leases.in_hand(), "the grace period has ended; releasing what is in hand");
+            warn!(
+                in_hand = self.leases.in_hand(),
+                "the grace period has ended; releasing the messages in hand"
+            );
             self.force_stop.cancel();
             // A poll that is longer than the grace period still must not be cancelled.
             let longest = self.settings.poll_wait + LAST_CALLS;
@@ -186,23 +193,23 @@ impl Worker {
             worked = work => Some(worked),
         };
         let outcome = match worked {
-            // Whoever receives it next works on it.
+            // The next worker that receives it processes it.
             None => return self.lost(&message),
             Some(Ok(outcome)) => outcome,
-            // What it said was logged where it happened: telemetry::tell_panics.
+            // The panic's message was logged where it happened: telemetry::tell_panics.
             Some(Err(_panic)) => {
                 self.metrics.panicked();
-                unfinished("panic", "work on it panicked: a defect of misstep")
+                unfinished("panic", "processing panicked: a defect of misstep")
             }
         };
         let is_good = matches!(outcome, Outcome::Done | Outcome::Ignore(_));
         let settling = async {
             let outcome = self.dead_letter(&message, outcome, &lease).await;
-            // After the dead-letter queue has taken it, since that takes time; before it is settled, since
-            // a renewal that reached SQS afterwards would change what was settled.
+            // After the dead-letter queue has accepted it, because that may take long; before it is settled,
+            // because a renewal that reached SQS afterwards would undo a release.
             let ours = lease.release().await;
-            // A message that is through is worth a delete even without the lease: it works unless
-            // somebody received the message meanwhile.
+            // A finished message is deleted even without the lease: that works unless another worker
+            // has received it in the meantime.
             if !ours && matches!(outcome, Outcome::Retry { .. }) {
                 return None;
             }
@@ -227,10 +234,10 @@ impl Worker {
 
     fn lost(&self, message: &Message) {
         let duration_ms = self.finished(message, "lease-lost", false);
-        info!(outcome = "lease-lost", duration_ms, "left to whoever receives it next");
+        info!(outcome = "lease-lost", duration_ms, "left to the next worker that receives it");
     }
 
-    /// Nothing more happens to a message here; returns how long it was in hand, in milliseconds.
+    /// Records the end of a message; returns how long it was in hand, in milliseconds.
     fn finished(&self, message: &Message, outcome: &'static str, is_good: bool) -> u64 {
         let took = message.received_at.elapsed();
         self.metrics.message(outcome, took);
@@ -255,9 +262,8 @@ impl Worker {
         }
     }
 
-    /// Sends a message that can never pass to the dead-letter queue, before it is deleted. Where there
-    /// is no such queue, or it does not take it, or the lease is lost before it does, the message is to be
-    /// released.
+    /// Sends a message that can never be delivered to the dead-letter queue, before it is deleted. Without
+    /// such a queue, or if the queue does not accept it or the lease is lost first, the message is released.
     async fn dead_letter(&self, message: &Message, outcome: Outcome, lease: &Lease) -> Outcome {
         let Outcome::DeadLetter(reason) = &outcome else { return outcome };
         let DeadLetterReason { stage, reason: why, error } = reason;
@@ -266,26 +272,31 @@ impl Worker {
                 stage,
                 reason = why,
                 error,
-                "this message can never pass, and the queue has no dead-letter queue; it stays"
+                "this message can never be delivered, and the queue has no dead-letter queue; it stays"
             );
             return unfinished(stage, "there is no dead-letter queue");
         };
-        warn!(stage, reason = why, error, "this message can never pass; sending it to the dead-letter queue");
+        warn!(
+            stage,
+            reason = why,
+            error,
+            "this message can never be delivered; sending it to the dead-letter queue"
+        );
         let letter = DeadLetter::new(message, reason, now_ms(), self.settings.largest_dead_letter);
         if letter.body.len() < message.body.len() {
-            warn!(body_bytes = message.body.len(), "its body is cut to what the dead-letter queue takes");
+            warn!(body_bytes = message.body.len(), "its body is cut to the limit of the dead-letter queue");
         }
         let mut pauses = Policy::SETTLE.start();
         reach(Point::DeadLetterSending).await;
         loop {
             if lease.lost().is_cancelled() {
-                // Whoever receives it next sends it.
-                return unfinished(stage, "the lease was lost before the dead-letter queue took it");
+                // The next worker that receives it sends it.
+                return unfinished(stage, "the lease was lost before the dead-letter queue accepted it");
             }
             let Err(error) = self.queue.dead_letter(url, &letter).await else { break };
             if !pauses.wait(None).await {
-                error!(error = chain(&error), "the dead-letter queue did not take the message");
-                return unfinished(stage, "the dead-letter queue did not take it");
+                error!(error = chain(&error), "the dead-letter queue did not accept the message");
+                return unfinished(stage, "the dead-letter queue did not accept it");
             }
             self.metrics.retry(RetriedOperation::Settle, error.class().into());
         }

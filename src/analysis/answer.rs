@@ -26,9 +26,9 @@ impl Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {
-    /// The history says so.
+    /// The history proves it.
     Exact,
-    /// Nothing else fits, but the history does not say so.
+    /// Nothing else fits, but the history does not prove it.
     Inferred,
 }
 
@@ -53,7 +53,7 @@ pub struct FailedState {
     pub attempts: Vec<FailedAttempt>,
     /// How sure the blame is.
     pub confidence: Confidence,
-    /// What the blame rests on, in one sentence.
+    /// The evidence for the blame, in one sentence.
     pub evidence: String,
     /// The integration whose answer the cause is.
     #[serde(skip)]
@@ -94,7 +94,7 @@ pub struct RootCause {
 }
 
 /// A caught error that a Fail state probably reports, with other states between: a Catch, a
-/// notification, then Fail. The history does not say that the one led to the other.
+/// notification, then Fail. The history does not prove that one led to the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbableCause {
     /// The state whose error was caught.
@@ -109,7 +109,7 @@ pub struct ProbableCause {
     pub parsed: Option<ParsedCause>,
     /// How sure it is.
     pub confidence: Likelihood,
-    /// What it rests on, in one sentence.
+    /// The evidence, in one sentence.
     pub evidence: String,
 }
 
@@ -119,7 +119,7 @@ pub struct ProbableCause {
 pub enum Likelihood {
     /// Little ran between the Catch and the Fail state, or the Fail state repeats the error.
     Likely,
-    /// So much ran between that the one may have nothing to do with the other.
+    /// So much ran between that the two may be unrelated.
     Possible,
 }
 
@@ -171,7 +171,7 @@ pub enum HopKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// It was entered, and nothing came of it yet.
+    /// It was entered, and its work has not begun.
     Entered,
     /// Its work was scheduled and had not started.
     Scheduled,
@@ -224,7 +224,7 @@ pub struct AlsoFailed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LesserOutcome {
-    /// A Catch took it.
+    /// A Catch caught it.
     Caught,
     /// The state, or a container around it, was tried again.
     Retried,

@@ -9,8 +9,8 @@ use super::answer::{Confidence, TimeLimit, TimeLimitKind};
 use super::timeline::{Builder, InstanceId};
 use crate::history::{EventType, HistoryEvent, StateType, Work};
 
-/// A failure that passed through more events than this on its way out is none: a forged history
-/// must not be searched for long, for every one of its ends.
+/// The longest chain that is followed back from an end, so that a forged history with many ends
+/// cannot make the analysis quadratic.
 const MOST_CONTAINERS: usize = 10_000;
 
 /// The state to blame.
@@ -20,8 +20,8 @@ pub(super) struct BlameVerdict {
     pub(super) failed_at: Option<usize>,
     /// The event whose error and cause are those of the failure.
     pub(super) said_by: usize,
-    /// How many containers lie around the state, where the chain of events tells: each that fails
-    /// with it says so.
+    /// How many containers lie around the state, if the chain of events shows it: each that fails
+    /// with it has an event.
     pub(super) depth: Option<usize>,
     pub(super) confidence: Confidence,
     pub(super) evidence: String,
@@ -63,7 +63,7 @@ pub(super) fn by_cause(builder: &Builder<'_>, end: usize) -> Option<BlameVerdict
     })?;
     let chain = by_chain(builder, end);
     if let Some(other) = chain.as_ref().filter(|chain| chain.instance != instance) {
-        // A Fail state or a task may say what somebody else's cause said.
+        // A Fail state or a task may repeat the cause of another state.
         let is_fail = builder.timeline.instance(other.instance).state_type == StateType::Fail;
         let said = |at: usize| builder.events[at].details.cause == details.cause;
         if is_fail || other.failed_at.is_some_and(said) {
@@ -160,8 +160,8 @@ pub(super) fn by_chain(builder: &Builder<'_>, end: usize) -> Option<BlameVerdict
     })
 }
 
-/// A container failed, but what that follows is no failure: LocalStack lets it follow whatever came
-/// before. Then it is the failure inside that last broke it.
+/// A container failed, but its event does not follow a failure: on LocalStack it follows whatever came
+/// before. Then the last failure inside broke it.
 fn broken(builder: &Builder<'_>, end: usize, failing: Option<usize>) -> Option<BlameVerdict> {
     let failing = failing?;
     let container = builder.places[failing].inside?;
@@ -201,7 +201,7 @@ fn hanging(builder: &Builder<'_>, end: usize, index: usize) -> Option<BlameVerdi
     })
 }
 
-/// What a task that timed out ran into, said behind the evidence.
+/// The limit that a task exceeded, appended to the evidence.
 fn why_timed_out(builder: &Builder<'_>, instance: InstanceId) -> Option<String> {
     let TimeLimit { limit, seconds } = time_limit(builder, instance)?;
     let scheduled = builder.timeline.instance(instance).attempts.last()?.began?;
@@ -216,7 +216,7 @@ fn why_timed_out(builder: &Builder<'_>, instance: InstanceId) -> Option<String> 
 }
 
 /// The limit that a task ran into which timed out last. A missing heartbeat is recorded as a timeout
-/// of the task. The schedule tells them apart: with a heartbeat set, and the task's own timeout not
+/// of the task. The schedule distinguishes them: with a heartbeat set, and the task's own timeout not
 /// reached, it was the heartbeat.
 pub(super) fn time_limit(builder: &Builder<'_>, instance: InstanceId) -> Option<TimeLimit> {
     let attempt = builder.timeline.instance(instance).attempts.last()?;
@@ -237,7 +237,7 @@ pub(super) fn time_limit(builder: &Builder<'_>, instance: InstanceId) -> Option<
 }
 
 /// By what is left: the one state in flight, or the one of them whose last event is a failure. If
-/// the end follows a failure of which it is not known whose it was, nobody else is blamed for it.
+/// the failure before the end cannot be attributed to a state, no other state is blamed for it.
 pub(super) fn by_what_is_left(
     builder: &Builder<'_>,
     end: usize,

@@ -2,10 +2,10 @@
 //!
 //! The cause of an error is one string, and every integration puts something else into it: a Lambda
 //! function its exception as JSON, ECS a whole task, an SDK a sentence with a bracket, a nested
-//! execution its description, which may be cut off. [`understand`] takes out what a person wants to
-//! read. Structure comes first: JSON, and what Python prints of a dictionary, is opened down to the
-//! innermost message, and only that is read as text. A cause that fits no known form stays text, and
-//! nothing is made up for what is missing. Any string will do, of any size and nesting.
+//! execution its description, which may be cut off. [`understand`] extracts the part for people.
+//! Structure comes first: JSON and printed Python dictionaries are opened down to the
+//! innermost message, and only that is read as text. A cause of an unknown form stays text, and
+//! missing parts stay missing. It accepts any string, of any size and nesting.
 
 #[cfg(test)]
 mod answers;
@@ -41,23 +41,23 @@ use partial::Fields;
 pub use reader::ReaderRow;
 pub use readers::table;
 
-/// How many wrappings are taken off: JSON in a JSON string, a cause in a cause, a message that is JSON.
+/// How many wrappings are removed: JSON in a JSON string, a cause in a cause, a message that is JSON.
 const MAX_WRAPPINGS: usize = 8;
 
-/// What a cause says.
+/// A parsed cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParsedCause {
     /// Who wrote it.
     pub kind: CauseKind,
     /// The message for people, without ids and brackets.
     pub message: Option<String>,
-    /// The type of the error that stands beside the message, as the failing program names it.
+    /// The type of the error with that message, as the failing program names it.
     pub error_type: Option<String>,
     /// The stack trace in lines, as the program's language prints them.
     pub stack: Option<String>,
 }
 
-/// Whose words a cause is in.
+/// The format of a cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CauseKind {
@@ -86,8 +86,8 @@ impl ParsedCause {
     }
 }
 
-/// Reads a cause. The integration that was called says whose answer it is, where the history tells;
-/// the error's name helps to tell some kinds apart.
+/// Parses a cause. The called integration, if the history names it, selects the reader;
+/// the error's name distinguishes some kinds.
 pub fn understand(called: Option<&Called>, error: Option<&str>, cause: &str) -> ParsedCause {
     CauseContext { wrappings: MAX_WRAPPINGS, called, error }.read(without_location(cause.trim()))
 }
@@ -118,7 +118,7 @@ pub(crate) fn in_lines(text: &str) -> std::borrow::Cow<'_, str> {
 /// What is known when a text is read.
 #[derive(Debug, Clone, Copy)]
 struct CauseContext<'a> {
-    /// How many more wrappings may be taken off.
+    /// How many more wrappings may be removed.
     wrappings: usize,
     called: Option<&'a Called>,
     error: Option<&'a str>,
@@ -153,7 +153,7 @@ impl CauseContext<'_> {
         self.opened(parsed)
     }
 
-    /// Reads a cause inside another one. Who was called is not said of it.
+    /// Reads a cause inside another one. Its integration is unknown.
     fn inner(self, error: Option<&str>, cause: &str) -> ParsedCause {
         CauseContext { wrappings: self.wrappings, called: None, error }.read(cause)
     }
@@ -162,7 +162,7 @@ impl CauseContext<'_> {
     fn opened(self, parsed: ParsedCause) -> ParsedCause {
         let Some(message) = parsed.message.as_deref() else { return parsed };
         let inner = self.inner(None, message);
-        // It opens, and says nothing; or it only begins like a JSON string. Then it stays as it is.
+        // It opens but is empty, or it only begins like a JSON string. Then it stays as it is.
         let says_nothing = inner.message.is_none() && meaningful(message).is_some() && inner.stack.is_none();
         let is_a_text = inner.kind == CauseKind::Text && message.trim_start().starts_with('"');
         if says_nothing || is_a_text {
@@ -184,7 +184,7 @@ fn unquoted(cause: &str) -> Option<String> {
 }
 
 /// A cause without `An error occurred while executing the state 'X' (entered at the event id #4). `,
-/// which the report says in its own way.
+/// which the report shows in its own way.
 fn without_location(cause: &str) -> &str {
     let Some(rest) = cause.strip_prefix("An error occurred while executing the state '") else {
         return cause;

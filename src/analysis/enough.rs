@@ -1,4 +1,4 @@
-//! Whether the newest events of a history are enough to answer as the whole of it would.
+//! Whether the newest events of a history are enough for the same answer as the whole history.
 //!
 //! The answer is the failed state with its path and attempts, and the root cause. All of them lie
 //! on chains of `previousEventId` that lead back from the event that ended the execution: from
@@ -14,19 +14,19 @@ use super::blame::{MOST_HANDLERS, named_in, ran_out_of_events};
 pub enum Missing {
     /// The event of this id, and what lies between.
     Event(i64),
-    /// It cannot be told: everything.
+    /// Unknown: everything is needed.
     Everything,
 }
 
 /// What is missing to answer for the end at this event, looking events up by their id.
 ///
 /// # Errors
-/// `Err` tells what is missing; `Ok` that nothing is.
+/// `Err` has what is missing; `Ok` means that nothing is.
 pub fn missing<'a>(
     end: &'a HistoryEvent,
     get: &dyn Fn(i64) -> Option<&'a HistoryEvent>,
 ) -> Result<(), Missing> {
-    // What was in flight can only be told from everything.
+    // Only the whole history shows what was in flight.
     if end.event_type != EventType::ExecutionFailed {
         return Err(Missing::Everything);
     }

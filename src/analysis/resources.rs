@@ -1,8 +1,8 @@
-//! Where a state's work ran: which resource it called, where that writes its log, and the pages of both.
+//! Where a state's work ran: which resource it called, where the resource logs, and links to both.
 //!
 //! Everything is in the history already: in the parameters and the resource of the `…Scheduled` event, in
-//! the service's first answer (`TaskSubmitted`), and in the cause. What it does not say is `None`; nothing
-//! is asked of AWS. A log group is the service's default where no other is named.
+//! the service's first answer (`TaskSubmitted`), and in the cause. Whatever the history lacks is `None`; AWS
+//! is not called. A log group is the service's default unless another is named.
 
 mod facts;
 mod links;
@@ -42,7 +42,7 @@ pub struct Resource {
     pub state: String,
     /// The service: `lambda`, `ecs`, `batch`, …
     pub service: String,
-    /// What was asked of the service: `invoke`, `runTask.sync`, `putItem`.
+    /// The operation: `invoke`, `runTask.sync`, `putItem`.
     pub operation: Option<String>,
     /// The function, job, queue or the like; cluster/task definition for ECS.
     pub name: Option<String>,
@@ -50,13 +50,13 @@ pub struct Resource {
     pub arn: Option<String>,
     /// The id of the request, task, job or run.
     pub id: Option<String>,
-    /// What the service says of it: `FAILED`, `404`.
+    /// Its status, as the service reports it: `FAILED`, `404`.
     pub status: Option<String>,
     /// The region that it is in.
     pub region: Option<String>,
     /// The log group.
     pub log_group: Option<String>,
-    /// The log stream; what streams begin with where it ends in `/`.
+    /// The log stream; a prefix of streams if it ends in `/`.
     pub log_stream: Option<String>,
     /// Its page in the AWS console.
     pub console: Option<String>,

@@ -48,14 +48,14 @@ pub struct ScopeId(pub usize);
 impl ScopeId {
     /// The body of the state machine.
     pub const BODY: Self = Self(0);
-    /// Somewhere that events which were not read would tell.
+    /// Unknown, because the events that show it were not read.
     pub const UNREAD: Self = Self(1);
 }
 
-/// A place where states run one after the other.
+/// A scope, in which states run one after the other.
 #[derive(Debug, Clone)]
 pub struct Scope {
-    /// Which kind of place.
+    /// Its kind.
     pub kind: ScopeKind,
     /// The Map or Parallel around it.
     pub container: Option<InstanceId>,
@@ -63,18 +63,18 @@ pub struct Scope {
     pub depth: usize,
     /// In which run of the container: a retried Map or Parallel begins another one.
     pub round: u32,
-    /// How the Map said that this iteration ended.
+    /// The iteration's outcome, as recorded by the Map.
     pub ended: Option<IterationEnd>,
-    /// The event that said so.
+    /// The event that recorded it.
     pub(super) ended_at: usize,
 }
 
-/// Which kind of place a scope is.
+/// The kind of a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScopeKind {
     /// The body of the state machine.
     Body,
-    /// Not known, because the events that would tell were not read.
+    /// Unknown, because the events that show it were not read.
     Unread,
     /// An iteration of a Map, counted from 0.
     Iteration(i64),
@@ -106,7 +106,7 @@ pub struct Instance {
     pub exited: Option<Moment>,
     /// Its attempts, in their order. A state without work of its own has one only if it failed.
     pub attempts: Vec<Attempt>,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: StateOutcome,
     /// The Map run that it started last, for a Distributed Map.
     pub map_run: Option<String>,
@@ -118,9 +118,9 @@ pub struct Instance {
     pub(super) branches: usize,
     /// The last that happened to it was an error.
     pub(super) failing: bool,
-    /// When it said that it failed for good in this round.
+    /// When its final failure in this round was recorded.
     pub(super) given_up: Option<Moment>,
-    /// It ran on anew in another instance, after a redrive.
+    /// It continued in another instance after a redrive.
     pub(super) superseded: bool,
     /// Its failure decided what became of the container around it.
     pub(super) decided: bool,
@@ -149,7 +149,7 @@ impl Attempt {
     }
 }
 
-/// Where the history says what the error of a failed attempt was.
+/// Where the history has the error of a failed attempt.
 #[derive(Debug, Clone)]
 pub(super) enum Said {
     /// In the event of this index.
@@ -165,7 +165,7 @@ pub(super) enum Said {
 pub enum StateOutcome {
     /// It was exited without an error.
     Succeeded,
-    /// It failed, and a Catch of it or of a container around it took the error.
+    /// It failed, and its own Catch or a container's caught the error.
     Caught,
     /// It ended the execution, or contains the one that did.
     Failed,
@@ -273,7 +273,7 @@ impl Timeline {
     }
 
     /// Whether an iteration broke, and was not redriven since. One that succeeded has nothing left
-    /// open, except on LocalStack, which says that of iterations that a timeout cut down.
+    /// open, except on LocalStack, which records success for iterations that a timeout ended.
     pub(super) fn is_broken(&self, scope: ScopeId) -> bool {
         let scope = &self.scopes[scope.0];
         matches!(scope.ended, Some(IterationEnd::Failed | IterationEnd::Aborted))
@@ -332,7 +332,7 @@ impl Instance {
         self.attempts.iter().rev().find(|attempt| attempt.has_failed())
     }
 
-    /// When a Map or Parallel said that it failed for good.
+    /// When the final failure of a Map or Parallel was recorded.
     pub(crate) fn gave_up(&self) -> Option<Moment> {
         self.given_up
     }

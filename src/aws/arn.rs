@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_execution_arn_is_taken_apart() {
+    fn an_execution_arn_is_parsed() {
         let arn =
             ExecutionArn::parse("arn:aws:states:eu-west-1:123456789012:execution:orders:run-7").unwrap();
         assert_eq!(arn.region(), "eu-west-1");
@@ -379,14 +379,14 @@ mod tests {
     }
 
     #[test]
-    fn an_express_execution_is_told_apart() {
+    fn an_express_execution_is_recognised() {
         let arn = ExecutionArn::parse("arn:aws:states:us-east-1:1:express:fast:name:uuid").unwrap();
         assert_eq!(arn.workflow(), Workflow::Express);
         assert_eq!(arn.name(), "name:uuid");
     }
 
     #[test]
-    fn a_map_run_arn_is_told_from_others() {
+    fn a_map_run_arn_is_recognised() {
         let arn = MapRunArn::parse("arn:aws:states:eu-west-1:1:mapRun:orders/Each:0a1b").unwrap();
         assert_eq!(arn.region(), "eu-west-1");
         for text in [

@@ -1,4 +1,4 @@
-//! What a failed call of AWS means for its caller: the only place that judges AWS's error codes.
+//! What a failed AWS call means for its caller: the only module that classifies AWS's error codes.
 
 use std::error::Error;
 

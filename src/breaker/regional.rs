@@ -44,12 +44,12 @@ pub struct RegionalBreakers(Arc<Shared>);
 
 /// Why no call is made: the breaker of its account and region is open.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("not called: Step Functions keeps failing for {place}; it is tried again every {} s", RETRY_AFTER.as_secs())]
+#[error("not called: Step Functions keeps failing for {account_region}; it is tried again every {} s", RETRY_AFTER.as_secs())]
 pub struct NotCalled {
     /// How the last call failed.
     pub class: ErrorClass,
     /// The account and region.
-    pub place: AccountRegion,
+    pub account_region: AccountRegion,
 }
 
 #[derive(Debug)]
@@ -85,57 +85,57 @@ impl RegionalBreakers {
     ///
     /// # Errors
     /// While its breaker is open and other accounts and regions work.
-    pub fn admit(&self, place: &AccountRegion) -> Result<(), NotCalled> {
+    pub fn admit(&self, account_region: &AccountRegion) -> Result<(), NotCalled> {
         let mut breakers = self.breakers();
         if next_half_open(&breakers).is_some() {
             return Ok(());
         }
-        let Some(Regional { breaker, last, .. }) = breakers.get(place) else { return Ok(()) };
+        let Some(Regional { breaker, last, .. }) = breakers.get(account_region) else { return Ok(()) };
         if breaker.admits_after(RETRY_AFTER) {
             return Ok(());
         }
-        Err(NotCalled { class: *last, place: place.clone() })
+        Err(NotCalled { class: *last, account_region: account_region.clone() })
     }
 
     /// A call for this account and region passed.
-    pub fn passed(&self, place: &AccountRegion) {
-        self.note(place, None, |breaker| breaker.passed());
+    pub fn passed(&self, account_region: &AccountRegion) {
+        self.note(account_region, None, |breaker| breaker.passed());
     }
 
     /// A call for this account and region got this error. Only what other executions would meet as
     /// well counts against the breaker; any other answer of the service shows that it works.
     pub fn answered(
         &self,
-        place: &AccountRegion,
+        account_region: &AccountRegion,
         execution: &str,
         class: ErrorClass,
         error: &dyn fmt::Display,
     ) {
         match class {
-            class if class.is_passing() => self.note(place, Some(class), |breaker| {
+            class if class.is_passing() => self.note(account_region, Some(class), |breaker| {
                 let for_certain = class == ErrorClass::Credentials;
                 breaker.failed_for(execution, MESSAGES, for_certain, error);
             }),
-            // The answer of one execution. It says nothing about the others.
+            // The answer for one execution, which proves nothing about others.
             ErrorClass::Unparsable | ErrorClass::TooLarge => {}
-            _ => self.passed(place),
+            _ => self.passed(account_region),
         }
     }
 
     /// Whether the breaker of this account and region is open.
-    pub fn is_open(&self, place: &AccountRegion) -> bool {
-        self.get(place).is_some_and(|breaker| breaker.is_open())
+    pub fn is_open(&self, account_region: &AccountRegion) -> bool {
+        self.get(account_region).is_some_and(|breaker| breaker.is_open())
     }
 
     /// Whether a call for this account and region has ever passed, or they are the worker's own.
-    pub fn is_proven(&self, place: &AccountRegion) -> bool {
-        self.breakers().peek(place).is_some_and(|regional| regional.is_proven)
+    pub fn is_proven(&self, account_region: &AccountRegion) -> bool {
+        self.breakers().peek(account_region).is_some_and(|regional| regional.is_proven)
     }
 
     /// Whether Step Functions may be out of reach as a whole for this account and region: it has worked
     /// there before, or the worker is there, and no call for any execution has passed since `since`.
-    pub fn may_be_out(&self, place: &AccountRegion, since: Instant) -> bool {
-        self.breakers().peek(place).is_some_and(|regional| {
+    pub fn may_be_out(&self, account_region: &AccountRegion, since: Instant) -> bool {
+        self.breakers().peek(account_region).is_some_and(|regional| {
             regional.is_proven && regional.passed_at.is_none_or(|passed_at| passed_at < since)
         })
     }
@@ -146,11 +146,11 @@ impl RegionalBreakers {
     }
 
     /// The breaker of this account and region; `None` where nothing was ever called.
-    pub fn get(&self, place: &AccountRegion) -> Option<Arc<Breaker>> {
-        self.breakers().get(place).map(|regional| regional.breaker.clone())
+    pub fn get(&self, account_region: &AccountRegion) -> Option<Arc<Breaker>> {
+        self.breakers().get(account_region).map(|regional| regional.breaker.clone())
     }
 
-    /// When the next message may be taken in, where the intake rests.
+    /// When the next message may be received while the intake rests.
     pub(super) fn next_half_open(&self) -> Option<Instant> {
         next_half_open(&self.breakers())
     }
@@ -162,12 +162,12 @@ impl RegionalBreakers {
         all.filter(|breaker| breaker.is_open()).cloned().collect()
     }
 
-    fn note(&self, place: &AccountRegion, class: Option<ErrorClass>, note: impl FnOnce(&Breaker)) {
+    fn note(&self, account_region: &AccountRegion, class: Option<ErrorClass>, note: impl FnOnce(&Breaker)) {
         let mut breakers = self.breakers();
-        let is_home = self.0.home.as_ref() == Some(place);
-        let regional = breakers.get_or_insert_mut_ref(place, || Regional {
+        let is_home = self.0.home.as_ref() == Some(account_region);
+        let regional = breakers.get_or_insert_mut_ref(account_region, || Regional {
             breaker: Arc::new(Breaker::new(
-                format!("{NAME}, {place}"),
+                format!("{NAME}, {account_region}"),
                 "its failures are tried again later, or reported from the event alone",
                 self.0.changed.clone(),
                 None,
@@ -212,16 +212,16 @@ fn next_half_open(breakers: &LruCache<AccountRegion, Regional>) -> Option<Instan
 mod tests {
     use super::*;
 
-    fn place(region: &str) -> AccountRegion {
+    fn account_region(region: &str) -> AccountRegion {
         AccountRegion { account: "123456789012".to_owned(), region: region.to_owned() }
     }
 
     fn breakers() -> RegionalBreakers {
-        RegionalBreakers::new(Some(place("home")), Arc::default(), Metrics::new())
+        RegionalBreakers::new(Some(account_region("home")), Arc::default(), Metrics::new())
     }
 
     fn fails(breakers: &RegionalBreakers, region: &str, execution: u32, class: ErrorClass) {
-        breakers.answered(&place(region), &execution.to_string(), class, &"as the test wants it");
+        breakers.answered(&account_region(region), &execution.to_string(), class, &"as the test wants it");
     }
 
     #[tokio::test(start_paused = true)]
@@ -230,11 +230,11 @@ mod tests {
         for _ in 0..100 {
             fails(&breakers, "home", 1, ErrorClass::Unreachable);
         }
-        assert!(!breakers.is_open(&place("home")));
+        assert!(!breakers.is_open(&account_region("home")));
         for execution in 2..=MESSAGES {
             fails(&breakers, "home", execution, ErrorClass::Unreachable);
         }
-        assert!(breakers.is_open(&place("home")));
+        assert!(breakers.is_open(&account_region("home")));
         assert!(breakers.rests());
     }
 
@@ -244,66 +244,66 @@ mod tests {
         let since = Instant::now();
         fails(&breakers, "home", 1, ErrorClass::Unreachable);
         fails(&breakers, "elsewhere", 1, ErrorClass::Unreachable);
-        assert!(breakers.may_be_out(&place("home"), since));
-        assert!(!breakers.may_be_out(&place("elsewhere"), since), "it has never worked");
+        assert!(breakers.may_be_out(&account_region("home"), since));
+        assert!(!breakers.may_be_out(&account_region("elsewhere"), since), "it has never worked");
         tokio::time::advance(Duration::from_secs(1)).await;
-        breakers.passed(&place("home"));
+        breakers.passed(&account_region("home"));
         fails(&breakers, "home", 1, ErrorClass::Unreachable);
-        assert!(!breakers.may_be_out(&place("home"), since));
+        assert!(!breakers.may_be_out(&account_region("home"), since));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(breakers.may_be_out(&place("home"), Instant::now()));
+        assert!(breakers.may_be_out(&account_region("home"), Instant::now()));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_cannot_be_parsed_says_nothing_about_the_others() {
+    async fn an_answer_that_cannot_be_parsed_proves_nothing_about_the_others() {
         let breakers = breakers();
         for execution in 0..100 {
             fails(&breakers, "home", execution, ErrorClass::Unparsable);
             fails(&breakers, "home", execution, ErrorClass::TooLarge);
         }
-        assert!(!breakers.is_open(&place("home")));
+        assert!(!breakers.is_open(&account_region("home")));
         fails(&breakers, "home", 1, ErrorClass::Unreachable);
         fails(&breakers, "home", 2, ErrorClass::Unreachable);
         fails(&breakers, "home", 3, ErrorClass::Denied);
         fails(&breakers, "home", 4, ErrorClass::Unreachable);
-        assert!(!breakers.is_open(&place("home")), "a denial is an answer: the service works");
+        assert!(!breakers.is_open(&account_region("home")), "a denial is an answer: the service works");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_region_that_never_worked_closes_the_intake_for_nobody() {
         let breakers = breakers();
         fails(&breakers, "elsewhere", 1, ErrorClass::Credentials);
-        assert!(breakers.is_open(&place("elsewhere")));
+        assert!(breakers.is_open(&account_region("elsewhere")));
         assert!(!breakers.rests());
-        breakers.admit(&place("home")).unwrap();
+        breakers.admit(&account_region("home")).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_open_region_is_tried_by_one_message_at_a_time() {
         let breakers = breakers();
-        breakers.passed(&place("home"));
+        breakers.passed(&account_region("home"));
         fails(&breakers, "elsewhere", 1, ErrorClass::Credentials);
-        let refused = breakers.admit(&place("elsewhere")).unwrap_err();
+        let refused = breakers.admit(&account_region("elsewhere")).unwrap_err();
         assert_eq!(refused.class, ErrorClass::Credentials);
         tokio::time::advance(RETRY_AFTER).await;
-        breakers.admit(&place("elsewhere")).unwrap();
-        breakers.admit(&place("elsewhere")).unwrap_err();
-        breakers.passed(&place("elsewhere"));
-        breakers.admit(&place("elsewhere")).unwrap();
+        breakers.admit(&account_region("elsewhere")).unwrap();
+        breakers.admit(&account_region("elsewhere")).unwrap_err();
+        breakers.passed(&account_region("elsewhere"));
+        breakers.admit(&account_region("elsewhere")).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_intake_rests_when_all_that_worked_is_open_and_no_longer() {
         let breakers = breakers();
-        breakers.passed(&place("a"));
-        breakers.passed(&place("b"));
+        breakers.passed(&account_region("a"));
+        breakers.passed(&account_region("b"));
         fails(&breakers, "a", 1, ErrorClass::Credentials);
         assert!(!breakers.rests(), "b works");
         fails(&breakers, "b", 1, ErrorClass::Credentials);
         assert!(breakers.rests());
-        breakers.admit(&place("a")).expect("a message in hand may probe");
+        breakers.admit(&account_region("a")).expect("a message in hand may probe");
         assert_eq!(breakers.next_half_open(), Some(Instant::now() + RETRY_AFTER));
-        breakers.passed(&place("b"));
+        breakers.passed(&account_region("b"));
         assert!(!breakers.rests());
     }
 }

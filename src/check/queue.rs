@@ -108,7 +108,7 @@ async fn dead_letters(
         }
         _ => findings.push(CheckResult::warn(
             "redrive",
-            "the queue has no redrive policy: a message that can never pass comes back until it is too old",
+            "the queue has no redrive policy: a message that can never be delivered comes back until it expires",
             "give the queue a dead-letter queue, with a maxReceiveCount of 3 to 5",
         )),
     }
@@ -143,8 +143,8 @@ async fn dead_letters(
     {
         findings.push(CheckResult::warn(
             "message size",
-            format!("the queue takes {largest} bytes, the dead-letter queue {largest_dead}"),
-            "give both the same MaximumMessageSize; what is too large is cut when it is dead-lettered",
+            format!("the queue accepts {largest} bytes, the dead-letter queue {largest_dead}"),
+            "give both the same MaximumMessageSize; a larger message is cut when it is dead-lettered",
         ));
     }
     if let (Ok(Some(kept)), Ok(Some(dead))) = (queue.retention().await, dlq.retention().await) {

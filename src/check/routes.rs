@@ -18,7 +18,7 @@ pub async fn check(routes: &[Route]) -> Vec<CheckResult> {
     if !routes.iter().any(|route| route.required) {
         findings.push(CheckResult::warn(
             "routes",
-            "none is required: messages are deleted whether anybody was told or not",
+            "none is required: messages are deleted even if nobody was notified",
             "leave `required` out for the routes that matter",
         ));
     }
@@ -30,7 +30,7 @@ pub fn unconnected(name: &str, error: &ConnectError) -> CheckResult {
     CheckResult::fail(
         format!("route {name}"),
         chain(error),
-        "see what is said of AWS, and the route's settings",
+        "check the results for AWS above, and the route's settings",
     )
 }
 

@@ -11,6 +11,7 @@ use crate::dlq::filter::FilterError;
 use crate::dlq::journal::JournalError;
 use crate::dlq::replay::CutShort;
 use crate::history::file::FileError;
+use crate::incidents::store::StoreError;
 use crate::investigation::InvestigationError;
 use crate::notify::channels::ConnectError;
 use crate::queue::QueueError;
@@ -85,6 +86,8 @@ pub(super) enum CliError {
     DroppedFile(#[from] DroppedFileError),
     #[error("the route {name}")]
     Route { name: String, source: ConnectError },
+    #[error(transparent)]
+    IncidentStore(#[from] StoreError),
     #[error(transparent)]
     Investigation(Box<InvestigationError>),
     #[error(transparent)]

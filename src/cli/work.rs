@@ -14,6 +14,7 @@ use crate::admin::{Admin, View};
 use crate::aws::arn::AccountRegion;
 use crate::config;
 use crate::history::sfn::SfnReader;
+use crate::incidents::Incidents;
 use crate::logs;
 use crate::memory::MemoryBudget;
 use crate::metrics::Metrics;
@@ -151,6 +152,15 @@ async fn build(
     let shows_logs = settings.routes.iter().any(|route| route.logs);
     let pipeline = match logs::reader(&aws).filter(|_| shows_logs) {
         Some(reader) => pipeline.reading_logs(reader),
+        None => pipeline,
+    };
+    let store = settings.incidents.store.open()?;
+    let pipeline = match store {
+        Some(store) => {
+            info!(store = store.name(), "incidents are kept");
+            let incidents = Incidents::new(store, settings.incidents.schedule.clone());
+            pipeline.keeping(incidents, &settings.common.redaction)
+        }
         None => pipeline,
     };
     let dead_letters = attributes

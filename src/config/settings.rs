@@ -4,8 +4,8 @@
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// The key in the configuration file: `queue_url`. The flag (`--queue-url`) and the
-    /// environment variable (`MISSTEP_QUEUE_URL`) are made from it.
+    /// Its name: `queue_url`. The flag (`--queue-url`), the environment variable (`MISSTEP_QUEUE_URL`) and
+    /// the key in the configuration file are made from it.
     pub key: &'static str,
     /// What a value looks like, for the help text.
     pub value: &'static str,
@@ -19,6 +19,15 @@ impl Setting {
     /// The environment variable: `MISSTEP_QUEUE_URL`.
     pub fn variable(&self) -> String {
         format!("MISSTEP_{}", self.key.to_ascii_uppercase())
+    }
+
+    /// The key in the configuration file: `queue_url`, or, of a setting that stands in a table,
+    /// `incidents.store`.
+    pub fn file_key(&self) -> String {
+        match self.key.split_once('_') {
+            Some(("incident", key)) => format!("incidents.{key}"),
+            _ => self.key.to_owned(),
+        }
     }
 
     /// The flag without its dashes: `queue-url`.
@@ -107,6 +116,26 @@ pub const SETTINGS: &[Setting] = &[
     setting("redact_keys", "KEY,…", None, "Further keys whose values are secret"),
     setting("redact_allow", "KEY,…", None, "Keys whose values are not, although they look like it"),
     setting("redact_emails", "on|off", Some("off"), "Whether e-mail addresses are removed too"),
+    setting(
+        "incident_store",
+        "STORE",
+        Some("off"),
+        "Where incidents are kept: off, or sqlite:PATH on a disk of this machine",
+    ),
+    setting(
+        "incident_ladder",
+        "TIMES",
+        Some("1m,5m,15m,1h,4h,24h"),
+        "The pauses before updates of an incident that has grown; the last one repeats",
+    ),
+    setting("incident_quiet", "TIME", Some("1h"), "After how long without a failure an incident is resolved"),
+    setting(
+        "incident_reopen",
+        "TIME",
+        Some("30m"),
+        "Within what time after its resolve an incident is opened again, in place of a new alert",
+    ),
+    setting("incident_keep", "TIME", Some("90d"), "How long a resolved incident is kept"),
     setting(
         "admin_addr",
         "ADDRESS:PORT|off",

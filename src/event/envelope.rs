@@ -1,4 +1,4 @@
-//! The wrappings in which a status change travels, taken off from the outside in.
+//! The wrappings of a status change, removed from the outside in.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub fn parse(body: &str) -> Result<Vec<StatusChange>, NotUnderstood> {
     }
 }
 
-/// What of a body is understood, and the first thing that is not. One of the two is always there.
+/// The events of a body that are understood, and the first fault. There is always one of the two.
 pub fn parse_some(body: &str) -> (Vec<StatusChange>, Option<NotUnderstood>) {
     let mut found = Vec::new();
     let mut fault = json(body, "the body").and_then(|value| unwrap(&value, MOST_LAYERS, &mut found)).err();
@@ -44,7 +44,7 @@ fn unwrap(value: &Value, layers: u32, found: &mut Vec<StatusChange>) -> Result<(
         // Pipes hands over a list, even of one event.
         Value::Array(items) => {
             let faults = items.iter().filter_map(|item| unwrap(item, layers, found).err());
-            // All of them are looked at, whatever the first one says.
+            // All events are parsed, even if the first one is faulty.
             faults.collect::<Vec<_>>().into_iter().next().map_or(Ok(()), Err)
         }
         // An input template of Pipes can turn the event into a string.

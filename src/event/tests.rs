@@ -42,7 +42,7 @@ fn the_shape_of_localstack_is_read() {
 }
 
 #[test]
-fn every_wrapping_is_taken_off() {
+fn every_wrapping_is_removed() {
     let plain: Value = serde_json::from_str(AWS_2024).unwrap();
     let sns = json!({"Type": "Notification", "MessageId": "1", "TopicArn": "t", "Message": AWS_2024});
     let wrapped = [

@@ -68,7 +68,7 @@ impl<'de> serde::Deserialize<'de> for StateType {
     }
 }
 
-/// What an event says about the work of a Task state, whichever integration does it.
+/// What an event means for the work of a Task state, with any integration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
     /// An attempt begins.
@@ -150,7 +150,7 @@ event_types! {
 }
 
 impl EventType {
-    /// Whether it only tells what else fell with a failure: the chain passes over it to the cause.
+    /// Whether it only records what else was aborted with a failure: the chain skips it to find the cause.
     pub fn only_follows_a_failure(&self) -> bool {
         matches!(
             self,
@@ -164,7 +164,7 @@ impl EventType {
         )
     }
 
-    /// What the event says about a Task state's work; `None` for every other event.
+    /// What the event means for a Task state's work; `None` for every other event.
     pub fn work(&self) -> Option<Work> {
         Some(match self {
             Self::TaskScheduled | Self::LambdaFunctionScheduled | Self::ActivityScheduled => Work::Scheduled,

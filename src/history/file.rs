@@ -3,9 +3,9 @@
 //!
 //! A history may come as one page, as several one after the other or in a list, as a list of its events, or
 //! as JSON Lines; a log as the AWS CLI, Logs Insights, a subscription or an export to S3 writes it. gzip,
-//! UTF-16 and byte order marks do not matter. A file that was cut off, or that turns into something else on
-//! the way, still gives the events before that place, and says so; text that holds no events at all is an
-//! error that says what it seems to be, and how to get the right file.
+//! UTF-16 and byte order marks are accepted. A file that was cut off or is damaged still gives the events
+//! before the damage, with a note; a text without any events is an error with what it seems to be, and how to
+//! get the right file.
 
 mod document;
 mod executions;
@@ -167,7 +167,7 @@ fn nothing(text: &str, found: document::FoundHistory, faults: layout::Faults) ->
     FileError::SomethingElse { found: kind.what, advice: kind.advice }
 }
 
-/// What of a file could not be read.
+/// The part of a file that could not be read.
 fn what_is_missing(faults: &layout::Faults, last: i64) -> Option<String> {
     let error = faults.first.as_ref()?;
     Some(if faults.resumed {

@@ -1,9 +1,9 @@
 //! How fast Step Functions is called: token buckets.
 //!
 //! The quotas of Step Functions hold for an account and region, so consoles, deployments and other
-//! tools use the same quota as misstep; by default misstep takes half of what AWS refills. Callers
-//! are served in the order in which they ask. When AWS throttles all the same, the rate is halved
-//! once for all calls that were under way, and grows back with every call that passes.
+//! tools use the same quota as misstep; by default misstep uses half of what AWS refills. Callers
+//! are served in order. If AWS throttles anyway, the rate is halved once for all calls in flight,
+//! and grows back with every call that passes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use tokio::time::Instant;
 /// bucket is 400 calls, refilled by 20 a second.
 const BURST_SECONDS: f64 = 20.0;
 
-/// However much AWS throttles, the rate falls no lower than this part of what was set.
+/// The lowest rate under throttling, as a part of the configured rate.
 const SLOWEST: f64 = 1.0 / 16.0;
 
-/// What the rate is multiplied with for each call that passes.
+/// The factor by which each call that passes raises the rate.
 const RECOVERY: f64 = 1.02;
 
 /// A token bucket. One token is one call.
@@ -99,7 +99,7 @@ impl Limiter {
 }
 
 impl Bucket {
-    /// Takes a token, or says how long it takes until there is one.
+    /// Takes a token, or returns how long to wait for one.
     fn take(&mut self) -> Option<Duration> {
         if self.tokens >= 1.0 {
             self.tokens -= 1.0;

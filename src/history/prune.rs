@@ -1,8 +1,7 @@
 //! Drops the inputs that no report shows.
 //!
-//! A history may hold 25,000 inputs of 256 KiB each. A report shows the input of a state that
-//! failed or was in flight, so that of one which was exited without an error can go as soon as it
-//! is read.
+//! A history may have 25,000 inputs of 256 KiB each. A report shows only the inputs of states that
+//! failed or were in flight. The input of a state that exited without an error is dropped while reading.
 
 use std::collections::HashMap;
 
@@ -17,7 +16,7 @@ pub struct InputPruner {
 }
 
 impl InputPruner {
-    /// Takes the next older event, and drops its input if nobody will ask for it.
+    /// Processes the next older event, and drops its input if no report will show it.
     pub fn take(&mut self, event: &mut HistoryEvent) {
         if let EventType::StateExited(state_type) = &event.event_type {
             // What lies inside of these is on their chain, too.

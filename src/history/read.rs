@@ -1,6 +1,6 @@
-//! The reading seam: what misstep asks Step Functions, and how such a question can fail.
+//! The reader trait: the calls to Step Functions, and how they can fail.
 //!
-//! Limits on the rate of calls and retries are not here: whoever needs them wraps a reader.
+//! Rate limits and retries are not here: they wrap a reader.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ pub struct PageRequest {
     pub newest_first: bool,
     /// The most events that the page may hold: 1 to 1,000.
     pub max_results: u32,
-    /// Where the last page said that the next one begins.
+    /// The token of this page, from the answer with the page before.
     pub token: Option<String>,
     /// The most bytes that the answer may have; a larger one is refused as
     /// [`ErrorClass::TooLarge`], before it is read where its length is known.
@@ -55,16 +55,16 @@ pub struct PageRequest {
 pub struct HistoryPage {
     /// Its events, in the order asked for.
     pub events: Vec<HistoryEvent>,
-    /// Where the next page begins; `None` on the last one.
+    /// The token of the next page; `None` on the last one.
     pub next_token: Option<String>,
     /// How many bytes the answer had.
     pub bytes: u64,
 }
 
-/// What Step Functions says about an execution without its history.
+/// The answer of DescribeExecution.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExecutionDescription {
-    /// How it stands or ended; `None` for a status that is not known.
+    /// Its status; `None` for an unknown one.
     pub status: Option<Status>,
     /// Its input, as JSON text.
     pub input: Option<String>,
@@ -76,7 +76,7 @@ pub struct ExecutionDescription {
     pub redrive_count: Option<u32>,
 }
 
-/// What Step Functions says about a Map run.
+/// The answer of DescribeMapRun.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MapRunDescription {
     /// `FAILED`, `RUNNING` and the like, in the service's words.
@@ -102,7 +102,7 @@ pub struct ChildCounts {
     pub total: i64,
 }
 
-/// A call that was made: the API's name of it, and about what.
+/// A call that was made: its operation and its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// `GetExecutionHistory` and the like.
@@ -119,7 +119,7 @@ impl fmt::Display for Call {
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a call brought no answer.
+/// Why a call failed.
 #[derive(Debug)]
 pub struct ReadError {
     class: ErrorClass,
@@ -150,7 +150,7 @@ impl ReadError {
         in_words(self.class)
     }
 
-    /// What it means for whoever made the call.
+    /// What it means for the caller.
     pub fn class(&self) -> ErrorClass {
         self.class
     }
@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_says_what_was_asked_and_keeps_its_source() {
+    fn an_error_names_the_call_and_keeps_its_source() {
         let call = Call { operation: "GetExecutionHistory", target: "arn:x".into() };
         let error = ReadError::new(ErrorClass::Denied, call, "no identity-based policy allows it");
         assert_eq!(

@@ -193,7 +193,8 @@ impl From<Failed> for ReadError {
 /// The page in an answer that the client cannot parse: half a surrogate pair, bytes that are not
 /// UTF-8, a time that is not a time.
 fn leniently(body: Vec<u8>) -> Option<HistoryPage> {
-    let page = file::page_of_answer(&body).inspect_err(|error| debug!(%error, "no lenient reading either"));
+    let page =
+        file::page_of_answer(&body).inspect_err(|error| debug!(%error, "the lenient reading failed too"));
     page.ok().inspect(|page| debug!(events = page.events.len(), "read an answer leniently"))
 }
 
@@ -215,7 +216,7 @@ where
     Failed { error: ReadError::new(class, call, error), body: None }
 }
 
-/// Whether this looks like the whole of a JSON object: what AWS answers, and no proxy does.
+/// Whether this looks like a whole JSON object: AWS answers with one, and a proxy does not.
 fn is_json_object(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     body.starts_with(b"{") && body.ends_with(b"}")

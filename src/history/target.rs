@@ -19,7 +19,7 @@ const MOST: usize = 8_192;
 /// The longest list that a path leads into.
 const LONGEST_LIST: usize = 1_000;
 
-/// Where the names stand that AWS services give to what they run, as paths: a number is a place in a
+/// Where AWS services put the names of what they run, as paths: a number is an index in a
 /// list. From the services' API models, as Step Functions writes them.
 pub(crate) const KEPT: &[&str] = &[
     "ActivityArn",

@@ -1,9 +1,9 @@
-//! A reader that keeps to the quotas of Step Functions, and tries again.
+//! A reader that respects the quotas of Step Functions, and retries.
 //!
 //! Wraps another reader. The quotas hold for each account and region, so each has token buckets of
-//! its own, one for each API operation. A call that was throttled or got no usable answer is made
-//! again after a pause, unless the breaker of its account and region is open by then. What does not
-//! change by asking again (gone, denied) is returned at once.
+//! its own, one for each API operation. A call that was throttled or got no usable answer is retried
+//! after a pause, unless the breaker of its account and region is open by then. An error that a retry
+//! cannot change (gone, denied) is returned at once.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -100,7 +100,7 @@ impl ThrottledReader {
     /// the breakers watch it.
     async fn call_with_retry<T, F>(
         &self,
-        place: &AccountRegion,
+        account_region: &AccountRegion,
         bucket: fn(&Quotas) -> &Limiter,
         watched: Option<&Call>,
         mut call: impl FnMut() -> F,
@@ -108,12 +108,12 @@ impl ThrottledReader {
     where
         F: Future<Output = Result<T, ReadError>>,
     {
-        let quotas = self.quotas(place);
+        let quotas = self.quotas(account_region);
         let limiter = quotas.as_deref().map(bucket);
         let breakers = self.breakers.as_ref();
         let watched = breakers.zip(watched);
         if let Some((breakers, call)) = watched {
-            breakers.admit(place).map_err(|open| ReadError::new(open.class, call.clone(), open))?;
+            breakers.admit(account_region).map_err(|open| ReadError::new(open.class, call.clone(), open))?;
         }
         let mut pauses: Option<Pauses> = None;
         loop {
@@ -125,21 +125,21 @@ impl ThrottledReader {
                         limiter.recover();
                     }
                     if let Some((breakers, _)) = watched {
-                        breakers.passed(place);
+                        breakers.passed(account_region);
                     }
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
             if let Some((breakers, call)) = watched {
-                breakers.answered(place, &call.target, error.class(), &chain(&error));
+                breakers.answered(account_region, &call.target, error.class(), &chain(&error));
             }
             if let (ErrorClass::Throttled, Some(limiter)) = (error.class(), limiter) {
                 limiter.slow_down(sent);
             }
             let Some(policy) = policy(error.class()) else { return Err(error) };
             let pauses = pauses.get_or_insert_with(|| policy.start());
-            if breakers.is_some_and(|breakers| breakers.is_open(place)) || !pauses.wait(None).await {
+            if breakers.is_some_and(|breakers| breakers.is_open(account_region)) || !pauses.wait(None).await {
                 return Err(error);
             }
             self.metrics.retry(RetriedOperation::History, error.class().into());
@@ -147,10 +147,10 @@ impl ThrottledReader {
         }
     }
 
-    fn quotas(&self, place: &AccountRegion) -> Option<Arc<Quotas>> {
+    fn quotas(&self, account_region: &AccountRegion) -> Option<Arc<Quotas>> {
         let rate = self.rate?;
         let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(quotas.get_or_insert_ref(place, || Arc::new(Quotas::new(rate))).clone())
+        Some(quotas.get_or_insert_ref(account_region, || Arc::new(Quotas::new(rate))).clone())
     }
 
     async fn acquire(&self, limiter: Option<&Limiter>) {

@@ -11,7 +11,7 @@ pub(super) const BUDGET: u32 = 100;
 /// Makes calls as long as the budget lasts.
 pub(super) struct Calls<'a> {
     pub(super) reader: &'a dyn ExecutionReader,
-    /// What the reading may take of the process's memory.
+    /// The memory that the reading may use.
     pub(super) memory: &'a ReportShare,
     pub(super) made: u32,
     pub(super) budget_hit: bool,

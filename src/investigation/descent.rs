@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::Unread;
 use super::calls::{BUDGET, Calls};
 use super::newest::{self, EndSelector, Read};
+use super::{DeepestFailure, Unread};
 use crate::analysis::answer::{Hop, HopKind, InFlight, RootCause};
 use crate::analysis::resources::{Resource, ResourceRole};
 use crate::analysis::{Analysis, Lead, analyse_to, named_state};
@@ -25,6 +25,8 @@ pub(super) struct Deepest {
     pub(super) resource: Option<Resource>,
     pub(super) unread: Vec<Unread>,
     pub(super) notes: Vec<String>,
+    /// The failure where the way ends, if that is in another execution whose history was read.
+    pub(super) failure: Option<Box<DeepestFailure>>,
 }
 
 /// What is known of a child: its root cause, and where that leads further.
@@ -37,6 +39,8 @@ struct Child {
     ended_itself: bool,
     /// What was in flight in it, in words.
     in_flight: Option<String>,
+    /// Its failure, where its history was read.
+    failure: Option<Box<DeepestFailure>>,
 }
 
 /// Why a child was not read.
@@ -60,10 +64,11 @@ enum NotRead {
     NoReadableChild,
 }
 
-/// Follows an execution's root cause down as far as it goes. What cannot be read is named, and the
-/// cause stays what the execution above said.
+/// Follows an execution's root cause down as far as possible. If something cannot be read, the finding
+/// names it, and the cause remains the one that the parent recorded.
 pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, analysis: &Analysis) -> Deepest {
-    let mut down = Deepest { root_cause: None, resource: None, unread: Vec::new(), notes: Vec::new() };
+    let mut down =
+        Deepest { root_cause: None, resource: None, unread: Vec::new(), notes: Vec::new(), failure: None };
     let Some(mut here) = start(execution, analysis) else { return down };
     let mut seen = HashSet::from([execution.to_string()]);
     for depth in 0.. {
@@ -79,7 +84,9 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
             }
         };
         match below {
-            Ok(child) => {
+            Ok(mut child) => {
+                // A child that was stopped fell with what waited for it, and has no bug of its own.
+                down.failure = child.failure.take().filter(|_| child.ended_itself);
                 down.notes.extend(child.in_flight.clone());
                 here = here.into_below(how, &lead, child);
             }
@@ -111,6 +118,7 @@ fn start(execution: &ExecutionArn, analysis: &Analysis) -> Option<Child> {
         lead,
         ended_itself,
         in_flight: None,
+        failure: None,
     })
 }
 
@@ -203,17 +211,18 @@ async fn nested(
     // The innermost is the first.
     let resource = (!analysis.resources.is_empty()).then(|| analysis.resources.swap_remove(0));
     let resource = resource.map(|resource| Resource { role: ResourceRole::RootCause, ..resource });
-    let root_cause = analysis.root_cause.unwrap_or_else(|| RootCause {
-        error: analysis.failure.error,
-        cause: analysis.failure.cause,
+    let root_cause = analysis.root_cause.clone().unwrap_or_else(|| RootCause {
+        error: analysis.failure.error.clone(),
+        cause: analysis.failure.cause.clone(),
         ..RootCause::default()
     });
     Ok(Child {
         root_cause: within(root_cause, execution),
         resource,
-        lead: analysis.lead,
+        lead: analysis.lead.clone(),
         ended_itself: matches!(analysis.status, Status::Failed | Status::TimedOut),
         in_flight: in_flight(execution, &analysis.in_flight),
+        failure: Some(Box::new(DeepestFailure::of(execution.clone(), analysis))),
     })
 }
 
@@ -224,8 +233,8 @@ fn in_flight(execution: &ExecutionArn, states: &[InFlight]) -> Option<String> {
     (!names.is_empty()).then(|| format!("In flight in {execution} at its end: {}{more}.", names.join(", ")))
 }
 
-/// An execution without a history to read: the children of a Map run may be Express executions,
-/// and of those Step Functions still tells the error.
+/// An execution without a history: the children of a Map run may be Express executions, and
+/// DescribeExecution still has their errors.
 async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Child, NotRead> {
     if !calls.may() {
         return Err(NotRead::OutOfBudget);
@@ -244,11 +253,11 @@ async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Ch
         via: Vec::new(),
         called: None,
     };
-    Ok(Child { root_cause, resource: None, lead: None, ended_itself: true, in_flight: None })
+    Ok(Child { root_cause, resource: None, lead: None, ended_itself: true, in_flight: None, failure: None })
 }
 
-/// The newest of a Map run's failed children whose cause can be told. The run failed with it, or
-/// soon after. What the others that were read say goes into a note.
+/// The newest of a Map run's failed children with a readable cause. The run failed with it, or
+/// soon after. The causes of the others that were read go into a note.
 async fn map_run_child(
     calls: &mut Calls<'_>,
     map_run: &MapRunArn,

@@ -1,8 +1,8 @@
 //! Reads a history from its newest event back, as far as the answer needs it.
 //!
-//! An execution fails at its end, so its last page mostly shows what failed. One DescribeExecution
-//! tells which run's end that is, where the execution may have been redriven, and gives its input. A
-//! history that fits on one page, or that is read as a whole, needs neither.
+//! An execution fails at its end, so its last page usually shows what failed. For an execution that may
+//! have been redriven, one DescribeExecution finds out which run ended; it also has the input. A
+//! history that fits on one page, or that is read whole, needs neither.
 //!
 //! The first page is small, and read within the memory of one report. Where more is needed, the
 //! reading starts again with pages as large as their events allow. AWS asks for the same arguments
@@ -43,16 +43,16 @@ pub(super) struct Read {
     pub(super) end: Option<usize>,
     /// The execution's input, where DescribeExecution gave it.
     pub(super) input: Option<String>,
-    /// The memory that the history takes.
+    /// The memory share of the history.
     pub(super) share: Option<HistoryShare>,
 }
 
 /// Where the wanted end is among the newest events.
 enum Seen {
     At(usize),
-    /// It is not there, and not among the older ones either.
+    /// It is in neither the newest events nor the older ones.
     NotThere,
-    /// Older events will tell.
+    /// The older events decide.
     Older,
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn read(
     {
         description = match describe(calls, execution).await {
             Some(Err(error)) if error.class().is_passing() => return Err(error),
-            // Not allowed, perhaps: then everything is read, which needs no more than a part of it.
+            // DescribeExecution may be denied. Then the whole history is read, which needs no other permission.
             answer => answer.and_then(Result::ok),
         };
     }
@@ -121,7 +121,7 @@ pub(super) async fn read(
     Ok(Read { history, end, input, share: newest.share })
 }
 
-/// What DescribeExecution says; `None` if it may not be asked any more.
+/// The answer of DescribeExecution; `None` if the call budget is used up.
 async fn describe(
     calls: &mut Calls<'_>,
     execution: &ExecutionArn,
@@ -164,7 +164,7 @@ impl Newest {
         }
     }
 
-    /// Takes the memory for older pages, and makes the pages as large as their events allow: then the
+    /// Reserves the memory for older pages, and makes the pages as large as their events allow: then the
     /// reading starts again, without a token.
     async fn grow(&mut self, calls: &Calls<'_>, token: Option<String>) -> Option<String> {
         let read = self.events.len().max(1) as u64;
@@ -227,9 +227,9 @@ impl Newest {
         Ok(page.next_token)
     }
 
-    /// Asks for fewer events from now on. Where a single event is too large already (some stand-ins
-    /// for AWS always answer with all events), takes the memory for the largest page. Returns
-    /// whether there is anything to try.
+    /// Requests fewer events from now on. If a single event is already too large (some stand-ins
+    /// for AWS always answer with all events), reserves the memory for the largest page. Returns
+    /// whether another attempt makes sense.
     async fn shrink(&mut self, calls: &Calls<'_>, bytes: Option<u64>) -> bool {
         let (count, max_bytes) = self.page;
         if count > 1 {
@@ -270,7 +270,7 @@ impl Newest {
         Ok(token)
     }
 
-    /// What the answer lacks.
+    /// The events that the answer still needs.
     fn lacks(&self, wanted: EndSelector, redrives: Option<u32>) -> Option<Missing> {
         // Some stand-ins for AWS know no order but the oldest first.
         if !self.events.is_sorted_by(|newer, older| newer.id > older.id) {

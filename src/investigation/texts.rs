@@ -1,11 +1,11 @@
 //! How much text is kept of one history.
 //!
-//! Inputs, errors and causes are most of a history's bytes. A reader needs the newest ones, which are
+//! Inputs, errors and causes are most of a history's bytes. The newest ones matter most and are
 //! kept whole up to a limit; older ones keep their beginnings.
 
 use crate::history::{EventType, History, HistoryEvent};
 
-/// What is kept of a text beyond the limit, in bytes.
+/// How many bytes of a text are kept beyond the limit.
 const BEGINNING: usize = 512;
 
 /// Keeps the texts of a history's events up to a limit. Takes the newest event first.

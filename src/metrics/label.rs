@@ -11,7 +11,7 @@ pub(super) struct Label {
     pub(super) values: Values,
 }
 
-/// What a label may say.
+/// The possible values of a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
     /// One of these; anything else is counted as [`OTHER`].
@@ -110,7 +110,7 @@ values! {
     Stage {
         /// The history is read and analysed.
         Analyse = "analyse",
-        /// People are told.
+        /// Notifications are delivered.
         Notify = "notify",
         /// The message is deleted, released or dead-lettered.
         Settle = "settle",
@@ -146,7 +146,7 @@ values! {
         Credentials = "credentials",
         /// The history does not show the end yet.
         NotEnded = "not-ended",
-        /// A route did not take a notification now: busy, broken, or out of reach.
+        /// A route did not accept a notification for now: busy, broken, or unreachable.
         Transient = "transient",
         /// A route's address or credentials are wrong.
         Misconfigured = "misconfigured",
@@ -208,7 +208,7 @@ values! {
         Credentials = "credentials",
         /// Step Functions answered with something that no client can parse.
         Unparsable = "unparsable",
-        /// The answer is larger than the worker takes.
+        /// The answer is larger than the worker's limit.
         TooLarge = "too-large",
     }
 }

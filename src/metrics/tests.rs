@@ -26,7 +26,7 @@ fn outcomes_are_counted_by_their_names() {
 }
 
 #[test]
-fn a_value_that_is_not_listed_makes_no_series_of_its_own() {
+fn an_unlisted_value_makes_no_series_of_its_own() {
     let metrics = Metrics::new();
     metrics.message("surprise", Duration::ZERO);
     let text = metrics.text(ExpositionFormat::Prometheus);

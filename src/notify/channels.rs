@@ -1,4 +1,4 @@
-//! The channels that there are. To add one: write its file, and name it here.
+//! All channels. To add one: write its file, and name it here.
 
 pub mod file;
 pub mod http;
@@ -35,7 +35,7 @@ pub const FEATURES: &[(&str, &str)] = &[("ses", "ses")];
 pub struct Channel {
     /// What routes call it.
     pub name: &'static str,
-    /// Reads its keys of a route; `None` when a fault was found, which is told with all others.
+    /// Reads its keys of a route; `None` if a fault was found, which is reported with all others.
     pub read: fn(&mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>>,
 }
 
@@ -60,9 +60,9 @@ pub trait ChannelConfig: Debug + Send + Sync {
         false
     }
 
-    /// Makes the way out. Sends nothing.
+    /// Makes the notifier. Sends nothing.
     ///
     /// # Errors
-    /// Why the client could not be made.
+    /// When the client cannot be made.
     fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError>;
 }

@@ -17,7 +17,7 @@ pub struct Filter {
     pub status: Vec<Status>,
     /// The error that ended it, or the root cause's.
     pub errors: Vec<Pattern>,
-    /// The environment that the worker was told.
+    /// The worker's environment, as configured.
     pub envs: Vec<Pattern>,
 }
 

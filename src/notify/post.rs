@@ -62,7 +62,7 @@ pub(super) fn missing(what: &str, error: &SecretError) -> NotifyError {
     NotifyError::Misconfigured { what: format!("{what}: {}", chain(error)) }
 }
 
-/// Posts to one place.
+/// Posts to one address.
 #[derive(Debug, Clone)]
 pub(super) struct Post {
     client: Client,
@@ -88,7 +88,7 @@ pub(super) struct PostResponse {
 /// What of an answer's body is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadBody {
-    /// Nothing, where the status says yes.
+    /// Nothing for a successful status.
     Status,
     /// Its beginning, whatever the status.
     Body,
@@ -144,7 +144,7 @@ impl Post {
         let reading = tokio::time::timeout(left, beginning(response));
         let (mut body, mut broke_off) = (Vec::new(), false);
         if status.is_success() && wanted == ReadBody::Status {
-            // Read to its end, the connection can be used again; what was told is told without that.
+            // After reading to the end the connection can be reused; the notification is accepted without that.
             tokio::spawn(reading);
         } else {
             (body, broke_off) = reading.await.unwrap_or((Vec::new(), true));

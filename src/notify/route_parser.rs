@@ -10,7 +10,7 @@ use crate::redact::Rules;
 use crate::settings::InvalidValue;
 use crate::settings::document::SettingsTable;
 
-/// What a route takes from the other settings where it does not say so itself.
+/// The settings that are a route's defaults.
 #[derive(Debug, Clone)]
 pub struct Defaults {
     /// The notification API's URL.
@@ -25,6 +25,8 @@ pub struct Defaults {
     pub max_bytes: usize,
     /// What is removed.
     pub redaction: Rules,
+    /// Whether incidents are kept.
+    pub has_incidents: bool,
 }
 
 /// A route's table while its channel reads it.
@@ -47,7 +49,7 @@ impl RouteParser<'_, '_> {
         self.own_max_bytes(1 << 30).unwrap_or(self.defaults.max_bytes)
     }
 
-    /// The most bytes of a notification, where the route says it; a channel takes no more than `most`.
+    /// The route's limit on the bytes of a notification, if it has one; `most` is the channel's limit.
     pub(crate) fn own_max_bytes(&mut self, most: u64) -> Option<usize> {
         self.fields.number("max_bytes", 4_096..=most).and_then(|bytes| usize::try_from(bytes).ok())
     }

@@ -8,7 +8,7 @@ use super::channels::{CHANNELS, ChannelConfig, ConnectError, FEATURES};
 use super::filter::{Filter, Pattern};
 use super::route_parser::{Defaults, RouteParser};
 use super::template::Template;
-use super::{Audience, Content, Form, Route, sample};
+use super::{Audience, Content, Form, Grouping, Route, sample};
 use crate::aws::Session;
 use crate::history::Status;
 use crate::redact::{Redactor, Rules};
@@ -22,20 +22,22 @@ pub const INPUT_KEYS: &[&str] =
 /// A route, before its channel is connected.
 #[derive(Debug, Clone)]
 pub struct RouteSettings {
-    /// Tells routes apart, in logs and figures.
+    /// Identifies the route in logs and metrics.
     pub name: String,
-    /// Who is told.
+    /// Who is notified.
     pub audience: Audience,
-    /// Whether a message is deleted only after this route took it.
+    /// Whether a message is deleted only after this route accepted its notification.
     pub required: bool,
-    /// Which failures it is for.
+    /// Which failures it gets.
     pub filter: Filter,
-    /// How much it tells.
+    /// How much it shows.
     pub form: Form,
     /// What it leaves out.
     pub redaction: Rules,
     /// Whether it shows the last lines of the log of what failed.
     pub logs: bool,
+    /// Whether it gets each failure, or an alert and updates of each incident.
+    pub grouping: Grouping,
     /// The channel's name.
     pub channel: &'static str,
     /// The channel's settings.
@@ -43,8 +45,8 @@ pub struct RouteSettings {
 }
 
 impl RouteSettings {
-    /// The routes of the file and the two of the notification API. A route of the file takes the place
-    /// of one of these that has the same name.
+    /// The routes of the file and the two of the notification API. A route of the file replaces
+    /// one of these with the same name.
     pub(crate) fn all(tables: Vec<SettingsTable<'_>>, defaults: &Defaults) -> Result<Vec<Self>, Vec<Fault>> {
         let mut all = Self::of_the_api(defaults);
         let mut faults = Vec::new();
@@ -72,6 +74,7 @@ impl RouteSettings {
             form: Form::Full,
             redaction: defaults.redaction.clone(),
             logs: false,
+            grouping: Grouping::Each,
             channel: "http",
             connect: Arc::new(HttpRoute::to(
                 api.clone(),
@@ -105,7 +108,8 @@ impl RouteSettings {
         let audience = fields.needed("audience", audience);
         let required = fields.flag("required").unwrap_or(true);
         let filter = fields.table("match", filter).unwrap_or_default();
-        let form = form(&mut fields);
+        let grouping = grouping(&mut fields, defaults);
+        let form = form(&mut fields, &grouping);
         let redaction = redaction(&mut fields, &defaults.redaction);
         let logs = logs(&mut fields, &form);
         let channel = fields.text("channel", channel);
@@ -130,6 +134,7 @@ impl RouteSettings {
                 form,
                 redaction,
                 logs,
+                grouping,
                 channel: channel.name,
                 connect: connect?,
             })
@@ -141,7 +146,7 @@ impl RouteSettings {
     }
 }
 
-/// Tries templates on samples: one that does not fit is found before a failure is lost on it.
+/// Tests templates on samples, so that one that does not fit is found before a failure needs it.
 fn try_templates(
     fields: &mut SettingsTable<'_>,
     templates: &[(&'static str, Template)],
@@ -159,7 +164,7 @@ fn try_templates(
     }
 }
 
-/// Connects the routes, or says why one of them cannot be; nothing is sent.
+/// Connects the routes, or returns why one of them cannot be connected; nothing is sent.
 pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<Route, ConnectError>> {
     let mut redactors: Vec<(&Rules, Arc<Redactor>)> = Vec::new();
     let connected = settings.iter().map(|route| {
@@ -177,6 +182,7 @@ pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<
             form: route.form.clone(),
             redactor,
             logs: route.logs,
+            grouping: route.grouping.clone(),
             notifier: route.connect.connect(aws)?,
         })
     });
@@ -220,25 +226,53 @@ fn filter(fields: &mut SettingsTable<'_>) -> Filter {
     }
 }
 
-fn form(fields: &mut SettingsTable<'_>) -> Form {
+/// Whether a route gets each failure, or incidents.
+fn grouping(fields: &mut SettingsTable<'_>, defaults: &Defaults) -> Grouping {
+    let incident = fields.text("grouping", |text| match text {
+        "each" => Ok(false),
+        "incident" => Ok(true),
+        _ => Err(InvalidValue::found("each or incident", text)),
+    });
+    if incident != Some(true) {
+        return Grouping::Each;
+    }
+    if !defaults.has_incidents {
+        let why = "incident needs a store of incidents: set MISSTEP_INCIDENT_STORE";
+        fields.fault("grouping", InvalidValue::not_allowed(why));
+    }
+    Grouping::Incident { input_keys: input_keys(fields) }
+}
+
+/// The keys of inputs that are shown, those that are shown where none are named included.
+fn input_keys(fields: &mut SettingsTable<'_>) -> Vec<String> {
+    let named = fields.has("input_keys");
+    let keys = fields.texts("input_keys", values::name);
+    if named { keys } else { INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect() }
+}
+
+fn form(fields: &mut SettingsTable<'_>, grouping: &Grouping) -> Form {
     let summary = fields.text("form", |text| match text {
         "full" => Ok(false),
         "summary" => Ok(true),
         _ => Err(InvalidValue::found("full or summary", text)),
     });
-    let named = fields.has("input_keys");
-    let mut input_keys = fields.texts("input_keys", values::name);
-    if summary != Some(true) {
+    if summary == Some(true) {
+        let input_keys = match grouping {
+            Grouping::Incident { input_keys } => input_keys.clone(),
+            Grouping::Each => input_keys(fields),
+        };
+        return Form::Summary { input_keys };
+    }
+    let has_use = *grouping != Grouping::Each;
+    if !has_use && fields.has("input_keys") {
+        drop(fields.texts("input_keys", values::name));
         // Where the form is faulty, nothing is known of the rest.
-        if named && (summary.is_some() || !fields.has("form")) {
-            fields.fault("input_keys", InvalidValue::not_allowed("only the form summary leaves inputs out"));
+        if summary.is_some() || !fields.has("form") {
+            let why = "only the form summary, and incidents, show some keys of inputs alone";
+            fields.fault("input_keys", InvalidValue::not_allowed(why));
         }
-        return Form::Full;
     }
-    if !named {
-        input_keys = INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect();
-    }
-    Form::Summary { input_keys }
+    Form::Full
 }
 
 /// Whether a route shows the last lines of a log.
@@ -252,7 +286,7 @@ fn logs(fields: &mut SettingsTable<'_>, form: &Form) -> bool {
     wanted
 }
 
-/// What a route says of redaction, added to what the settings say.
+/// A route's redaction keys, added to those of the settings.
 fn redaction(fields: &mut SettingsTable<'_>, defaults: &Rules) -> Rules {
     let mut rules = defaults.clone();
     rules.on = fields.text("redaction", values::switch).unwrap_or(rules.on);

@@ -1,4 +1,4 @@
-//! Cutting a notification to the size that its channel takes: inputs first, the answer last.
+//! Cuts a notification to the limit of its channel: inputs first, the answer last.
 //!
 //! What was cut is named in `analysis.truncated` by its path, with `[]` for every element of a
 //! list. Long texts lose their ends, the longest first; only when that is not enough do lists lose
@@ -18,7 +18,7 @@ const SHORTER: [usize; 3] = [64, 32, 16];
 /// How many lists may be cut, one after the other.
 const LISTS: u8 = 10;
 
-/// Cuts `notice` until `size` says that it has `most` bytes at most. Always ends; with a bound too small
+/// Cuts `notice` until its `size` is at most `most` bytes. Always ends; with a bound too small
 /// for even the bare frame, what is left is the frame.
 pub fn truncate(notice: &mut Notice<'_>, most: usize, size: impl Fn(&Notice<'_>) -> usize) {
     if size(notice) <= most {
@@ -33,7 +33,7 @@ pub fn truncate(notice: &mut Notice<'_>, most: usize, size: impl Fn(&Notice<'_>)
                 return;
             }
         }
-        // What was logged last tells more than an input, and less than a cause.
+        // The last log lines are more useful than an input, and less than a cause.
         while rank == Rank::Input && cut_lists(notice, Cut::Oldest) {
             if size(notice) <= most {
                 return;

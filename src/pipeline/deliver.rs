@@ -19,14 +19,14 @@ use crate::redact::Redactor;
 use crate::report::Report;
 use crate::retry::{Pauses, Policy};
 
-/// How many notifications of an optional route may be under way at once. More are dropped: an optional
-/// route delays nothing and fills no memory.
+/// How many notifications of an optional route may be in flight. Further ones are dropped, so that an
+/// optional route neither delays messages nor fills the memory.
 const MOST_OPTIONAL: usize = 64;
 
 /// How often dropped notifications are logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// A report, and what is left of it without what each redactor removes.
+/// A report, and its redacted copy for each redactor.
 pub(super) struct Redacted {
     whole: Report,
     by: Vec<(Arc<Redactor>, Report)>,
@@ -37,7 +37,7 @@ impl Redacted {
         Self { whole, by: Vec::new() }
     }
 
-    /// What is left. Routes that share a redactor share the work.
+    /// The redacted copy. Routes that share a redactor share the copy.
     pub(super) fn by(&mut self, redactor: &Arc<Redactor>) -> &Report {
         let known = self.by.iter().position(|(known, _)| Arc::ptr_eq(known, redactor));
         let place = known.unwrap_or_else(|| {
@@ -107,8 +107,8 @@ impl Pipeline {
     }
 }
 
-/// Whether a message that met an open breaker stays in hand to probe it; waits before it does so
-/// again. `false`, at once, when the breaker is closed or the message is to be released.
+/// Whether a message that met an open breaker stays in hand to probe it; waits before each further
+/// probe. Returns `false` at once if the breaker is closed or the message has to be released.
 pub(super) async fn stays(
     breaker: &Arc<Breaker>,
     attempt: MessageAttempt,
@@ -130,7 +130,7 @@ pub(super) async fn stays(
     }
 }
 
-/// A route that is not required: no message waits for it.
+/// An optional route: no message waits for it.
 pub(super) struct OptionalRoute {
     route: Route,
     permits: Arc<Semaphore>,

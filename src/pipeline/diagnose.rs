@@ -1,4 +1,4 @@
-//! The report on one failure: its history read and analysed, or what the event alone says.
+//! The report on one failure: made from its history, or from the event alone.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ const NOT_ENDED: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
-/// How long a message is released at least for, while Step Functions fails in its account and
-/// region only: no history is read there before that.
+/// The shortest delay of a release while Step Functions fails only in the message's account and
+/// region: no history is read there before that.
 const REGION_PAUSE: Duration = Duration::from_secs(60);
 
 /// A message that waits in hand for a history that cannot be read yet.
@@ -51,8 +51,8 @@ enum Next {
 }
 
 impl Pipeline {
-    /// Reads and analyses the failed execution, or says why the message has to wait. With the report
-    /// comes the memory that it may take, where a history was read for it.
+    /// Reads and analyses the failed execution. Returns the report, with its share of the memory budget if
+    /// a history was read, or the outcome of a message that has to wait.
     pub(super) async fn report(
         &self,
         change: &StatusChange,
@@ -77,7 +77,7 @@ impl Pipeline {
             status: Some(change.status),
             redrive_count: change.redrive_count,
         };
-        let place = change.execution.account_region();
+        let account_region = change.execution.account_region();
         let mut unfinished = NOT_ENDED.into_iter();
         let mut waiting = Waiting { since: Instant::now(), probing: None, pauses: None };
         loop {
@@ -90,11 +90,11 @@ impl Pipeline {
                 }
                 Err(error) => error,
             };
-            // What follows may wait for long, and others need the memory.
+            // The next step may wait for long, and other messages need the memory.
             drop(memory);
             let next = match error {
                 InvestigationError::Read(error) => {
-                    self.after_read_error(&error, &place, attempt, &mut waiting).await
+                    self.after_read_error(&error, &account_region, attempt, &mut waiting).await
                 }
                 InvestigationError::NotEnded { .. } => match unfinished.next() {
                     Some(pause) => {
@@ -131,22 +131,22 @@ impl Pipeline {
         }
     }
 
-    /// Judges an error of reading, and waits where the message is to probe an open breaker.
+    /// Decides what a read error means for the message, and waits if the message probes an open breaker.
     async fn after_read_error(
         &self,
         error: &ReadError,
-        place: &AccountRegion,
+        account_region: &AccountRegion,
         attempt: MessageAttempt,
         waiting: &mut Waiting,
     ) -> Next {
-        let later = match UnreadHistory::from_error(error, self.urgency(place, attempt)) {
+        let later = match UnreadHistory::from_error(error, self.urgency(account_region, attempt)) {
             UnreadHistory::Degrade(reason) => return Next::Degrade(DegradedBy::from(error), reason),
             UnreadHistory::Later(outcome) => outcome,
         };
-        match self.step_functions.get(place).filter(|breaker| breaker.is_open()) {
-            // The failures are too few to open the breaker. Given back again and again, the message would
-            // use up its receives before the service is back.
-            None if self.step_functions.may_be_out(place, waiting.since) => {
+        match self.step_functions.get(account_region).filter(|breaker| breaker.is_open()) {
+            // The failures are too few to open the breaker. Released again and again, the message would
+            // use up its receives before the service recovers.
+            None if self.step_functions.may_be_out(account_region, waiting.since) => {
                 let pauses = waiting.pauses.get_or_insert_with(|| Policy::PROBE.start().until(attempt.until));
                 if pauses.wait(None).await { Next::ReadAgain } else { Next::Return(later) }
             }
@@ -159,11 +159,11 @@ impl Pipeline {
     }
 
     /// Whether a history that cannot be read now may be read later.
-    fn urgency(&self, place: &AccountRegion, attempt: MessageAttempt) -> Urgency {
+    fn urgency(&self, account_region: &AccountRegion, attempt: MessageAttempt) -> Urgency {
         let breakers = &self.step_functions;
         if attempt.last {
             Urgency::LastReceive
-        } else if breakers.is_open(place) && !breakers.is_proven(place) {
+        } else if breakers.is_open(account_region) && !breakers.is_proven(account_region) {
             Urgency::NeverWorked
         } else {
             Urgency::MayWait

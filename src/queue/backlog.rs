@@ -1,4 +1,4 @@
-//! How much waits on the queue and on its dead-letter queue, read every half minute.
+//! The sizes of the queue and of its dead-letter queue, read every half minute.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::telemetry::chain;
 pub const EVERY: Duration = Duration::from_secs(30);
 
 /// Reads the counts of both queues again and again, and never returns. What cannot be read is
-/// absent from the metrics until it can: an old number would look like a queue that stands still.
+/// absent from the metrics until it can: an old number would look like a queue that does not move.
 pub async fn watch(queue: Arc<dyn Queue>, dead_letters: Option<Arc<dyn Queue>>, metrics: Metrics) {
     loop {
         let backlog = counts(queue.as_ref()).await;

@@ -1,14 +1,14 @@
-//! What goes to the dead-letter queue: the body, and attributes that say why.
+//! Dead letters: the body of a message, and attributes with the reason.
 
 use super::{AttributeValue, LARGEST_MESSAGE, LARGEST_MESSAGE_BEFORE, Message};
 
-/// A message may have ten attributes at most, whoever set them.
+/// A message may have ten attributes at most.
 const MOST_ATTRIBUTES: usize = 10;
 
 /// No attribute of ours is longer than this, in characters.
 const LONGEST_VALUE: usize = 1_000;
 
-/// Why a message can never pass.
+/// Why a message can never be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetterReason {
     /// Where it stopped: `parse` or `notify`.
@@ -22,23 +22,23 @@ pub struct DeadLetterReason {
 /// A message ready for the dead-letter queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The body of the original; its beginning where all of it is too large.
+    /// The body of the original, cut if it is too large.
     pub body: String,
     /// The original's attributes and ours, within SQS's limits.
     pub attributes: Vec<(String, AttributeValue)>,
-    /// The original's `AWSTraceHeader`: the trace goes on.
+    /// The original's `AWSTraceHeader`, which continues the trace.
     pub trace: Option<String>,
 }
 
 impl DeadLetter {
-    /// Addresses `message` to the dead-letter queue, which takes messages of `largest` bytes, as far as that
-    /// is known. `now_ms` is the time in milliseconds since 1970.
+    /// Makes a dead letter of `message` for a queue that accepts messages of `largest` bytes, if that is
+    /// known. `now_ms` is the time in milliseconds since 1970.
     ///
     /// Ours are `misstep.reason`, `misstep.stage`, `misstep.error`, `misstep.dead_lettered_at`,
-    /// `misstep.first_sent_at` (both RFC 3339), `misstep.receives` and `misstep.message_id`. Where
-    /// body and attributes together are too many or too large, the original's attributes give way
-    /// first, then ours from the last to the first. The reason stays: where not even it fits beside the
-    /// body, the body is cut, and `misstep.body_bytes` is how long it was.
+    /// `misstep.first_sent_at` (both RFC 3339), `misstep.receives` and `misstep.message_id`. If
+    /// there are too many attributes, or body and attributes are too large, the original's attributes are
+    /// dropped first, then ours from the last to the first. The reason stays: if it does not fit beside the
+    /// body, the body is cut, and `misstep.body_bytes` is its full length.
     pub fn new(message: &Message, reason: &DeadLetterReason, now_ms: u64, largest: Option<usize>) -> Self {
         let mut attributes = vec![
             ours("reason", reason.reason),
@@ -56,7 +56,7 @@ impl DeadLetter {
         let largest = largest.unwrap_or_else(|| assumed_largest(least));
         if least > largest {
             attributes.insert(1, ours("body_bytes", &message.body.len().to_string()));
-            // Where a queue takes very little, half of it is for the body.
+            // With a very small limit, half of it is for the body.
             let attributes = fitting(attributes, largest / 2);
             let room = largest - attributes.iter().map(size_of).sum::<usize>();
             let body = message.body[..message.body.floor_char_boundary(room)].to_owned();
@@ -64,7 +64,7 @@ impl DeadLetter {
         }
         let own = |name: &str| attributes.iter().any(|(ours, _)| ours == name);
         let mut kept: Vec<_> = message.attributes.iter().filter(|(name, _)| !own(name)).cloned().collect();
-        // First among them how often it was replayed, which says that replaying does not help.
+        // The number of replays goes first, because it shows that replaying does not help.
         kept.sort_by_key(|(name, _)| name != "misstep.replays");
         attributes.extend(kept);
         attributes.truncate(MOST_ATTRIBUTES);
@@ -72,19 +72,19 @@ impl DeadLetter {
         Self { body: message.body.clone(), attributes, trace }
     }
 
-    /// What counts towards the largest message that a queue takes, in bytes.
+    /// The size that SQS compares with the queue's limit, in bytes.
     pub fn size(&self) -> usize {
         self.body.len() + self.attributes.iter().map(size_of).sum::<usize>()
     }
 }
 
-/// The limit of a queue that does not say it, for a message of at least so many bytes. Attributes are left
-/// out rather than that the message is refused; a body is cut only where no queue would take it.
+/// The limit to assume for a queue whose limit is unknown, for a message of at least so many bytes.
+/// Attributes are dropped so that the message is not refused; a body is cut only if no queue would accept it.
 fn assumed_largest(least: usize) -> usize {
     if least <= LARGEST_MESSAGE_BEFORE { LARGEST_MESSAGE_BEFORE } else { LARGEST_MESSAGE }
 }
 
-/// Those that fit into `room`, in their order.
+/// The attributes that fit into `room`, in their order.
 fn fitting(mut attributes: Vec<(String, AttributeValue)>, mut room: usize) -> Vec<(String, AttributeValue)> {
     attributes.retain(|attribute| {
         let size = size_of(attribute);
@@ -102,7 +102,7 @@ fn size_of((name, value): &(String, AttributeValue)) -> usize {
 }
 
 fn ours(name: &str, value: &str) -> (String, AttributeValue) {
-    // SQS takes no empty value and only characters that XML 1.0 allows.
+    // SQS accepts no empty value, and only characters that XML 1.0 allows.
     let allowed = |c: &char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}');
     let value: String = value.chars().filter(allowed).take(LONGEST_VALUE).collect();
     let value = if value.is_empty() { "-".to_owned() } else { value };
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_attributes_say_why_and_the_body_stays() {
+    fn the_attributes_have_the_reason_and_the_body_stays() {
         let original = ("tenant".to_owned(), AttributeValue::string("a"));
         let letter = DeadLetter::new(
             &message("body".to_owned(), vec![original.clone()]),

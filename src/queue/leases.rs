@@ -2,8 +2,8 @@
 //!
 //! One table ordered by the time of the next renewal, one ticker: [`Leases::keep`] renews what is
 //! due, up to ten messages a call, at half of the queue's visibility timeout. A lease that cannot
-//! be renewed until it ends is lost, and so is one whose receipt handle SQS no longer takes: its
-//! token is cancelled, and whoever works on that message stops. No lease outlives twelve hours
+//! be renewed until it ends is lost, and so is one whose receipt handle SQS no longer accepts: its
+//! token is cancelled, and the work on that message stops. No lease outlives twelve hours
 //! from its receipt, SQS's own limit.
 //!
 //! # Who changes what, and when
@@ -172,7 +172,7 @@ impl Leases {
                 self.lose(&mut table, key, "its visibility timeout ended");
                 continue;
             }
-            // Until its renewal says otherwise.
+            // Until its renewal schedules it again.
             entry.due = entry.ends;
             taken.push((entry.due, key));
             let left = (LONGEST_LEASE - MARGIN).saturating_sub(now - entry.received_at);
@@ -238,7 +238,7 @@ impl Leases {
         if let Some(entry) = table.remove(key) {
             warn!(
                 message.id = entry.message_id,
-                why, "lost the lease of a message: it will come back, work on it stops"
+                why, "lost the lease of a message: the work on it stops, and the message comes back"
             );
             self.metrics.lease_lost();
             self.metrics.in_hand(table.entries.len());

@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettleError {
     /// The receipt handle is no longer good: the message is somebody else's, or will come back.
-    #[error("the receipt handle is no longer good: {0}")]
+    #[error("the receipt handle is no longer valid: {0}")]
     Lost(EntryError),
     /// All attempts failed; whether one of them had its effect is not known.
     #[error("gave up after {attempts} attempts: {last}")]
@@ -49,7 +49,7 @@ struct Job<T> {
 }
 
 impl Settler {
-    /// Begins to settle messages of `queue`; ends when the last clone of it is dropped.
+    /// Starts settling messages of `queue`; ends when the last clone of the settler is dropped.
     pub fn start(queue: Arc<dyn Queue>, metrics: Metrics) -> Self {
         let (deletes, delete_jobs) = mpsc::unbounded_channel();
         let (changes, change_jobs) = mpsc::unbounded_channel();
@@ -173,6 +173,6 @@ where
 }
 
 fn reply<T>(job: Job<T>, result: Result<(), SettleError>) {
-    // Nobody waits any more when the work was cancelled meanwhile; the effect stays.
+    // If the work was cancelled in the meantime, nobody waits for the answer; the effect stays.
     let _nobody_waits = job.answer.send(result);
 }

@@ -43,13 +43,13 @@ pub struct SqsQueue {
     client: aws_sdk_sqs::Client,
     url: String,
     /// The queue's visibility timeout as it was read: asked for with every receive, so that the
-    /// leases still hold when somebody changes it meanwhile.
+    /// leases still hold if somebody changes it later.
     visibility_timeout: OnceLock<Duration>,
     calls: CallCounter,
 }
 
 impl SqsQueue {
-    /// The queue at `url`. Nothing is asked of it yet.
+    /// The queue at `url`. Makes no call yet.
     pub fn new(aws: &Session, url: &str) -> Self {
         Self {
             client: aws_sdk_sqs::Client::new(&aws.client_config(None, CALL_TIMEOUT)),
@@ -138,7 +138,7 @@ impl SqsQueue {
         })
     }
 
-    /// Puts the failed entries back into their places; an entry that SQS does not mention passed.
+    /// The result of every entry, in order; an entry that SQS does not list as failed has passed.
     fn results(count: usize, failed: Vec<BatchResultErrorEntry>) -> EntryResults {
         let mut results: EntryResults = vec![Ok(()); count];
         for entry in failed {
@@ -150,8 +150,8 @@ impl SqsQueue {
     }
 }
 
-/// What SQS and its stand-ins say of a receipt handle that is no longer good. `InvalidParameterValue`
-/// is also said of a message that "does not exist or is not available for visibility timeout
+/// The error codes of SQS and its stand-ins for a receipt handle that is no longer valid. SQS also answers
+/// `InvalidParameterValue` for a message that "does not exist or is not available for visibility timeout
 /// change"; nothing else in our entries could be invalid.
 const LOST: [&str; 3] = ["ReceiptHandleIsInvalid", "MessageNotInflight", "InvalidParameterValue"];
 
@@ -189,7 +189,7 @@ impl Queue for SqsQueue {
                 .map_err(|error| answer(format!("with a redrive policy that is not JSON: {error}")))?,
             _ => Value::Null,
         };
-        // Some tools write the count as a string; SQS takes and returns both.
+        // Some tools write the count as a string; SQS accepts and returns both.
         let count = &policy["maxReceiveCount"];
         let max_receive_count = count
             .as_u64()
@@ -320,7 +320,7 @@ fn message(raw: aws_sdk_sqs::types::Message, received_at: Instant) -> Option<Mes
     })
 }
 
-/// The trace that a message goes on with, as SQS takes it; it does not count towards the message's size
+/// The trace header of a message, as SQS accepts it; it does not count towards the message's size
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>).
 fn trace_attribute(
     letter: &DeadLetter,

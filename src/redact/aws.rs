@@ -1,4 +1,4 @@
-//! AWS secret access keys: they have no beginning that tells, only a length and a look.
+//! AWS secret access keys: they have no prefix, only a length and an alphabet.
 
 use std::ops::Range;
 

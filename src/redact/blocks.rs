@@ -21,8 +21,8 @@ pub(super) fn newline(bytes: &[u8], at: usize) -> Option<usize> {
     (end > at).then_some(end)
 }
 
-/// The lines that belong to the key that begins there: those that stand further in, or are items of
-/// a list; failing that, the one word of the next line.
+/// The lines that belong to the key that begins there: those with more indentation, or the items of
+/// a list; otherwise the one word of the next line.
 pub(super) fn after(text: &str, at: usize, key: usize) -> Option<Range<usize>> {
     let bytes = text.as_bytes();
     let indicator = bytes[at..].iter().take_while(|byte| b"|>+-123456789".contains(byte)).count();
@@ -38,7 +38,7 @@ pub(super) fn after(text: &str, at: usize, key: usize) -> Option<Range<usize>> {
         let said = text[start..end].trim_start();
         let (start, said) = (end - said.len(), said.trim_end());
         let is_inside = indent > outer || (indent == outer && !is_block && said.starts_with("- "));
-        // A key with a value that was removed is no word any more, and was none before.
+        // A line that already has a placeholder is not a bare value.
         let is_word = found.is_none()
             && !said.contains(char::is_whitespace)
             && !said.ends_with(':')
@@ -71,7 +71,7 @@ fn end_of_line(bytes: &[u8], start: usize, is_escaped: bool) -> usize {
     at
 }
 
-/// How far in the line stands that a key is on.
+/// The indentation of a key's line.
 fn indent_before(bytes: &[u8], key: usize) -> usize {
     let before = &bytes[key.saturating_sub(LONGEST)..key];
     let before = before.strip_suffix(b"\"").or(before.strip_suffix(b"'")).unwrap_or(before);

@@ -1,7 +1,7 @@
-//! JSON text edited in place: what is not removed stays to the byte.
+//! JSON text edited in place: all bytes that are not removed stay the same.
 //!
-//! For text that a parser has taken. The walk has no recursion of its own for nested values, only
-//! for JSON in strings, which is bounded by its caller.
+//! For text that a parser has accepted. The walk does not recurse into nested values, only
+//! into JSON in strings, which its caller limits.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ struct Nesting {
     pair: Option<SecretName>,
 }
 
-/// What becomes of valid JSON; `None` if it stays as it is.
+/// Valid JSON without secrets; `None` if it stays as it is.
 pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Option<String> {
     let mut edits = Edits { text, out: String::new(), copied: 0 };
     let bytes = text.as_bytes();
@@ -98,13 +98,13 @@ pub(super) fn rewrite(text: &str, pass: &mut dyn Secrets, depth: usize) -> Optio
     edits.done()
 }
 
-/// Whether the value of a secret key is to go; if so, it is counted and remembered.
+/// Whether the value of a secret key has to be removed; if so, it is counted and remembered.
 fn take(value: &str, secret: SecretName, pass: &mut dyn Secrets) -> bool {
     match value.as_bytes().first() {
         None | Some(b'n' | b't' | b'f') => false,
         Some(b'"') => pass.record_secret(&content(value)),
         Some(b'{' | b'[') => {
-            // A list of nothing holds no secret.
+            // An empty list has no secret.
             let is_empty = value[1..value.len() - 1].trim().is_empty();
             if !is_empty {
                 pass.record_secrets(&mut strings(value).iter().map(AsRef::as_ref));
@@ -175,7 +175,7 @@ impl Edits<'_> {
     }
 }
 
-/// What a JSON string says.
+/// The text of a JSON string.
 fn content(quoted: &str) -> Cow<'_, str> {
     if quoted.contains('\\') {
         Cow::Owned(unescape(quoted))

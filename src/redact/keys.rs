@@ -1,4 +1,4 @@
-//! What separates a key from its value, and the key before it.
+//! The separators between keys and values, and the keys before them.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::quotes::Quote;
 /// Bytes of space that may stand between a key and its separator.
 const SPACE: usize = 32;
 
-/// What stands between a key and its value.
+/// The separator between a key and its value.
 pub(super) struct Separator {
     pub(super) place: Range<usize>,
     pub(super) kind: Spacing,
@@ -193,7 +193,7 @@ fn subscript(key: &str) -> Option<usize> {
     let open = key.rfind('[')?;
     let inside = &key[open + 1..key.len() - 1];
     let of_it = |char: char| of_word(char) || matches!(char, '"' | '\'' | '\\' | '.' | ':');
-    // A mark is a value, and none of `key[…]`.
+    // A placeholder is a value, and not the brackets of `key[…]`.
     (!inside.starts_with("redacted") && inside.chars().all(of_it)).then_some(open)
 }
 

@@ -1,4 +1,4 @@
-//! The kinds of secrets, and what stands in their place.
+//! The kinds of secrets, and their placeholders.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum SecretKind {
-    /// Its key says that it is secret.
+    /// Its key names a secret.
     Key,
     /// An AWS access key id or secret access key.
     AwsKey,
-    /// A bearer token, or another that its beginning gives away.
+    /// A bearer token, or another token with a known prefix.
     #[default]
     Token,
     /// A JSON web token.
@@ -45,7 +45,7 @@ impl SecretKind {
         }
     }
 
-    /// What stands in its place.
+    /// Its placeholder.
     pub(super) fn placeholder(self) -> &'static str {
         match self {
             Self::Key | Self::UrlPassword | Self::Repeated => "[redacted]",

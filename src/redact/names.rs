@@ -2,12 +2,12 @@
 //!
 //! A key is taken apart into words at separators and changes of case, so that `apiKey`, `API-KEY`
 //! and `x_api_key` are one. Short words count only as whole words (`card`, not `discard`), long ones
-//! wherever they stand (`dbpassword2`). What only tells about a secret (`token_type`) is none.
+//! anywhere (`dbpassword2`). A key that only describes a secret (`token_type`) does not name one.
 
 /// Bytes before a separator in which its key is looked for.
 pub(super) const LONGEST: usize = 128;
 
-/// Words that name a secret wherever they stand in a key, separators left out.
+/// Words that name a secret anywhere in a key, without its separators.
 const ANYWHERE: &[&str] = &[
     "password",
     "passwd",
@@ -81,10 +81,10 @@ const ENDS: &[&str] = &["pwd", "pass"];
 /// Words with such an end that do not.
 const NO_PASS: &[&str] = &["bypass", "compass", "encompass", "overpass", "surpass", "trespass", "underpass"];
 
-/// Characters that are not to be seen, and part no words.
+/// Invisible characters, which do not separate words.
 pub(super) const UNSEEN: &[char] = &['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}'];
 
-/// Last words of keys that only tell about a secret.
+/// Last words of keys that only describe a secret.
 const ABOUT: &[&str] = &[
     "algorithm",
     "alg",
@@ -163,7 +163,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// The names built in, with more of them, and without the allowed ones.
+    /// The built-in names and these, without the allowed ones.
     pub(super) fn new(extra: &[String], allowed: &[String]) -> Self {
         let extra = extra.iter().map(|key| words(key)).filter(|words| !words.is_empty()).collect();
         Self { extra, allowed: allowed.iter().map(|key| words(key).concat()).collect() }
@@ -173,6 +173,10 @@ impl Names {
     pub(super) fn secret(&self, key: &str) -> Option<SecretName> {
         // Step Functions' own "key.$" holds a path, not a value.
         if key.len() > 256 || key.ends_with(".$") {
+            return None;
+        }
+        // The words of a placeholder, where a secret stood as a key, name none.
+        if key.contains("[redacted") {
             return None;
         }
         let words = words(key);
@@ -201,7 +205,7 @@ impl Names {
         if ANYWHERE.iter().any(|name| long.contains(name)) || has(WORDS) || has_end(&words) || in_session {
             return Some(SecretName::Any);
         }
-        // Without separators: `accesstoken`, `taskToken`. `"max_tokens": 4096` is none.
+        // Without separators: `accesstoken`, `taskToken`. `"max_tokens": 4096` does not name a secret.
         let ends_in_token = joined.ends_with("token") || joined.ends_with("tokens");
         (has(&["token"]) || ends_in_token).then_some(SecretName::NotNumbers)
     }

@@ -11,7 +11,7 @@ use super::sentences::{Opening, opening};
 /// Bytes of the longest name.
 const LONGEST: usize = 64;
 
-/// Ends of names whose value is not the secret but says where it is.
+/// Ends of names whose value is not the secret but its location.
 const ELSEWHERE: &[&str] = &["-stdin", "-file", "-path", "-from", "-env", "-prompt"];
 
 /// An option and the word after it.

@@ -1,4 +1,4 @@
-//! One pass over a document: first by keys and patterns, then for what was found and stands elsewhere.
+//! One pass over a document: first by keys and patterns, then for repetitions of the values found.
 
 use std::collections::HashMap;
 
@@ -30,9 +30,9 @@ pub struct Pass<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PassStage {
-    /// Keys and patterns; what they find is remembered.
+    /// By keys and patterns; the values found are remembered.
     Finding,
-    /// What was found.
+    /// By the remembered values.
     Repeats,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// From finding to looking for what was found, other than these names if they are common words.
+    /// Switches from finding secrets to finding their repetitions, except these names if they are common words.
     pub(super) fn look_for_repeats(&mut self, names: &[String]) {
         self.known.without(names);
         self.repeats = self.known.repeats();
@@ -79,7 +79,7 @@ impl<'a> Pass<'a> {
         self.outside(name, true)
     }
 
-    /// The same of a text.
+    /// Redacts a text in the same way.
     pub fn text_outside(&mut self, text: &str) -> Option<String> {
         self.outside(text, false)
     }
@@ -97,12 +97,12 @@ impl<'a> Pass<'a> {
         again.or(found)
     }
 
-    /// A name: only what looks like a secret goes.
+    /// Redacts a name: only patterns are removed.
     pub(super) fn name(&mut self, text: &str) -> Option<String> {
         if self.stage == PassStage::Finding { self.by_pattern(text) } else { None }
     }
 
-    /// A text that is JSON if it can be.
+    /// Redacts a text that is probably JSON.
     pub(super) fn json_text(&mut self, text: &str) -> Option<String> {
         if is_json(text) { json::rewrite(text, self, 0) } else { self.text(text, 0) }
     }

@@ -1,4 +1,4 @@
-//! What a secret looks like, under whichever key, or none.
+//! Patterns of secrets, which apply under any key or without one.
 //!
 //! A pattern may stand in text that is escaped, once or several times: `\nAKIA…`. So a word does not
 //! begin at a boundary alone but also after an escape.

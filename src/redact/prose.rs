@@ -1,7 +1,7 @@
-//! Keys and their values in text that is no JSON: a sentence, a header, a log line, an address, or
-//! JSON that was cut off, at whichever depth of escaping.
+//! Keys and their values in text that is not JSON: a sentence, a header, a log line, an address, or
+//! JSON that was cut off, at any depth of escaping.
 //!
-//! Nothing has to line up: each separator (`:`, `=`, …) is looked at, with the key before it.
+//! The text needs no structure: each separator (`:`, `=`, …) is checked, with the key before it.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use super::values::{TextValue, ValueShape};
 /// Bytes between the two halves of `"name": "password", "value": "…"`.
 const PAIRED_WITHIN: usize = 256;
 
-/// A place in the text and what is to stand there.
+/// A range of the text and its replacement.
 pub(super) struct Edit {
     pub(super) place: Range<usize>,
     pub(super) new: String,
@@ -61,7 +61,7 @@ pub(super) fn keyed(text: &str, pass: &mut dyn Secrets) -> Vec<Edit> {
             continue;
         }
         let Some(value) = TextValue::after(text, &separator, &key, is_header(&key.text)) else { continue };
-        // Looked at once, whatever becomes of it: the time stays linear.
+        // Checked only once, whatever the result: the time stays linear.
         done = value.place.end;
         edits.extend(replaced(text, &key, value, secret, pass));
     }
@@ -117,7 +117,7 @@ fn replaced(
         ValueShape::Bare if says_nothing(content) || (is_number && secret == SecretName::NotNumbers) => {
             return None;
         }
-        // JSON's numbers are bare; what stands there instead has to be quoted.
+        // JSON's numbers are bare; their placeholder has to be quoted.
         ValueShape::Bare => {
             (pass.record_secret(content), if is_number { in_quotes() } else { mark.to_owned() })
         }
@@ -125,7 +125,7 @@ fn replaced(
     taken.then_some(Edit { place: value.place, new })
 }
 
-/// Takes all that is in brackets and the like, if anything is.
+/// Extends the range over brackets and the like, if there are any.
 fn record_secrets(content: &str, pass: &mut dyn Secrets) -> bool {
     let is_something =
         content.bytes().any(|byte| !byte.is_ascii_whitespace() && !b"[]{}()<>\"'".contains(&byte));

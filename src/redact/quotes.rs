@@ -23,7 +23,7 @@ impl Quote {
         Some((Self { mark, backslashes }, at + backslashes + 1))
     }
 
-    /// A text between two of it.
+    /// A text between two such marks.
     pub(super) fn around(self, text: &str) -> String {
         let quote = format!("{}{}", "\\".repeat(self.backslashes), char::from(self.mark));
         format!("{quote}{text}{quote}")
@@ -51,7 +51,7 @@ impl Quote {
         run < self.backslashes || run % (2 * (self.backslashes + 1)) == self.backslashes
     }
 
-    /// What a text says that is escaped as often as this mark is.
+    /// The content of a text that is escaped as often as this mark.
     pub(super) fn plain(self, content: &str) -> String {
         let mut text = content.to_owned();
         if self.mark == b'"' && text.contains('\\') {
@@ -75,7 +75,7 @@ fn doubled(bytes: &[u8], at: usize) -> bool {
     bytes.get(at + 1) == Some(&bytes[at]) && rest.trim_ascii_start().first().is_some_and(is_plain)
 }
 
-/// Whether a byte is no punctuation.
+/// Whether a byte is part of a word.
 pub(super) fn is_plain(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }
@@ -125,7 +125,7 @@ fn begins_string(bytes: &[u8], at: usize) -> bool {
     }
 }
 
-/// What stands between quotation marks, brackets and tags, at whichever level.
+/// The text between quotation marks, brackets and tags, at any level.
 pub(super) fn quoted_texts(text: &str) -> Vec<&str> {
     let parts = text.split(['"', '\'', '<', '>', '(', ')', '[', ']', '\n']);
     parts.map(|part| part.trim().trim_end_matches('\\')).collect()

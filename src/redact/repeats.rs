@@ -1,4 +1,4 @@
-//! Values that were secret under a key and stand elsewhere too: in a cause, in an error's message.
+//! Values that were secret under a key and are repeated elsewhere: in a cause, in an error's message.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use super::boundary::at_token_start;
 use super::is_scheme;
 
-/// Shorter values are no secret worth the name, and too often a part of something else.
+/// The shortest value that is searched for: a shorter one is too often a part of something else.
 const SHORTEST: usize = 6;
 
 /// Bytes of a name that may be a common word.
@@ -16,10 +16,10 @@ const COMMON: usize = 12;
 /// Bytes of all values together that are looked for.
 const MOST: usize = 512 * 1024;
 
-/// How often a value may be escaped where it stands again.
+/// How often a repeated value may be escaped.
 const ESCAPED: usize = 3;
 
-/// Values that say nothing, and would be taken out of sentences.
+/// Common values, which would be removed from sentences.
 const SAID_OFTEN: &[&str] = &[
     "bearer",
     "changeme",
@@ -78,8 +78,8 @@ impl SecretSet {
         self.0.contains(value)
     }
 
-    /// Forgets what is a word or two and names something: it would be taken out of sentences about
-    /// that. The names themselves stay in any case.
+    /// Forgets values that are also names of one or two words: they would be removed from sentences about
+    /// the named thing. The names themselves stay in any case.
     pub(super) fn without(&mut self, names: &[String]) {
         let is_common = |name: &str| {
             name.len() <= COMMON
@@ -117,7 +117,7 @@ impl SecretSet {
 }
 
 impl Repeats {
-    /// The text without them, and how often they stood there; `None` if they did not.
+    /// The text without them, and their number; `None` if there are none.
     pub(super) fn removed(&self, text: &str, mark: &str) -> Option<(String, u64)> {
         let (mut out, mut copied, mut count) = (String::new(), 0, 0);
         for found in self.automaton.find_iter(text) {

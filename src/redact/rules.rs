@@ -1,9 +1,9 @@
 //! The rules for what a secret looks like, as data: `rules/gitleaks.toml` and `rules/own.toml`.
 //!
-//! A rule with a `prefix` has a regular expression for what follows it. It is tried where the prefix
-//! stands and has to fail soon, since a text may hold the prefix at every place. A rule with `search`
-//! words has a regular expression that is run over the whole text if it holds one of the words. One
-//! pass over the text finds the prefixes and words of all rules, so a text without any costs no more.
+//! A rule with a `prefix` has a regular expression for the text after it. It is tried at each occurrence
+//! of the prefix and must fail fast, because a text may repeat the prefix everywhere. A rule with `search`
+//! words has a regular expression that is run over the whole text if it has one of the words. One
+//! pass over the text finds the prefixes and words of all rules, so a text without any is not searched again.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -49,7 +49,7 @@ struct RuleEntry {
     check: Option<Check>,
 }
 
-/// What else holds for a secret.
+/// Further conditions for a secret.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Check {
@@ -70,19 +70,19 @@ impl Check {
     }
 }
 
-/// `host:8080/a@b` and `host:443','a@b` have none.
+/// `host:8080/a@b` and `host:443','a@b` have no password.
 fn is_no_port(value: &str) -> bool {
     let rest = value.trim_start_matches(|char: char| char.is_ascii_digit());
     rest.len() == value.len() || rest.is_empty() || !rest.starts_with(['/', '\'', ',', '?', '#', ')'])
 }
 
-/// `Bearer authentication` and `Bearer error="…"` are none.
+/// `Bearer authentication` and `Bearer error="…"` are not tokens.
 fn is_bearer(value: &str) -> bool {
     let value = value.strip_suffix('=').unwrap_or(value);
     value.len() >= 20 || value.bytes().any(|byte| !byte.is_ascii_alphabetic())
 }
 
-/// `Basic authentication` is none.
+/// `Basic authentication` is not a credential.
 fn is_basic(value: &str) -> bool {
     let has = |of: fn(&u8) -> bool| value.as_bytes().iter().skip(1).any(of);
     has(|byte| !byte.is_ascii_alphabetic()) || (has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase))

@@ -1,8 +1,8 @@
-//! What those who read a text ask of the pass that they are part of.
+//! The interface of a pass for the readers of texts.
 
 use super::names::SecretName;
 
-/// Knows which keys name secrets, and keeps what was found.
+/// Knows which keys name secrets, and keeps the values found.
 pub(super) trait Secrets {
     /// What a key says about its value.
     fn secret(&mut self, key: &str) -> Option<SecretName>;
@@ -10,10 +10,10 @@ pub(super) trait Secrets {
     /// Counts and remembers a secret value; `false` if there is nothing to remove.
     fn record_secret(&mut self, value: &str) -> bool;
 
-    /// The same of a list or an object with these parts.
+    /// Counts and remembers the parts of a list or an object in the same way.
     fn record_secrets(&mut self, parts: &mut dyn Iterator<Item = &str>);
 
-    /// Whether secrets are looked for, rather than those found where they stand again.
+    /// Whether the pass searches for secrets, rather than for repetitions.
     fn is_finding(&self) -> bool;
 
     /// Any text, with JSON in it that is so deep; `None` if it stays as it is.

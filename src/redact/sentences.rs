@@ -1,6 +1,6 @@
-//! Sentences about secrets: `token: invalid signature` says what happened to a token, not which one.
+//! Sentences about secrets: `token: invalid signature` describes an event and contains no token.
 //!
-//! Asked about the text after `key: ` without quotation marks. Where it doubts, it is no sentence, so
+//! Classifies unquoted text after `key: `. In doubt the text is not a sentence, so
 //! the value is removed.
 
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ pub(super) enum Opening {
     Sentence,
     /// Two words of which the first often begins a message: `connection pool`; or `invalid_grant`.
     Message,
-    /// Plain words, and a later one says what happened: `execution resource retrieval failed`.
+    /// Plain words, and a later one names an event: `execution resource retrieval failed`.
     Clause,
     /// Anything else.
     Value,
@@ -108,7 +108,7 @@ fn bare(word: &str) -> &str {
     word.trim_end_matches(['.', ',', ':', ';', '!', '?', ')', ']', '}', '\''])
 }
 
-/// What a word does in a sentence.
+/// The role of a word in a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SentencePart {
     Verdict,
@@ -155,10 +155,10 @@ fn is_code(name: &str) -> bool {
     letters && name.split('_').any(|word| part(word) == Some(SentencePart::Verdict))
 }
 
-/// Words that say what is wrong or right, or which type something has.
+/// Words for an event, a state or a type.
 const VERDICTS: &str = include_str!("sentences/verdicts.txt");
 
-/// Words that hold sentences together.
+/// Function words.
 const GRAMMAR: &str = include_str!("sentences/grammar.txt");
 
 /// Nouns and verbs with which messages begin. One alone may be a value.
@@ -169,7 +169,7 @@ mod tests {
     use super::{Opening, opening};
 
     #[test]
-    fn a_value_is_no_sentence() {
+    fn a_value_is_not_a_sentence() {
         for value in [
             "hunter2",
             "hunter",

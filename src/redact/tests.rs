@@ -176,3 +176,10 @@ fn switched_off_it_leaves_everything() {
     let removed = Redactor::new(&Rules { on: false, ..Rules::default() }).redact(&mut text);
     assert_eq!((&*text, removed), ("password=abc", Removed::default()));
 }
+
+#[test]
+fn the_words_of_a_placeholder_are_no_key() {
+    let (once, _) = redacted(json!({"cause": "'$5$𑲩#(೦A\u{1e008}0A0#🂱aaa®𐦼':®"}));
+    let (twice, removed) = redacted(once.clone());
+    assert_eq!((twice, removed.values), (once, 0));
+}

@@ -26,7 +26,7 @@ pub(super) struct TextValue {
 pub(super) enum ValueShape {
     /// One word, or a line.
     Bare,
-    /// What stands between two of these, or between others that nothing escapes.
+    /// The text between two such marks, or between other marks that nothing escapes.
     Quoted(Option<Quote>),
     /// A list, an object, a call: texts with punctuation around them.
     Several,
@@ -116,7 +116,7 @@ fn skip_marks(text: &str, at: usize) -> usize {
     at
 }
 
-/// Where the mark ends that stands here already; cut or not.
+/// The end of a placeholder that is already here; cut or not.
 fn mark_at(text: &str, at: usize) -> Option<usize> {
     let rest = text[at..].strip_prefix("[redacted")?;
     let closes = rest.bytes().take(MARK).position(|byte| byte == b']').map(|at| at + 1);
@@ -135,7 +135,7 @@ fn quoted(bytes: &[u8], quote: Quote, start: usize) -> TextValue {
     TextValue::new(start..quote.end(bytes, start), ValueShape::Quoted(Some(quote)))
 }
 
-/// What stands between `“` and `”` and the like here.
+/// The text between `“` and `”` and the like here.
 fn between_smart(text: &str, at: usize) -> Option<Range<usize>> {
     let open = text[at..].chars().next()?;
     let close = match open {
@@ -259,7 +259,7 @@ fn end_of_group(bytes: &[u8], at: usize, key: Option<Quote>) -> Option<usize> {
     (closes && !bytes[at..end].contains(&b'\n')).then_some(end)
 }
 
-/// Where a bare value goes on after what stands here, if it does: punctuation is a part of it
+/// Where a bare value continues after the punctuation here, if it does: punctuation is part of it
 /// between two characters, unless another key follows.
 fn goes_on(text: &str, at: usize) -> Option<usize> {
     let bytes = text.as_bytes();

@@ -1,7 +1,8 @@
 //! Every text and every list of a report, each with its path, what it is, and when it may be cut.
 //!
-//! Each struct is taken apart whole, so that a new field does not compile until it stands here.
+//! Each struct is destructured completely, so that a new field does not compile until it is listed here.
 
+use super::incident::{IncidentNote, NewExecution};
 use super::{EventDetails, EventInfo, Explanation, Links, Redrive, Report};
 use crate::analysis::answer::{
     AlsoFailed, Busy, FailedAttempt, FailedState, Failure, Hop, InFlight, ProbableCause, RootCause, Step,
@@ -16,7 +17,7 @@ use crate::redact::{Role, Texts};
 /// A text of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// Where it stands in the report's JSON, with `[]` for every element of a list.
+    /// Its path in the report's JSON, with `[]` for every element of a list.
     pub path: &'static str,
     /// What it is, for redaction.
     pub role: Role,
@@ -33,9 +34,9 @@ pub enum Rank {
     Detail,
     /// A part of the answer.
     Answer,
-    /// Bounded by AWS: only a hostile message has one long.
+    /// Bounded by AWS: it is long only in a hostile message.
     Bounded,
-    /// Says which failure this is, and where to look: of no use when cut.
+    /// Identifies the failure, or links to it: useless when cut.
     Identity,
     /// Never.
     Kept,
@@ -44,7 +45,7 @@ pub enum Rank {
 /// A list of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListField {
-    /// Where it stands in the report's JSON.
+    /// Its path in the report's JSON.
     pub path: &'static str,
     /// How it may be cut.
     pub cut: Cut,
@@ -101,7 +102,7 @@ impl Report {
     /// Shows `visitor` every text and every list, in the order of the report's JSON. The timeline is not
     /// part of that.
     pub fn visit(&mut self, visitor: &mut dyn Visitor) {
-        let Self { event_info, event_details, analysis, timeline: _ } = self;
+        let Self { event_info, event_details, analysis, timeline: _, bug: _ } = self;
         let mut walk = Walk(visitor);
         walk.event_info(event_info);
         walk.event_details(event_details);
@@ -203,6 +204,7 @@ impl Walk<'_> {
             notes,
             fingerprint,
             redacted: _,
+            incident,
         } = analysis;
         self.text("analysis.application", Rank::Bounded, application);
         if let Some(Redrive { possible: _, reason }) = redrive {
@@ -257,6 +259,35 @@ impl Walk<'_> {
         self.list("analysis.notes", Cut::Last(9), notes);
         self.text("analysis.notes[]", Rank::Bounded, notes);
         self.name("analysis.fingerprint", Rank::Identity, fingerprint);
+        incident.iter_mut().for_each(|incident| self.incident(incident));
+    }
+
+    fn incident(&mut self, incident: &mut IncidentNote) {
+        let IncidentNote {
+            id,
+            episode: _,
+            number: _,
+            kind: _,
+            count: _,
+            since,
+            as_of,
+            reason,
+            reopened: _,
+            succeeded_since: _,
+            new_executions,
+            part: _,
+            parts: _,
+        } = incident;
+        self.name("analysis.incident.id", Rank::Kept, [id]);
+        self.name("analysis.incident.since", Rank::Kept, [since]);
+        self.name("analysis.incident.as_of", Rank::Kept, [as_of]);
+        self.text("analysis.incident.reason", Rank::Bounded, [reason]);
+        self.list("analysis.incident.new_executions", Cut::Never, new_executions);
+        for NewExecution { execution_arn, name, keys, role: _ } in new_executions {
+            self.name("analysis.incident.new_executions[].execution_arn", Rank::Kept, [execution_arn]);
+            self.name("analysis.incident.new_executions[].name", Rank::Kept, [name]);
+            self.text("analysis.incident.new_executions[].keys", Rank::Kept, keys.values_mut());
+        }
     }
 
     fn failed_state(&mut self, failed: &mut FailedState) {

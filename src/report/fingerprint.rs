@@ -1,10 +1,11 @@
-//! One fingerprint a bug: what is the same whenever the same thing breaks.
+//! One fingerprint for each bug: the same for every failure with the same cause.
 //!
 //! Made of the state machine, the place in it, the errors, their messages and the top frame of the
-//! application's own code; not of what differs from one execution to the next: ids, numbers, times,
-//! ARNs and payloads. It is kept and compared by others, so it must not change from one release to
-//! the next: `tests/it/fingerprint.rs` pins it.
+//! application's own code, without anything that differs between executions: ids, numbers, times,
+//! ARNs and payloads. Other systems store and compare it, so it must not change between
+//! releases: `tests/it/fingerprint.rs` pins it.
 
+pub(crate) mod bug;
 mod frame;
 mod message;
 mod payload;
@@ -22,7 +23,7 @@ use crate::analysis::cause::ParsedCause;
 use crate::aws::arn::base_state_machine;
 use crate::history::Status;
 
-/// Raised when the recipe changes, so that old and new fingerprints are never taken for each other.
+/// Raised when the recipe changes, so that old and new fingerprints are never mixed up.
 const RECIPE: &str = "1";
 
 /// The fingerprint of a failure; `None` for what has not failed.

@@ -16,7 +16,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The names that [`Format::parse`] takes.
+    /// The names that [`Format::parse`] accepts.
     pub const NAMES: [&str; 4] = ["text", "json", "markdown", "html"];
 
     /// Reads a name.

@@ -1,9 +1,8 @@
-//! The report as a page: one file that asks for nothing, with the answer on top, the timeline drawn,
+//! The report as a page: one file that loads nothing, with the answer on top, the timeline drawn,
 //! and inputs and causes folded.
 //!
-//! Every text goes through maud, which escapes it; the one thing that does not is the style and the
-//! script, which are constants. The page's own policy lets the browser run and load nothing else.
-//! Without the script only the buttons for copying are missing.
+//! maud escapes every text, except the style and the script, which are constants. The page's
+//! Content-Security-Policy allows nothing else. Without the script only the copy buttons are missing.
 
 mod scale;
 mod timeline;
@@ -22,7 +21,7 @@ use crate::aws::arn::ExecutionArn;
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 
-/// Characters of an input or a cause; AWS takes no more than 256 KiB.
+/// Characters of an input or a cause; AWS allows 256 KiB.
 const PAYLOAD: usize = 262_144;
 
 /// Characters of the input of one of many states in flight.
@@ -64,6 +63,7 @@ pub fn render(report: &Report) -> String {
             body {
                 header.(class(tone)) { (head(report, &answer)) }
                 main {
+                    (incident(report))
                     (root_cause_path(report))
                     (ran(report))
                     @if let Some(timeline) = &report.timeline { (timeline::section(timeline)) }
@@ -289,6 +289,22 @@ fn listed<T>(all: &[T], entry: impl Fn(&T) -> Markup) -> Markup {
                 summary { (grouped(rest.len())) " more" }
                 ul.states { @for one in listed { li { (entry(one)) } } }
                 (more(rest.len() - listed.len(), "more"))
+            }
+        }
+    }
+}
+
+fn incident(report: &Report) -> Markup {
+    let Some(note) = &report.analysis.incident else { return html! {} };
+    html! {
+        section {
+            h2 { "Incident" }
+            p { (phrases::incident::sentence(note)) }
+            p { (told(&phrases::incident::which(note))) }
+            p dir="auto" { "Why they belong together: " (note.reason) }
+            @if !note.new_executions.is_empty() {
+                h3 { (phrases::incident::title(note)) }
+                ul { @for one in &note.new_executions { li { (told(&phrases::incident::execution(one))) } } }
             }
         }
     }

@@ -1,7 +1,7 @@
-//! The report in Markdown, for a ticket or a chat: the answer first, then the way down to it, what
-//! was tried and what it ran on, no longer than people scroll.
+//! The report in Markdown, for a ticket or a chat: the answer first, then the path to the root cause,
+//! the attempts and the inputs, no longer than people scroll.
 //!
-//! Every name stands in a code span and every payload in a fenced block, so that nothing in them
+//! Every name is in a code span and every payload in a fenced block, so that nothing in them
 //! can become a link, a mention or HTML, whatever renders it.
 
 mod escape;
@@ -28,6 +28,7 @@ const TIMELINE: usize = 60;
 /// Renders a report.
 pub fn render(report: &Report) -> String {
     let mut blocks = head(report);
+    blocks.extend(incident(report));
     blocks.extend(root_cause_path(report));
     blocks.extend(ran(report));
     blocks.extend(attempts(report));
@@ -66,6 +67,19 @@ fn head(report: &Report) -> Vec<String> {
     }
     blocks.extend(phrases::console(report).map(|page| link("AWS console", &page)));
     blocks.extend(phrases::grounds(report).iter().map(|(_, ground)| format!("_{}_", marked(ground))));
+    blocks
+}
+
+fn incident(report: &Report) -> Vec<String> {
+    let Some(note) = &report.analysis.incident else { return Vec::new() };
+    let why = format!("Why they belong together: {}", prose(&note.reason));
+    let which = marked(&phrases::incident::which(note));
+    let mut blocks = vec!["### Incident".to_owned(), prose(&phrases::incident::sentence(note)), which, why];
+    if !note.new_executions.is_empty() {
+        blocks.push(format!("### {}", phrases::incident::title(note)));
+        let executions = note.new_executions.iter().map(|one| marked(&phrases::incident::execution(one)));
+        blocks.push(list(executions, 0));
+    }
     blocks
 }
 

@@ -1,4 +1,4 @@
-//! What a channel gets to send: one typed value, from the analysis to the channel.
+//! The content of a notification: one typed value from the analysis to the channel.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::Report;
 use super::fields::Visitor;
 use super::summary::Summary;
 
-/// What there is to notify of.
+/// The content of a notification.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time, for as long as it is composed")]
@@ -26,7 +26,7 @@ impl<'r> Notice<'r> {
         Self::Failure(Cow::Borrowed(report))
     }
 
-    /// The report that it is about; of a summary, what is left of it.
+    /// The report; of a summary, its reduced report.
     pub fn report(&self) -> &Report {
         match self {
             Self::Failure(report) => report,
@@ -42,7 +42,7 @@ impl<'r> Notice<'r> {
         }
     }
 
-    /// What happened, in one or two sentences, where that was said already.
+    /// What happened, in one or two sentences, if the notice already has them.
     pub(super) fn sentence(&self) -> Option<&str> {
         match self {
             Self::Failure(_) => None,

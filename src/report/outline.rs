@@ -48,7 +48,7 @@ enum OutlineItem {
     Folded(OutlineGroup),
 }
 
-/// The rows, at most so many and one that says that there are more.
+/// The rows, at most so many, and a last row for those left out.
 pub(super) fn rows(timeline: &Timeline, most: usize) -> Vec<OutlineRow> {
     let shape = Shape::of(timeline);
     let mut rows = Vec::new();

@@ -1,7 +1,7 @@
 //! Inputs and causes made readable: JSON indented, anything else in its own lines.
 //!
-//! JSON is only spaced anew and never read into values: long numbers keep their digits, repeated
-//! keys stay, and what is copied from a report means what was sent.
+//! Only the whitespace of JSON changes, and it is never parsed into values: long numbers keep their digits,
+//! repeated keys stay, and a copy from a report has the same meaning as the original.
 
 use serde::de::IgnoredAny;
 
@@ -33,8 +33,7 @@ pub(super) fn readable(text: &str) -> Payload {
 }
 
 impl Payload {
-    /// Cut where it is longer than so many characters or lines, with its length said. What is cut
-    /// is JSON no more.
+    /// Cut after so many characters or lines, with its full length. A cut payload is not JSON any more.
     pub(super) fn cut(self, characters: usize, lines: usize) -> Self {
         let by_characters = self.text.char_indices().nth(characters).map(|(end, _)| end);
         let by_lines = self.text.match_indices('\n').nth(lines - 1).map(|(end, _)| end);
@@ -45,8 +44,8 @@ impl Payload {
     }
 }
 
-/// Valid JSON spaced anew. In its strings, what would steer a terminal or turn text stands escaped
-/// as JSON does it, so that the value is the same.
+/// Valid JSON, indented. Control characters and characters that reorder text are escaped as in JSON, so
+/// that the value stays the same.
 fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let mut depth = 0_usize;

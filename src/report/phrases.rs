@@ -5,6 +5,7 @@
 //! words quote a state's name.
 
 pub mod brief;
+pub(super) mod incident;
 mod ran;
 
 use super::value::{self, address, clock, grouped, harmless, moment, short, span};
@@ -210,13 +211,13 @@ pub(super) fn answer(report: &Report) -> Vec<Sentence> {
             vec![words(format!("Nothing failed in the end; errors that were caught or retried: {count}"))]
         }
         Some(Status::Failed) if analysis.degraded.is_none() => {
-            vec![words("Which state failed cannot be told from the history.")]
+            vec![words("The history does not show which state failed.")]
         }
         _ => Vec::new(),
     }
 }
 
-/// What the deepest cause says to people, and whose it is if that is not the failed state.
+/// The deepest cause for people, and its state if that is not the failed state.
 pub(super) fn message(report: &Report) -> Option<String> {
     let message = deepest_message(report);
     let Some(root) = report.analysis.root_cause.as_ref().filter(|root| !root.via.is_empty()) else {
@@ -228,7 +229,7 @@ pub(super) fn message(report: &Report) -> Option<String> {
     Some(format!("Root cause: {}", parts.join(": ")))
 }
 
-/// The caught error that a Fail state probably reports, and what it says.
+/// The caught error that a Fail state probably reports, with its message.
 pub(super) fn probable_cause(report: &Report) -> Option<Sentence> {
     let probable = report.analysis.probable_cause.as_ref()?;
     let sentence = words(format!("{}: ", cause_label(probable.confidence)))
@@ -258,7 +259,7 @@ pub(super) fn probably(confidence: Likelihood) -> &'static str {
     }
 }
 
-/// What a cause says to people; its type, where it has no message.
+/// The message of a cause for people; its type if it has no message.
 fn told(parsed: &ParsedCause) -> Option<String> {
     let kind = || parsed.error_type.as_ref().map(|kind| format!("{kind}, without a message"));
     parsed.message.clone().or_else(kind)
@@ -349,7 +350,7 @@ fn times(count: u32) -> Option<String> {
     }
 }
 
-/// Whether an execution can be redriven, and if not, why, where Step Functions says so.
+/// Whether an execution can be redriven, and if not, why, if Step Functions reports it.
 fn can_be_redriven(redrive: &Redrive) -> Result<(), Option<&str>> {
     if redrive.possible { Ok(()) } else { Err(redrive.reason.as_deref().and_then(said)) }
 }
@@ -502,7 +503,7 @@ pub(super) fn in_flight(state: &InFlight, report: &Report) -> Sentence {
     }
 }
 
-/// Another state with an error, and what became of it.
+/// Another state with an error, and its outcome.
 pub(super) fn also_failed(one: &AlsoFailed) -> Sentence {
     let outcome = match one.outcome {
         LesserOutcome::Caught => "caught",

@@ -5,7 +5,7 @@ use crate::analysis::resources::Resource;
 use crate::redact::{Redactor, Removed};
 
 impl Report {
-    /// Removes the secrets, and says so in `analysis.redacted`, and how much. What was removed before
+    /// Removes the secrets, and counts them in `analysis.redacted`. What was removed before
     /// counts too. Returns what was removed now.
     pub fn redact(&mut self, redactor: &Redactor) -> Removed {
         let resources = self.analysis.resources.clone();

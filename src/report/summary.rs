@@ -1,9 +1,10 @@
 //! The report for people outside the team: what failed, when, and which request, in plain words.
 //!
-//! Has the same outer shape as the whole report, so that whoever takes the one takes the other. No
-//! stack traces, no causes as they were written, and of inputs only what is allowed by name. Made
-//! from a report that is redacted already; it removes nothing by itself.
+//! It has the same outer keys as the whole report, so that a receiver of one accepts the other. It has no
+//! stack traces, no raw causes, and only the allowed keys of inputs. It is made
+//! from a redacted report, and removes no secrets by itself.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor as DeVisitor};
@@ -12,6 +13,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::fields::{Field, Rank, Visitor};
+use super::incident::{IncidentKind, IncidentNote};
 use super::{EventDetails, EventInfo, Explanation, Links, Report, phrases};
 use crate::analysis::answer::{
     Confidence, FailedState, Failure, InFlight, ProbableCause, Step, TimeLimit, TimeLimitKind,
@@ -33,7 +35,7 @@ const DEEPEST: usize = 32;
 pub struct Summary {
     /// What happened, in one or two sentences.
     pub sentence: String,
-    /// What is left of the report.
+    /// The reduced report.
     pub report: Report,
 }
 
@@ -41,7 +43,7 @@ impl Summary {
     /// The summary of a report. Of inputs, the values under `input_keys` are kept, at any depth.
     pub fn of(report: &Report, input_keys: &[String]) -> Self {
         let input = |input: &Option<String>| input.as_deref().and_then(|input| kept(input, input_keys));
-        let Report { event_info, event_details, analysis, timeline: _ } = report;
+        let Report { event_info, event_details, analysis, timeline: _, bug: _ } = report;
         let step = |step: &Step| Step {
             name: step.name.clone(),
             initial_input: input(&step.initial_input),
@@ -61,6 +63,7 @@ impl Summary {
                 event_details: details,
                 analysis: reduced(analysis),
                 timeline: None,
+                bug: None,
             },
         }
     }
@@ -73,7 +76,7 @@ impl Summary {
     }
 }
 
-/// What of the analysis people outside the team get.
+/// The part of the analysis for people outside the team.
 fn reduced(analysis: &Explanation) -> Explanation {
     let failed_state = analysis.failed_state.as_ref().map(|failed| FailedState {
         name: failed.name.clone(),
@@ -97,7 +100,7 @@ fn reduced(analysis: &Explanation) -> Explanation {
         since: None,
         last_error: None,
     };
-    // A report from the event alone says how the execution ended as well as a whole history does.
+    // A report from the event alone has the status too.
     let complete = analysis.reading.complete || analysis.degraded.is_some();
     Explanation {
         schema: analysis.schema,
@@ -129,6 +132,7 @@ fn reduced(analysis: &Explanation) -> Explanation {
         notes: Vec::new(),
         fingerprint: analysis.fingerprint.clone(),
         redacted: analysis.redacted.clone(),
+        incident: analysis.incident.clone(),
     }
 }
 
@@ -155,6 +159,7 @@ struct ShownAnalysis<'s> {
     links: &'s Links,
     fingerprint: &'s Option<String>,
     redacted: &'s Option<Removed>,
+    incident: &'s Option<IncidentNote>,
     truncated: &'s [String],
 }
 
@@ -184,14 +189,26 @@ impl Serialize for Summary {
             links: &analysis.links,
             fingerprint: &analysis.fingerprint,
             redacted: &analysis.redacted,
+            incident: &analysis.incident,
             truncated: &analysis.truncated,
         };
         Shown { event_info, event_details, analysis: shown }.serialize(serializer)
     }
 }
 
-/// What happened, in one or two sentences.
+/// What happened, in one or two sentences; of an incident, how it stands first.
 pub(super) fn sentence(report: &Report) -> String {
+    let failure = sentence_of_failure(report);
+    match &report.analysis.incident {
+        None => failure,
+        Some(note) if note.kind == IncidentKind::Alert => {
+            format!("{failure} {}", phrases::incident::sentence(note))
+        }
+        Some(note) => format!("{} The first of them: {failure}", phrases::incident::sentence(note)),
+    }
+}
+
+fn sentence_of_failure(report: &Report) -> String {
     let Report { event_info, analysis, .. } = report;
     let machine = event_info.state_machine_arn.as_deref().and_then(state_machine_name);
     let what = analysis.application.as_deref().or(machine).unwrap_or("The execution");
@@ -264,7 +281,7 @@ fn deepest(analysis: &Explanation) -> Option<String> {
     parsed.into_iter().flatten().find_map(message).or_else(|| plain(&own()))
 }
 
-/// What a cause says, without a stack trace and without JSON.
+/// The message of a cause, without a stack trace and without JSON.
 fn plain(failure: &Failure) -> Option<String> {
     let cause = failure.cause.as_deref()?;
     short(cause::understand(None, failure.error.as_deref(), cause).message.as_deref()?)
@@ -287,6 +304,48 @@ fn short(message: &str) -> Option<String> {
 
 fn is_frame(line: &str) -> bool {
     line.starts_with("at ") || line.starts_with("File \"") || line.starts_with("Traceback (")
+}
+
+/// Characters of a value that is shown by its key.
+const KEYED_VALUE: usize = 200;
+
+/// The values in an input under these keys, in whatever case and depth; several under one key are joined.
+pub fn keyed_values(input: &str, keys: &[String]) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    if let Ok(input) = serde_json::from_str(input) {
+        collect(input, keys, DEEPEST, &mut found);
+    }
+    found
+}
+
+fn collect(value: &RawValue, keys: &[String], depth: usize, found: &mut BTreeMap<String, String>) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    if let Ok(RawFields(fields)) = serde_json::from_str(value.get()) {
+        for (key, value) in fields {
+            match keys.iter().find(|allowed| allowed.eq_ignore_ascii_case(&key)) {
+                Some(key) => keyed(key, value, found),
+                None => collect(value, keys, depth, found),
+            }
+        }
+    } else if let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(value.get()) {
+        items.into_iter().for_each(|item| collect(item, keys, depth, found));
+    }
+}
+
+/// Adds a value to those of its key: a text without its quotes, anything else as it is written.
+fn keyed(key: &str, value: &RawValue, found: &mut BTreeMap<String, String>) {
+    let text = serde_json::from_str::<String>(value.get()).unwrap_or_else(|_| value.get().to_owned());
+    let known = found.entry(key.to_owned()).or_default();
+    if known.split(", ").any(|known| known == text) {
+        return;
+    }
+    if !known.is_empty() {
+        known.push_str(", ");
+    }
+    known.push_str(&text);
+    if let Some((end, _)) = known.char_indices().nth(KEYED_VALUE) {
+        known.truncate(end);
+    }
 }
 
 /// An input with nothing in it but the values under these keys, as they are written; `None` where none
@@ -405,6 +464,20 @@ mod tests {
         }
         let deep = format!("{}{{\"order_id\":1}}{}", "[".repeat(100), "]".repeat(100));
         assert_eq!(kept(&deep, &keys), None);
+    }
+
+    #[test]
+    fn values_are_found_by_their_keys_at_any_depth() {
+        let keys = ["order_id".to_owned(), "id".to_owned()];
+        let input = r#"{"Order_ID": "O-7", "items": [{"id": 1.10}, {"id": 2}, {"id": 1.10}], "other": "x"}"#;
+        let found = keyed_values(input, &keys);
+        assert_eq!(
+            found,
+            BTreeMap::from([("id".into(), "1.10, 2".into()), ("order_id".into(), "O-7".into())])
+        );
+        assert!(keyed_values("{\"id\": ", &keys).is_empty());
+        let long = keyed_values(&format!("{{\"id\": {:?}}}", "é".repeat(1_000)), &keys);
+        assert_eq!(long["id"].chars().count(), KEYED_VALUE);
     }
 
     #[test]

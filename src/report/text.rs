@@ -1,5 +1,5 @@
 //! The report in text, for someone paged at night: the answer in the first three lines, then the
-//! way down to it, what was tried, what it ran on, and what happened when.
+//! path to the root cause, the attempts, the inputs, and the timeline.
 
 mod paint;
 mod tree;
@@ -32,6 +32,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     let mut page = Page { lines: Vec::new(), paint: Paint { colour } };
     page.headline(report);
     page.answer(report);
+    page.incident(report);
     page.root_cause_path(report);
     page.ran(report);
     page.attempts(report);
@@ -110,6 +111,21 @@ impl Page {
         for (tone, sentence) in phrases::grounds(report) {
             let line = paint.toned(tone, format!("  {}", sentence.plain()));
             self.line(line);
+        }
+    }
+
+    fn incident(&mut self, report: &Report) {
+        let Some(note) = &report.analysis.incident else { return };
+        self.section("Incident");
+        self.item(phrases::incident::sentence(note));
+        self.item(phrases::incident::which(note).plain());
+        self.item(format!("Why they belong together: {}", harmless(&note.reason)));
+        if note.new_executions.is_empty() {
+            return;
+        }
+        self.section(&phrases::incident::title(note));
+        for execution in &note.new_executions {
+            self.item(phrases::incident::execution(execution).plain());
         }
     }
 

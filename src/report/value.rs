@@ -1,12 +1,12 @@
-//! Values made fit to be read: harmless on a terminal and on a page, and no longer than people read.
+//! Values for people: harmless on a terminal and on a page, and no longer than people read.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// A text on one line. What would steer a terminal, or turn or hide the text around it, stands as
-/// its number: names and causes come from whoever wrote the state machine or caused the error.
+/// A text on one line. Control characters, and characters that reorder or hide text, are escaped: names and
+/// causes come from the author of the state machine or the sender of its input.
 pub(crate) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
@@ -31,7 +31,7 @@ pub(super) fn steers(char: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// A text on one line, cut where it is longer than `most` characters, with its length said.
+/// A text on one line, cut after `most` characters, with its full length.
 pub(super) fn short(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => harmless(text),
@@ -46,9 +46,8 @@ pub(super) fn indented(line: &str) -> Cow<'_, str> {
     if line.contains('\t') { line.replace('\t', "    ").into() } else { line.into() }
 }
 
-/// A message on one line: where it goes on in another line, it goes on behind a space. Cut in the
-/// middle where it is longer than `most` characters, with its length said, since the reason may stand
-/// at either end.
+/// A message on one line, with a space for each line break. A message of more than `most` characters is cut
+/// in the middle, with its full length, because the reason may be at either end.
 pub(super) fn message(text: &str, most: usize) -> String {
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let has_breaks = text.contains(['\n', '\r', '\t']);
@@ -135,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_says_its_length() {
+    fn a_cut_text_shows_its_length() {
         assert_eq!(short(&"ä".repeat(1_234), 3), "äää… (1,234 characters)");
         assert_eq!(short("äää", 3), "äää");
     }
 
     #[test]
-    fn spans_are_told_in_the_units_that_matter() {
+    fn spans_are_shown_in_the_units_that_matter() {
         let at = |millis| Timestamp::from_millisecond(millis).unwrap();
         for (millis, text) in [
             (137, "137 ms"),

@@ -57,15 +57,25 @@ impl Document {
         format!("configuration file {}, line {line}", self.path)
     }
 
-    /// The single settings in its table: key, value as a flag would hold it (`None` for what no flag can
-    /// hold), and place.
+    /// The single settings in its table, those under `[incidents]` with that before their key: key, value
+    /// as a flag would hold it (`None` for what no flag can hold), and place.
     pub(crate) fn settings<'d>(
         &'d self,
         table: &'d DeTable<'_>,
-    ) -> impl Iterator<Item = (&'d str, Option<String>, String)> {
+    ) -> impl Iterator<Item = (String, Option<String>, String)> {
         let single = table.iter().filter(|(key, _)| key.get_ref().as_ref() != ROUTES);
-        single.map(|(key, value)| {
-            (key.get_ref().as_ref(), plain(value.get_ref()), self.place(key.span().start))
+        single.flat_map(|(key, value)| {
+            let name = key.get_ref().as_ref();
+            match value.get_ref().as_table().filter(|_| SECTIONS.contains(&name)) {
+                Some(section) => {
+                    let inner = section.iter().map(|(key, value)| {
+                        let place = self.place(key.span().start);
+                        (format!("{name}.{}", key.get_ref()), plain(value.get_ref()), place)
+                    });
+                    inner.collect::<Vec<_>>()
+                }
+                None => vec![(name.to_owned(), plain(value.get_ref()), self.place(key.span().start))],
+            }
         })
     }
 
@@ -100,6 +110,9 @@ pub(crate) fn has_routes(table: &DeTable<'_>) -> bool {
 
 /// The key of the tables that say who is told, and how.
 const ROUTES: &str = "routes";
+
+/// Tables of settings.
+const SECTIONS: &[&str] = &["incidents"];
 
 /// A TOML value as the text that a flag or a variable would hold.
 fn plain(value: &DeValue<'_>) -> Option<String> {

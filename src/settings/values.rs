@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::{Span, SpanRelativeTo};
 use url::Url;
 
 use super::InvalidValue;
@@ -51,6 +52,19 @@ pub(crate) fn number<T: FromStr + PartialOrd + fmt::Display>(
 
 pub(crate) fn seconds(text: &str, least: u64, most: u64) -> Result<Duration, InvalidValue> {
     number(text, least, most).map(Duration::from_secs)
+}
+
+/// A length of time with its unit: `90s`, `15m`, `1h`, `90d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, InvalidValue> {
+    let wrong = || InvalidValue::found("a time with its unit, such as 90s, 15m, 1h or 90d", text);
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    Duration::try_from(length).ok().filter(|length| !length.is_zero()).ok_or_else(wrong)
+}
+
+/// Lengths of time, separated by commas; one at least.
+pub(crate) fn durations(text: &str) -> Result<Vec<Duration>, InvalidValue> {
+    text.split(',').map(|item| duration(item.trim())).collect()
 }
 
 pub(crate) fn switch(text: &str) -> Result<bool, InvalidValue> {

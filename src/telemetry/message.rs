@@ -1,4 +1,4 @@
-//! The span of a message: what every log line about it says, and what a trace shows of it.
+//! The span of a message: its fields in every log line, and in a trace.
 
 use std::future::Future;
 

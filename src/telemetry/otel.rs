@@ -2,9 +2,8 @@
 //!
 //! Nothing is exported unless an endpoint is set. Each message makes a span `process QUEUE` by
 //! OpenTelemetry's conventions for messaging
-//! (<https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>), with its stages under it. It goes
-//! on with the trace that the message's sender was in. Spans hold names, ids and durations; no line
-//! of the log is exported.
+//! (<https://opentelemetry.io/docs/specs/semconv/messaging/sqs/>), with its stages as children. It continues
+//! the trace of the message's sender. Spans have names, ids and durations; log lines are not exported.
 
 use std::future::Future;
 use std::time::Duration;
@@ -65,7 +64,7 @@ impl Traces {
     }
 }
 
-/// Whether traces are to be exported: where to is set, and nobody switched it off.
+/// Whether traces are exported: an OTLP endpoint is set, and `OTEL_SDK_DISABLED` is not.
 fn wanted(variable: impl Fn(&str) -> Option<String>) -> bool {
     let is_set = |name| variable(name).is_some_and(|value| !value.trim().is_empty());
     let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"));

@@ -1,8 +1,8 @@
 //! Where log lines go: to standard error, on a thread of its own.
 //!
-//! Whoever logs never waits. A pipe that nobody reads, or a log driver that blocks, would otherwise stop
+//! Logging never blocks. A pipe that nobody reads, or a log driver that blocks, would otherwise stop
 //! the runtime's threads, and with them the renewal of leases and the health checks. Lines wait in
-//! memory, 1 MiB of them at most; what comes beyond that is dropped and counted.
+//! memory, up to 1 MiB; further lines are dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Output {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Hands a line over, or drops it where too much waits. A line that is alone is always taken.
+    /// Queues a line, or drops it if the queue is full. An empty queue accepts any line.
     fn line(&self, line: &[u8]) {
         let fits = |waiting: usize| {
             let then = waiting + line.len();
@@ -87,7 +87,7 @@ fn write(mut sink: impl Write, entries: &Receiver<LogEntry>, waiting: &AtomicUsi
     for entry in entries {
         match entry {
             LogEntry::Line(line) => {
-                // Where standard error is gone, there is nowhere to say so.
+                // Without standard error there is nowhere to report it.
                 let _written = sink.write_all(&line);
                 waiting.fetch_sub(line.len(), Ordering::Relaxed);
             }
@@ -139,7 +139,7 @@ impl Log {
                 if dropped > logged && (passes || logged_at.elapsed() >= LOG_EVERY) {
                     warn!(
                         log.dropped_lines = dropped - logged,
-                        "log lines were dropped: standard error takes them too slowly"
+                        "log lines were dropped: standard error is too slow"
                     );
                     (logged, logged_at) = (dropped, Instant::now());
                 }

@@ -1,7 +1,7 @@
-//! Whether the worker's loop moves, and whether it takes messages in.
+//! Whether the worker's loop moves, and whether it receives messages.
 //!
 //! The loop beats at least every [`BEAT`], whatever it waits for: a poll that is under way, an open
-//! breaker, a free place. A loop that no longer beats is stuck, and only a restart helps.
+//! breaker, a free permit. A loop that no longer beats is stuck, and only a restart helps.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub enum Unhealthy {
     Draining,
 }
 
-/// How a worker is; clones tell of the same one.
+/// The health of a worker; clones share its state.
 #[derive(Debug, Clone)]
 pub struct Health(Arc<Mutex<HealthState>>);
 
@@ -58,7 +58,7 @@ impl Health {
         self.state().renewals = Some(renewals);
     }
 
-    /// No more messages are taken in.
+    /// The worker receives no more messages.
     pub(super) fn drains(&self) {
         self.state().draining = true;
     }
@@ -66,7 +66,7 @@ impl Health {
     /// Whether it moves. A drain ends by itself.
     ///
     /// # Errors
-    /// What stands still.
+    /// Names what is stuck.
     pub fn live(&self) -> Result<(), Unhealthy> {
         let state = self.state();
         let quiet = state.beat.elapsed();
@@ -81,7 +81,7 @@ impl Health {
         }
     }
 
-    /// Whether it takes messages in.
+    /// Whether it receives messages.
     ///
     /// # Errors
     /// Why it does not.
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_no_longer_beats_is_stuck() {
+    async fn a_loop_without_beats_is_stuck() {
         let health = Health::new();
         for _ in 0..20 {
             tokio::time::advance(BEAT).await;

@@ -1,4 +1,4 @@
-//! Taking messages in: how many polls, for how many messages, and what happens when they fail.
+//! Receiving messages: how many polls, for how many messages, and what happens when they fail.
 //!
 //! One poll while the queue is quiet. Each poll that comes back full asks for one more at a time,
 //! up to the concurrency; an empty one goes back to one.
@@ -32,14 +32,14 @@ const SHORT_POLLS_APART: Duration = Duration::from_secs(1);
 /// How often a failure to poll is logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// What a poll brought, and the permits that it held.
+/// The result of a poll, and the permits that it held.
 struct Polled {
     result: Result<Vec<Message>, QueueError>,
     permits: Vec<OwnedSemaphorePermit>,
     half_open: bool,
 }
 
-/// How polling goes.
+/// The state of polling.
 struct Intake {
     polls: JoinSet<Polled>,
     /// How many polls may be under way.
@@ -117,7 +117,7 @@ impl Worker {
                     Err(panic) => error!(%panic, "a poll ended without an answer"),
                 },
                 () = tokio::time::sleep(health::BEAT) => {}
-                // What may be received is asked again.
+                // The loop asks for admission again.
                 () = breakers.changed() => {}
                 (permits, half_open) = next, if intake.polls.len() < intake.wanted => {
                     // A breaker may have opened while the permits were being acquired.
@@ -129,7 +129,7 @@ impl Worker {
         }
     }
 
-    /// Begins to work on what a poll brought; says whether it came back empty.
+    /// Begins to work on the messages of a poll; returns whether the poll came back empty.
     fn polled(
         self: &Arc<Self>,
         intake: &mut Intake,
@@ -184,7 +184,7 @@ impl Worker {
         let queue = self.queue.clone();
         let wait = self.settings.poll_wait;
         polls.spawn(async move {
-            // A half-open message needs no permit: those in hand may be waiting for what it finds out.
+            // A half-open message needs no permit: messages in hand may hold them all and wait for its result.
             let result = queue.receive(permits.len().max(1), wait).await;
             reach(Point::Received).await;
             Polled { result, permits, half_open }
@@ -220,8 +220,8 @@ impl Worker {
         }
     }
 
-    /// Gives back what a poll brought after the stop, but for messages on their last receive: those
-    /// would go to the dead-letter queue unread, so they are worked on while the grace period lasts.
+    /// Releases the messages that a poll brought after the stop, except those on their last receive: these
+    /// would go to the dead-letter queue unread, so they are processed while the grace period lasts.
     async fn release_unread(self: &Arc<Self>, messages: Vec<Message>, permits: Vec<OwnedSemaphorePermit>) {
         let (last, others): (Vec<_>, Vec<_>) =
             messages.into_iter().partition(|message| self.is_last_receive(message));

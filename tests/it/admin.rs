@@ -299,7 +299,7 @@ async fn an_open_breaker_shows_and_leaves_the_worker_alive_and_ready() {
 }
 
 #[tokio::test]
-async fn an_address_in_use_ends_the_start_and_says_what_to_do() {
+async fn an_address_in_use_ends_the_start_with_advice() {
     let house = House::start(LONG).await;
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -359,7 +359,7 @@ async fn clients_that_are_slow_or_many_hold_up_neither_probes_nor_the_end() {
 }
 
 #[tokio::test]
-async fn the_log_says_in_one_line_what_happened_to_a_message() {
+async fn one_log_line_has_the_outcome_of_a_message() {
     let house = House::start(LONG).await;
     let header = "Root=1-58406520-a006649127e371903a2de979;Parent=4c721bf33e3caf8f;Sampled=1";
     let first = house.sqs.send_traced("failures", &house.failure(0), header);

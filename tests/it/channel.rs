@@ -67,7 +67,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_answer_that_says_yes_counts_however_its_body_goes_on() {
+async fn a_successful_answer_counts_whatever_its_body_does() {
     let receiver = Receiver::start().await;
     for answer in [Answer::Endless(200), Answer::Half(200)] {
         assert_eq!(notify(&receiver, answer).await, Ok(()));
@@ -75,7 +75,7 @@ async fn an_answer_that_says_yes_counts_however_its_body_goes_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_says_no_counts_however_its_body_goes_on() {
+async fn a_refusal_counts_whatever_its_body_does() {
     let receiver = Receiver::start().await;
     for answer in [Answer::Endless(503), Answer::Half(503)] {
         let answered = notify(&receiver, answer).await;

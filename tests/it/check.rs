@@ -59,7 +59,7 @@ fn verdict<'f>(findings: &'f [Value], check: &str) -> &'f str {
 }
 
 #[tokio::test]
-async fn where_everything_works_it_says_so_and_touches_nothing() {
+async fn when_everything_works_all_checks_pass_and_nothing_is_touched() {
     let around = Surroundings::new(120).await;
     around.sqs.send("failures", "{}");
     let (findings, code) = around.findings().await;
@@ -89,7 +89,7 @@ async fn where_everything_works_it_says_so_and_touches_nothing() {
 }
 
 #[tokio::test]
-async fn a_dead_letter_queue_that_takes_less_than_the_queue_is_warned_of() {
+async fn a_dead_letter_queue_with_a_smaller_limit_than_the_queue_is_warned_of() {
     let around = Surroundings::new(120).await;
     around.sqs.set_largest("failures-dlq", 262_144);
     let (findings, code) = around.findings().await;
@@ -97,7 +97,7 @@ async fn a_dead_letter_queue_that_takes_less_than_the_queue_is_warned_of() {
 }
 
 #[tokio::test]
-async fn every_line_that_fails_says_what_to_do() {
+async fn every_failed_check_has_advice() {
     let around = Surroundings::new(120).await;
     around.sfn.refuse("GetExecutionHistory", denied());
     around.sqs.refuse("DeleteMessageBatch", denied());
@@ -179,7 +179,7 @@ async fn a_page_is_no_answer_of_step_functions() {
 }
 
 #[tokio::test]
-async fn a_queue_that_may_not_be_read_and_a_route_that_is_not_there_fail_together() {
+async fn an_unreadable_queue_and_a_missing_route_fail_together() {
     let mut around = Surroundings::new(120).await;
     around.queue_url = around.queue_url.replace("failures", "nothing");
     around.api.url = "http://127.0.0.1:1/secret-path".to_owned();

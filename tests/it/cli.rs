@@ -59,7 +59,7 @@ fn wrong_usage_exits_with_2_and_help_with_0() {
 }
 
 #[test]
-fn what_is_missing_of_aws_is_told_within_ten_seconds() {
+fn missing_aws_settings_are_reported_within_ten_seconds() {
     let region: &[(&str, &str)] = &[("AWS_REGION", "us-east-1")];
     let refused: &[(&str, &str)] = &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
     for (variables, expected) in [
@@ -144,7 +144,7 @@ async fn busy_worker(receiver: &Receiver, sqs: &Sqs, grace: &str) -> WorkerProce
     let url = sqs.queue("failures", Duration::from_secs(30));
     sqs.send("failures", &crate::support::failure(0));
     let mut command = worker_process::misstep(&["work"]);
-    // Step Functions is not there: the failure is told from its event, at once.
+    // Step Functions is not there: the failure is reported from its event, at once.
     command.envs(stub::environment("AWS_ENDPOINT_URL", sqs.url()));
     command.envs(worker_process::default_routes(&receiver.url));
     command.envs([

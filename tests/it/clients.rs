@@ -68,7 +68,7 @@ async fn a_long_poll_is_not_cut_short() {
 }
 
 #[test]
-fn a_topic_is_sent_no_more_than_it_takes() {
+fn a_message_to_a_topic_fits_its_limit() {
     let limit = |max_bytes: &str, all: &str| {
         let text = format!(
             "{all}\n[[routes]]\nname = \"topic\"\naudience = \"ops\"\nchannel = \"sns\"\ntopic_arn = \"arn:aws:sns:eu-west-1:123456789012:failures\"\n{max_bytes}\n"

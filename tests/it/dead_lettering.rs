@@ -27,7 +27,7 @@ fn size(body: &str, attributes: &Value) -> usize {
 }
 
 #[tokio::test]
-async fn a_message_is_cut_to_what_the_dead_letter_queue_takes_and_keeps_its_reason() {
+async fn a_message_is_cut_to_the_limit_of_the_dead_letter_queue_and_keeps_its_reason() {
     // A body with room for some attributes, for the reason alone, for nothing, and one that is too large.
     for length in [LARGEST - 300, LARGEST - 60, LARGEST, LARGEST + 100_000] {
         let errand = Errand::with(0).await;
@@ -80,7 +80,7 @@ async fn a_trace_goes_on_through_the_dead_letter_queue_a_drop_and_a_replay() {
 }
 
 #[tokio::test]
-async fn a_replay_sends_what_the_queue_takes_and_says_what_it_does_not() {
+async fn a_replay_sends_what_fits_the_queue_and_reports_the_rest() {
     let errand = Errand::with(0).await;
     errand.sqs.set_largest("failures", LARGEST);
     let padded = |number: usize, length: usize| {

@@ -132,7 +132,7 @@ async fn one_message_is_shown_and_explained() {
 }
 
 #[tokio::test]
-async fn bad_input_is_told_clearly_and_changes_nothing() {
+async fn bad_input_is_reported_clearly_and_changes_nothing() {
     let bench = Bench::start().await;
     bench.fill(1).await;
     let told = async |arguments: &[&str], code: i32, what: &str| {

@@ -137,7 +137,7 @@ fn versions_iterations_and_ids_make_no_difference_and_machines_and_messages_do()
     };
     let first = of(MACHINE, Status::Failed, Some("order ORD-17 of 2026-03-01 has no 'blue teapot'"));
     let same = of(&format!("{MACHINE}:7"), Status::Failed, Some("order ORD-9 of 2025-01-31 has no 'lamp'"));
-    assert_eq!(first, same, "told from the event alone");
+    assert_eq!(first, same, "reported from the event alone");
     for (machine, status, cause) in [
         (format!("{MACHINE}-eu"), Status::Failed, Some("order ORD-17 of 2026-03-01 has no 'blue teapot'")),
         (MACHINE.to_owned(), Status::Aborted, Some("order ORD-17 of 2026-03-01 has no 'blue teapot'")),

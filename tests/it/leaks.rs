@@ -282,7 +282,7 @@ proptest! {
     }
 
     #[test]
-    fn three_json_strings_deep_every_route_still_says_how_much_was_removed(
+    fn three_json_strings_deep_every_route_still_counts_what_was_removed(
         key in prop::sample::select(KEYS),
         value in "[A-Za-z]{8}Zq[A-Za-z0-9]{3}",
     ) {

@@ -72,7 +72,7 @@ async fn every_scenario_ends_in_two_notifications_and_an_empty_queue() {
 }
 
 #[tokio::test]
-async fn a_worker_killed_between_notification_and_delete_tells_again_with_the_same_key() {
+async fn a_worker_killed_between_notification_and_delete_notifies_again_with_the_same_key() {
     let receiver = Receiver::start().await;
     let (gate_1, answer_1) = Answer::status(200).held();
     let (gate_2, answer_2) = Answer::status(200).held();
@@ -138,7 +138,7 @@ async fn a_notification_refused_for_good_ends_in_the_dead_letter_queue_with_a_re
 }
 
 #[tokio::test]
-async fn an_execution_that_does_not_exist_is_told_from_its_event() {
+async fn an_execution_that_does_not_exist_is_reported_from_its_event() {
     let receiver = Receiver::start().await;
     let stage = Stage::set_up("gone", &[], &[]).await;
     let execution = "arn:aws:states:us-east-1:000000000000:execution:orders:never-was";
@@ -167,7 +167,7 @@ async fn an_execution_that_does_not_exist_is_told_from_its_event() {
 }
 
 #[tokio::test]
-async fn until_empty_ends_by_itself_once_everything_was_told() {
+async fn until_empty_ends_by_itself_after_the_last_notification() {
     let receiver = Receiver::start().await;
     let stage = Stage::set_up("until-empty", &["catch-then-fail"], &[]).await;
     let executions = stage.run().await;
@@ -179,7 +179,7 @@ async fn until_empty_ends_by_itself_once_everything_was_told() {
 }
 
 #[tokio::test]
-async fn a_queue_that_does_not_exist_is_told_within_ten_seconds() {
+async fn a_queue_that_does_not_exist_is_reported_within_ten_seconds() {
     let stage = Stage::set_up("no-queue", &[], &[]).await;
     let nowhere = stage.queue_url.replace("no-queue", "nowhere");
     let mut worker = stage.start(&["work", "--queue-url", &nowhere], "http://127.0.0.1:1/", &[]);
@@ -188,7 +188,7 @@ async fn a_queue_that_does_not_exist_is_told_within_ten_seconds() {
 }
 
 #[tokio::test]
-async fn explain_says_of_a_real_execution_what_its_notification_says() {
+async fn explain_shows_of_a_real_execution_what_its_notification_shows() {
     let stage = Stage::set_up("explain", &["map-fourth-item"], &[]).await;
     let executions = stage.run().await;
     let (name, execution) = executions.iter().next().unwrap();

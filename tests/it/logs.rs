@@ -168,7 +168,7 @@ async fn every_form_shows_the_lines_and_redaction_removes_secrets_from_them() {
 }
 
 #[test]
-fn a_route_shows_logs_where_it_says_so() {
+fn a_route_shows_logs_if_configured() {
     let route = |more: &str| {
         settings_of(
             &format!("[[routes]]\nname = \"r\"\naudience = \"dev\"\nchannel = \"stdout\"\n{more}"),

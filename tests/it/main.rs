@@ -7,7 +7,7 @@
 //! | [`browser`] | the page in a real browser; ignored unless asked for |
 //! | [`cases`] | causes that people met, each against what they should read of it |
 //! | [`channel`] | the notification API over real sockets |
-//! | [`check`] | what works and what does not, told before anything is processed |
+//! | [`check`] | what works and what does not, reported before anything is processed |
 //! | [`cli`] | exit codes, faults of the settings, clear errors at the start |
 //! | [`clients`] | the AWS clients as they are set up |
 //! | [`crash`] | the real binary killed, stopped, panicking and hanging at every step |
@@ -17,6 +17,7 @@
 //! | [`fingerprint`] | one fingerprint a bug, and no other tomorrow |
 //! | [`generated`] | generated histories, each against the truth that its generator knows |
 //! | [`html`] | the report as a page |
+//! | [`incidents`] | incidents: nothing lost whatever crashes, every store alike, what people get |
 //! | [`leaks`] | no planted secret leaves by any channel, in any form |
 //! | [`localstack`] | the real binary against a real LocalStack |
 //! | [`logs`] | the last lines of a log: which are read, and who gets them (with the feature `logs`) |
@@ -63,6 +64,7 @@ mod docs;
 mod fingerprint;
 mod generated;
 mod html;
+mod incidents;
 mod leaks;
 mod localstack;
 #[cfg(feature = "logs")]

@@ -108,7 +108,7 @@ async fn a_child_is_found_by_what_its_task_submitted_where_the_cause_is_cut_off_
 }
 
 #[tokio::test]
-async fn a_child_that_may_not_be_read_stays_what_the_parent_said() {
+async fn a_child_that_may_not_be_read_keeps_the_cause_of_the_parent() {
     let stub = StepFunctions::start().await;
     let above = execution_arn("shop", "above");
     let below = execution_arn("shop", "below");
@@ -290,7 +290,7 @@ async fn a_fail_state_that_reports_a_nested_failure_leads_into_the_child() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_not_there_yet_is_said_so() {
+async fn an_end_that_has_not_happened_yet_is_an_error() {
     let stub = StepFunctions::start().await;
     let arn = execution_arn("shop", "late");
     add(&stub, &arn, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
@@ -304,7 +304,7 @@ async fn an_end_that_is_not_there_yet_is_said_so() {
 }
 
 #[tokio::test]
-async fn where_describing_is_denied_everything_is_read_and_where_it_is_throttled_that_is_said() {
+async fn where_describing_is_denied_everything_is_read_and_where_it_is_throttled_a_note_says_so() {
     let stub = StepFunctions::start().await;
     let arn = execution_arn("shop", "long");
     add(&stub, &arn, &synth::long(3_000));
@@ -323,7 +323,7 @@ async fn where_describing_is_denied_everything_is_read_and_where_it_is_throttled
 }
 
 #[tokio::test]
-async fn every_refusal_of_step_functions_is_told_apart() {
+async fn every_refusal_of_step_functions_has_its_own_class() {
     let stub = StepFunctions::start().await;
     let arn = execution_arn("shop", "run");
     add(&stub, &arn, &Machine::new(vec![task("Charge").fails(("Declined", "no"))]));
@@ -351,7 +351,7 @@ async fn every_refusal_of_step_functions_is_told_apart() {
 }
 
 #[tokio::test]
-async fn missing_credentials_are_told_apart() {
+async fn missing_credentials_have_their_own_class() {
     let stub = StepFunctions::start().await;
     let reader = SfnReader::new(&session_with(stub.url(), None));
     let error = read(&reader, &asked(&execution_arn("shop", "run"))).await.unwrap_err();

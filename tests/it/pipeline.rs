@@ -82,7 +82,7 @@ fn with(changes: &[(&str, Value)]) -> String {
 }
 
 #[test]
-fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
+fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_notification() {
     on_paused_time(async {
         let listed = PipelineSettings { state_machines: vec![ORDERS.to_owned()], ..everything() };
         let office = office(listed);
@@ -104,7 +104,7 @@ fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
         ] {
             assert_eq!(office.process(&body).await, Outcome::Ignore(kind));
         }
-        assert!(office.degraded().is_empty(), "somebody was told");
+        assert!(office.degraded().is_empty(), "somebody was notified");
         assert_eq!(
             office.process(&with(&[("stateMachineArn", json!(format!("{ORDERS}:live")))])).await,
             Outcome::Done
@@ -113,7 +113,7 @@ fn what_is_not_a_failure_to_handle_is_acknowledged_without_a_word() {
 }
 
 #[test]
-fn a_child_of_a_map_run_is_told_where_the_settings_say_so() {
+fn a_child_of_a_map_run_is_notified_of_with_map_run_children_notify() {
     on_paused_time(async {
         let office = office(PipelineSettings { map_run_children: MapRunChildren::Notify, ..everything() });
         let child = with(&[
@@ -126,7 +126,7 @@ fn a_child_of_a_map_run_is_told_where_the_settings_say_so() {
 }
 
 #[test]
-fn a_history_that_cannot_be_read_is_told_from_the_event_alone() {
+fn a_history_that_cannot_be_read_is_reported_from_the_event_alone() {
     on_paused_time(async {
         for class in [ErrorClass::Gone, ErrorClass::Denied, ErrorClass::Kms, ErrorClass::Unsupported] {
             let office = office(everything());
@@ -151,7 +151,7 @@ fn a_history_that_cannot_be_read_is_told_from_the_event_alone() {
 }
 
 #[test]
-fn a_history_that_has_not_ended_is_read_again_and_then_told_from_the_event_alone() {
+fn a_history_that_has_not_ended_is_read_again_and_then_reported_from_the_event_alone() {
     on_paused_time(async {
         let late = office(everything());
         late.reader.set_unended(3);
@@ -186,7 +186,7 @@ fn an_unreachable_history_is_tried_in_hand_and_then_released() {
 }
 
 #[test]
-fn on_the_last_receive_an_unreachable_history_is_told_from_the_event_alone() {
+fn on_the_last_receive_an_unreachable_history_is_reported_from_the_event_alone() {
     on_paused_time(async {
         for class in [ErrorClass::Throttled, ErrorClass::Unreachable, ErrorClass::Credentials] {
             let office = office(everything());
@@ -213,7 +213,7 @@ fn a_refused_notification_goes_to_the_dead_letter_queue_with_the_reason() {
 }
 
 #[test]
-fn the_same_failure_delivered_twice_at_once_is_told_once() {
+fn the_same_failure_delivered_twice_at_once_is_notified_of_once() {
     on_paused_time(async {
         let office = office(everything());
         let body = failure(0);
@@ -234,12 +234,12 @@ fn a_batch_of_pipes_is_done_when_each_of_its_failures_is() {
         assert_eq!(office.process(&with_other).await, Outcome::Done);
         let with_poison = format!("[7,{}]", failure(3));
         assert!(matches!(office.process(&with_poison).await, Outcome::DeadLetter(_)));
-        assert_eq!(office.degraded().len(), 8, "the failure beside it was told");
+        assert_eq!(office.degraded().len(), 8, "the other failure was delivered");
     });
 }
 
 #[test]
-fn a_notification_is_never_larger_than_its_route_takes() {
+fn a_notification_never_exceeds_the_limit_of_its_route() {
     on_paused_time(async {
         let office = office(everything());
         office.api.set_limit(4_096);

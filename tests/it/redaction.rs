@@ -210,7 +210,7 @@ proptest! {
     }
 
     #[test]
-    fn any_punctuation_is_taken_and_a_second_time_changes_nothing(
+    fn any_punctuation_is_accepted_and_a_second_time_changes_nothing(
         text in r#"([ab12 n"\\:={}()\[\]'`<>&;,%|!\n-]|%3D|\\n|Name|Value|https://|@|“|\u{a0}|：|''){0,60}"#,
     ) {
         let text = text.replace('a', "password").replace('b', "Cookie");
@@ -221,7 +221,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_at_all_is_taken(text in r#"[\PC"\\:={}\[\]'>]{0,80}"#) {
+    fn any_text_at_all_is_accepted(text in r#"[\PC"\\:={}\[\]'>]{0,80}"#) {
         let text = text.replace('e', "password");
         let once = of_event(&text).redacted(&redactor());
         let again = once.clone().redacted(&redactor());
@@ -261,7 +261,7 @@ fn what_is_no_secret_stays() {
 }
 
 #[test]
-fn every_form_says_that_something_was_removed_and_how_much() {
+fn every_form_counts_what_was_removed() {
     for (form, text) in every_form(&report(r#"{"password":"hunter-77","card":"4111111111111111"}"#)) {
         let says = match form {
             "text" | "markdown" | "html" => text.contains("secret values removed"),

@@ -131,7 +131,8 @@ fn page(input: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn an_answer_that_no_client_can_parse_is_read_leniently_or_told_from_the_event_and_stops_nobody() {
+async fn an_answer_that_no_client_can_parse_is_read_leniently_or_reported_from_the_event_and_delays_no_others()
+ {
     let odd = |_: &str, name: &str| match name {
         "run-0" => Answer::Body(page(r"half \ud83d a pair")),
         "run-1" => {

@@ -137,7 +137,7 @@ fn the_payload_is_the_historys_or_else_the_events() {
 }
 
 #[test]
-fn a_missed_heartbeat_is_told_from_a_timeout_by_the_time_that_passed() {
+fn a_missed_heartbeat_is_distinguished_from_a_timeout_by_the_time_that_passed() {
     let mut events = recorded("failed", "heartbeat-path-timeout").events().to_vec();
     let evidence = |events: &[misstep::history::HistoryEvent]| {
         let report = report(&History::whole(events.to_vec()), &Subject::default());
@@ -213,7 +213,7 @@ fn how_sure_a_probable_cause_is_depends_on_what_lies_between() {
 }
 
 #[test]
-fn redrives_limits_and_an_end_that_is_not_there_are_said() {
+fn redrives_limits_and_a_missing_end_are_reported() {
     let whole = recorded("failed", "heartbeat-path-timeout");
     let analysis = |history: &History| report(history, &Subject::default())["analysis"].clone();
     let found = analysis(&whole);

@@ -134,7 +134,7 @@ fn redaction_leaves_names_and_links_as_they_are() {
 }
 
 #[test]
-fn a_name_that_is_redacted_takes_the_links_made_of_it_along() {
+fn a_redacted_name_removes_the_links_made_of_it() {
     let key = concat!("AKIA", "IOSFODNN7EXAMPLF");
     let case = json!({"resource_type": "lambda", "resource": "invoke", "error": "E", "cause": "c",
         "parameters": {"FunctionName": key}});

@@ -26,7 +26,7 @@ async fn fails(worker: &WorkerProcess, route: &str, reason: &str) {
 async fn recovers(errand: &Errand, mut worker: WorkerProcess) {
     worker.until("the message to be deleted", || errand.left() == 0).await;
     assert!(errand.sqs.messages("dead").is_empty());
-    assert_eq!(worker.printed().lines().count(), 1, "the other was told twice");
+    assert_eq!(worker.printed().lines().count(), 1, "the other was notified twice");
     assert_eq!(worker.stop().await, Some(0));
 }
 

@@ -121,7 +121,7 @@ async fn handled(pipeline: &Pipeline, body: &str) -> Outcome {
 }
 
 #[test]
-fn a_failure_takes_the_routes_whose_filter_takes_it() {
+fn a_failure_goes_to_the_routes_whose_filter_matches_it() {
     on_paused_time(async {
         let (orders, others, timeouts) = (Kept::willing(), Kept::willing(), Kept::willing());
         let for_machine =
@@ -135,7 +135,7 @@ fn a_failure_takes_the_routes_whose_filter_takes_it() {
         assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done);
         pipeline.drain_optional().await;
         assert_eq!((orders.taken().len(), others.taken().len(), timeouts.taken().len()), (1, 0, 0));
-        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done, "told before");
+        assert_eq!(handled(&pipeline, &failure(0)).await, Outcome::Done, "notified before");
         let counted = pipeline.metrics().text(misstep::metrics::ExpositionFormat::accepted(""));
         assert!(counted.contains("misstep_duplicates_total 1\n"), "{counted}");
         assert_eq!(orders.taken().len(), 1);
@@ -167,7 +167,7 @@ fn a_history_is_not_read_again_for_a_route_whose_filter_refused_the_failure() {
 }
 
 #[test]
-fn a_route_that_is_not_required_holds_no_message_and_is_tried_three_times() {
+fn an_optional_route_delays_no_message_and_is_tried_three_times() {
     on_paused_time(async {
         let (required, hanging) = (Kept::willing(), Kept::new(|_| Err(busy())));
         let hanging = Kept { takes: Duration::from_secs(600), ..hanging };
@@ -188,7 +188,7 @@ fn a_route_that_is_not_required_holds_no_message_and_is_tried_three_times() {
 }
 
 #[test]
-fn a_route_that_is_not_required_is_not_told_again_when_the_message_comes_back() {
+fn an_optional_route_is_not_notified_again_when_the_message_comes_back() {
     on_paused_time(async {
         let up = Arc::new(AtomicBool::new(false));
         let answers = up.clone();
@@ -233,7 +233,7 @@ fn what_a_slow_route_cannot_take_is_dropped_and_fills_no_memory() {
 }
 
 #[test]
-fn a_template_that_fails_dead_letters_the_message_once_the_others_are_told() {
+fn a_template_that_fails_dead_letters_the_message_once_the_others_are_notified() {
     on_paused_time(async {
         let (works, broken) = (Kept::willing(), Kept { fails_to_compose: true, ..Kept::willing() });
         let pipeline = pipeline(vec![to("broken", &broken), to("works", &works), aside("chat", &broken)]);

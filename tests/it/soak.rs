@@ -57,7 +57,7 @@ async fn memory_and_descriptors_stay_flat_over_many_messages() {
     let took = began.elapsed().as_secs_f64();
     let cpu = worker.cpu();
     assert_eq!(worker.stop().await, Some(0));
-    assert_eq!(surroundings.not_told_once(), [], "each message is told once to each audience");
+    assert_eq!(surroundings.not_told_once(), [], "each audience is notified once of each message");
 
     let warm: Vec<Sample> =
         samples.iter().copied().filter(|sample| sample.messages > WARM_UP * messages as f64).collect();
@@ -87,7 +87,7 @@ async fn memory_and_descriptors_stay_flat_over_many_messages() {
     assert!(descriptors.1 < most as f64, "{} file descriptors, {most} at most: {warm:?}", descriptors.1);
 }
 
-/// Looks at the worker until everything was told and deleted.
+/// Watches the worker until every failure was delivered and deleted.
 async fn samples(surroundings: &Surroundings, worker: &Worker, messages: usize) -> Vec<Sample> {
     let every = if messages > MESSAGES { Duration::from_secs(2) } else { Duration::from_millis(250) };
     let mut samples: Vec<Sample> = Vec::new();

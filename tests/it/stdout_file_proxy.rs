@@ -83,7 +83,7 @@ async fn optional_routes_into_pipes_that_nobody_reads_hold_one_thread_each() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_taken_from_the_usual_variables() {
+async fn a_proxy_is_configured_by_the_usual_variables() {
     let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", proxy.local_addr().unwrap());
     let served = tokio::spawn(async move {
@@ -157,7 +157,7 @@ fn five(receiver: &Receiver, errand: &Errand) -> String {
 }
 
 #[tokio::test]
-async fn a_test_goes_down_every_route_and_says_of_itself_that_it_is_one() {
+async fn a_test_notification_goes_to_every_route_and_is_marked_as_a_test() {
     let (receiver, errand) = (Receiver::start().await, Errand::with(0).await);
     receiver.answer_by(|received| received.json().get("blocks").map(|_| Answer::status(200).body("ok")));
     let webhook = format!("{}/hunter2", receiver.url);

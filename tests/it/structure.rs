@@ -118,7 +118,7 @@ fn flatten(tree: &str, before: &[String], paths: &mut BTreeSet<Vec<String>>) {
 
 /// The modules of the table in `src/lib.rs`, from top to bottom.
 fn floors() -> Vec<String> {
-    let row = Regex::new(r"(?m)^//! \| \[`(\w+)`\] \|").unwrap();
+    let row = Regex::new(r"(?m)^//! \| \[?`(\w+)`\]? \|").unwrap();
     let text = include_str!("../../src/lib.rs");
     row.captures_iter(text).map(|row| row[1].to_owned()).collect()
 }

@@ -5,6 +5,7 @@
 //! | [`configured`] | routes read from the text of a configuration file |
 //! | [`errand`] | the real binary with routes of a configuration file, on stubs of AWS |
 //! | [`gate`] | a gate before a server, open or shut |
+//! | [`incident_store`] | a store of incidents in memory, with mistakes that can be built in |
 //! | [`loopback`] | an HTTP server on 127.0.0.1 that can break its connections |
 //! | [`model`] | the model of the queue and what is around it, and the checker |
 //! | [`planted`] | reports with something planted in every string |
@@ -16,6 +17,7 @@
 pub(crate) mod configured;
 pub(crate) mod errand;
 pub(crate) mod gate;
+pub(crate) mod incident_store;
 pub(crate) mod loopback;
 pub(crate) mod model;
 pub(crate) mod planted;

@@ -55,7 +55,7 @@ fn a_success_with_caught_errors_is_explained() {
 }
 
 #[test]
-fn states_in_flight_at_a_timeout_are_told() {
+fn states_in_flight_at_a_timeout_are_shown() {
     insta::assert_snapshot!(explained("localstack", "timeout-in-map"));
 }
 
@@ -70,7 +70,7 @@ fn an_execution_that_ran_out_of_events_names_the_busiest_states() {
 }
 
 #[test]
-fn a_redriven_execution_is_told_as_it_ended_then_and_what_became_of_it() {
+fn a_redriven_execution_is_shown_with_that_end_and_its_later_outcome() {
     let failing =
         task("Charge").fails(("Declined", "card expired")).redriven().fails(("Declined", "still expired"));
     let machine = Machine::new(vec![pass("Prepare"), failing]).redriven();

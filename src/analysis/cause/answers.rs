@@ -283,7 +283,7 @@ fn a_message_that_is_structure_itself_is_opened() {
 }
 
 #[test]
-fn a_message_that_says_nothing_is_as_if_it_were_missing() {
+fn an_empty_message_counts_as_missing() {
     for nothing in ["null", "None", "", "undefined"] {
         let cause = serde_json::json!({"errorMessage": nothing, "errorType": "E"}).to_string();
         assert_eq!(understand(None, None, &cause).message, None, "{nothing}");
@@ -327,7 +327,7 @@ fn the_type_is_that_beside_the_message() {
 }
 
 #[test]
-fn without_a_message_the_code_is_said_and_a_body_is_opened() {
+fn without_a_message_the_code_is_shown_and_a_body_is_opened() {
     for (called, cause, message, error_type) in [
         (
             Some("events:putEvents"),
@@ -386,7 +386,7 @@ fn a_stack_whose_line_breaks_are_escapes_is_read_in_lines() {
 }
 
 #[test]
-fn every_row_of_the_table_says_what_it_reads() {
+fn every_row_of_the_table_documents_what_it_reads() {
     let rows = table();
     assert!(rows.iter().all(|row| !row.name.is_empty() && !row.reads.is_empty()), "{rows:?}");
     let read: Vec<&str> = rows.iter().flat_map(|row| row.called.iter().copied()).collect();

@@ -1,4 +1,4 @@
-//! Which integration a task called: the history says so, and with it whose answer a cause is.
+//! Which integration a task called: the history names it, and so the service that wrote a cause.
 
 use crate::history::Details;
 
@@ -20,7 +20,7 @@ impl Called {
         Some(Self { service: resource_type.to_ascii_lowercase(), action: action.to_owned() })
     }
 
-    /// What an event of a task says. A function that is called by its ARN is Lambda's.
+    /// The integration of a task's event. A function that is called by its ARN is Lambda's.
     pub(in crate::analysis) fn of(details: &Details) -> Option<Self> {
         let resource = details.resource.as_deref()?;
         match details.resource_type.as_deref() {

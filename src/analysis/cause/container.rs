@@ -136,8 +136,8 @@ pub(super) fn said(mut exits: Vec<ContainerExit>, stopped_otherwise: bool) -> Ve
     parts
 }
 
-/// Whether a reason says more than that a container exited, and nothing of memory: then a kill was no
-/// lack of it.
+/// Whether a reason says more than that a container exited, and does not mention memory: then the kill
+/// had another cause than lack of memory.
 fn says_otherwise(reason: &str) -> bool {
     const SAYS_NOTHING: [&str; 2] = ["Essential container in task exited", "Array Child Job failed"];
     !SAYS_NOTHING.iter().any(|known| reason.starts_with(known)) && !speaks_of_memory(reason)
@@ -178,7 +178,7 @@ fn of_container_status(container: &Map<String, Value>) -> Option<ContainerExit> 
     let ended = ["state.terminated", "lastState.terminated", "state.waiting"]
         .iter()
         .find_map(|path| objects(container, path).into_iter().next())?;
-    // `Error` says no more than the exit code does.
+    // `Error` adds nothing to the exit code.
     let known = |reason: &&str| !["Error", "Completed"].iter().any(|nothing| is_named(reason, nothing));
     let reason = text(ended, "reason").filter(known);
     let message = text(ended, "message");

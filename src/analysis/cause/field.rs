@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// How many objects a path leads to at most.
 const MAX_OBJECTS: usize = 10_000;
 
-/// A text that says something: neither empty nor a language's word for nothing.
+/// A text with a meaning: neither empty nor a language's word for null.
 pub(super) fn meaningful(text: &str) -> Option<&str> {
     const NOTHING: [&str; 9] =
         ["null", "none", "undefined", "nil", "<nil>", "nan", "[object object]", "{}", "[]"];
@@ -32,7 +32,7 @@ pub(super) fn value<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'
     object.get(name).or_else(|| object.iter().find(|(key, _)| is_named(key, name)).map(|(_, value)| value))
 }
 
-/// The text of a field, if it says something.
+/// The text of a field, if it has a meaning.
 pub(super) fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     meaningful(value(object, name)?.as_str()?)
 }
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_nothing_say_nothing() {
+    fn words_for_null_have_no_meaning() {
         for nothing in ["", " ", "null", "None", "undefined", "NULL", "{}"] {
             assert_eq!(meaningful(nothing), None, "{nothing}");
         }

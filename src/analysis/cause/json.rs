@@ -21,7 +21,7 @@ pub(super) static READER: Own = Own {
 /// How many values are looked at.
 const MAX_LOOKED_AT: usize = 20_000;
 
-/// Names of fields that hold a message, the most telling first.
+/// Names of fields that hold a message, the most specific first.
 const MESSAGES: [&str; 29] = [
     "ErrorMessage",
     "FailureReason",
@@ -64,7 +64,7 @@ const CODES: [&str; 8] =
 /// Names of fields that hold one only where it looks like it.
 const PERHAPS: [&str; 4] = ["Type", "Name", "Reason", "FailureReason"];
 
-/// What was asked for, and what a thing is called: nothing there says why it failed.
+/// Fields with the request and with names, which never have the reason of a failure.
 const NOT_WHY: [&str; 27] = [
     "Annotations",
     "Arguments",
@@ -95,7 +95,7 @@ const NOT_WHY: [&str; 27] = [
     "Context",
 ];
 
-/// The object understood as far as its fields' names tell.
+/// The object parsed by the names of its fields.
 fn understand(reading: CauseContext<'_>, fields: &Fields) -> ParsedCause {
     let found = find(below(&fields.values), &fields.values).or_else(|| Some((known(reading, fields)?, None)));
     let (message, error_type) = found.unzip();

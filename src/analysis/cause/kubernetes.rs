@@ -1,4 +1,4 @@
-//! What Kubernetes says of a job, a pod, or a call that it refused.
+//! Kubernetes' answers about a job, a pod, or a refused call.
 //!
 //! `eks:runJob.sync` fails with the job, `eks:call` with the API's answer. A job's conditions say why
 //! it failed; names, annotations and the specification say nothing of that.
@@ -61,7 +61,7 @@ fn condition(object: &Map<String, Value>) -> Option<(String, Option<String>)> {
     Some((message.to_owned(), reason.map(str::to_owned)))
 }
 
-/// What the API says of a call that it refused, or a pod of itself: `Evicted`.
+/// The API's message for a refused call, or a pod's own message: `Evicted`.
 fn refusal(object: &Map<String, Value>) -> Option<(String, Option<String>)> {
     let is_refusal = text(object, "kind") == Some("Status");
     let said = if is_refusal { Some(object) } else { objects(object, "status").into_iter().next() };

@@ -1,4 +1,4 @@
-//! What Lambda says of a failed invocation.
+//! Lambda's answer to a failed invocation.
 //!
 //! A function that throws answers with an object, its keys in lower camel case: `errorMessage` and
 //! `errorType`, and the frames as `stackTrace` (Python, Java, .NET, Ruby, Go) or `trace` (Node).

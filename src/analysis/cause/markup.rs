@@ -1,4 +1,4 @@
-//! What a page or an XML document says, as proxies and S3 answer.
+//! The message in a page or an XML document, as proxies and S3 answer.
 
 use std::sync::LazyLock;
 
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_says_its_message_or_its_title() {
+    fn a_document_gives_its_message_or_its_title() {
         for (text, message, code) in [
             (
                 "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>",

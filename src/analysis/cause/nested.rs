@@ -1,4 +1,4 @@
-//! What Step Functions says of a child execution that failed under `startExecution.sync`.
+//! The cause that Step Functions writes for a child execution that failed under `startExecution.sync`.
 //!
 //! The cause is the child's description as JSON, keys in Pascal case and in any order: `Cause`,
 //! `Error`, `ExecutionArn`, `Input`, `InputDetails`, `Name`, `RedriveCount`, `StartDate`,

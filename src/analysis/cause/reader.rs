@@ -21,7 +21,7 @@ pub(super) trait CauseReader: Sync {
         self.fits(reading, fields)
     }
 
-    /// What the object says.
+    /// Parses the object.
     fn understand(&self, reading: CauseContext<'_>, fields: &Fields) -> ParsedCause;
 
     /// Its row in the documentation.

@@ -1,7 +1,7 @@
 //! Who reads an object: a table by integration.
 //!
-//! The history says which integration was called, and its reader is asked first. Without that, in a
-//! Fail state's cause or a child's, the fields tell. Each reader claims objects of its own shape only,
+//! The history names the called integration, and its reader is tried first. Without that, in a
+//! Fail state's cause or a child's, the fields decide. Each reader claims only objects of its own shape,
 //! so that their order does not matter; `samples` holds that.
 
 use super::partial::Fields;

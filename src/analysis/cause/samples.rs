@@ -338,7 +338,7 @@ fn an_arn_that_is_cut_itself_is_no_arn() {
 }
 
 #[test]
-fn a_grandchild_is_not_taken_for_the_child() {
+fn a_grandchild_is_not_mistaken_for_the_child() {
     let grandchild = child(&["Error", "ExecutionArn", "Status"]);
     let cause = serde_json::json!({"Cause": grandchild, "Error": "States.TaskFailed"}).to_string();
     // Whole, it is a caught error thrown on, whose cause describes the child.

@@ -1,4 +1,4 @@
-//! What an AWS SDK says of a call that a service refused.
+//! An AWS SDK's message for a call that a service refused.
 //!
 //! Step Functions calls other services through the Java SDK, and the SDK ends its message with what
 //! it knows of the answer: `(Service: S3, Status Code: 404, Request ID: …)` in version 2,

@@ -1,5 +1,5 @@
 //! The services whose answers are read by a table: where the reason stands, what is beside it, and
-//! what is said where there is none.
+//! which message replaces a missing one.
 //!
 //! The names are those of the services' API models, as Step Functions writes them into the cause of a
 //! `.sync` task that failed: DescribeJobs for AWS Batch, GetJobRun for AWS Glue, and so on.
@@ -21,7 +21,7 @@ pub(super) struct ServiceReader {
     within: &'static [&'static str],
     /// Fields that no other service's object has, by their paths; one is enough.
     marks: &'static [&'static str],
-    /// Where the reason may stand, the most telling place first.
+    /// The fields that may have the reason, the most specific first.
     reasons: &'static [ReasonFields],
     /// How it ended, by the path.
     state: &'static str,

@@ -1,4 +1,4 @@
-//! What a history says of one call: the cause of its failure, the service's first answer and the
+//! What a history contains about one call: the cause of its failure, the service's first answer and the
 //! parameters, asked in this order.
 
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use crate::history::{CallTarget, HistoryEvent};
 /// The longest value that is taken from a cause, in bytes: the longest ARN.
 const LONGEST: usize = 2_048;
 
-/// What a history says of one call.
+/// What a history contains about one call.
 #[derive(Debug, Default)]
 pub(super) struct Facts<'a> {
     /// What the state names as its resource: `runTask.sync`, or an ARN.

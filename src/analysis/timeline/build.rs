@@ -5,7 +5,7 @@
 //! each is placed in constant time, however deeply scopes nest; an id that points forwards, or to
 //! itself, leads nowhere.
 //!
-//! Some events do not say what they seem to. `TaskStateAborted` and its like follow the event that
+//! Some events are misleading. `TaskStateAborted` and similar events follow the event that
 //! failed, not their own state. `EvaluationFailed` follows what came before its state. After a
 //! redrive the chain may be torn.
 
@@ -103,7 +103,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Takes the next event.
+    /// Processes the next event.
     pub(in crate::analysis) fn push(&mut self, index: usize) {
         let events = self.events;
         let event = &events[index];
@@ -149,10 +149,10 @@ impl<'a> Builder<'a> {
         self.places.push(place);
     }
 
-    /// The index of the event with this id, among those taken.
+    /// The index of the event with this id among those processed.
     pub(in crate::analysis) fn index_of(&self, id: i64) -> Option<usize> {
         let taken = &self.events[..self.places.len()];
-        // Where no id is missing, the id tells the index.
+        // If no id is missing, the index follows from the id.
         let guess = usize::try_from(id.checked_sub(taken.first()?.id)?).ok()?;
         if taken.get(guess).is_some_and(|event| event.id == id) {
             return Some(guess);
@@ -273,7 +273,7 @@ impl<'a> Builder<'a> {
                     scope = self.add_scope(branch, parallel);
                 }
             }
-            // Entered anew after a redrive: it runs where it ran before.
+            // Entered again after a redrive: it runs where it ran before.
             Origin::Start if self.is_torn(here) => {
                 if let Some(&before) = self.latest.get(name)
                     && self.timeline.instance(before).exited.is_none()
@@ -310,7 +310,7 @@ impl<'a> Builder<'a> {
                 (self.is_torn(here) && open(self.timeline.instance(latest))).then_some(latest)
             })
             .unwrap_or_else(|| self.add(name, state_type, here.scope, None));
-        // A redriven state may have failed in events that could not be told to be its own.
+        // A redriven state may have failed in events that could not be attributed to it.
         let follows = match origin {
             Origin::After(before) => Some(&self.events[before].event_type),
             Origin::Start | Origin::Lost => None,

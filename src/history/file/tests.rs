@@ -80,7 +80,7 @@ fn bytes_that_are_not_utf8_are_replaced_and_said() {
 }
 
 #[test]
-fn a_page_that_names_a_next_one_is_not_taken_for_the_whole() {
+fn a_page_that_names_a_next_one_is_not_a_whole_history() {
     let text = format!("{{\"events\": {EVENTS}, \"nextToken\": \"abc\"}}");
     assert!(!parse(text.as_bytes()).unwrap().is_complete());
 }
@@ -188,7 +188,7 @@ fn pages_and_lines_are_read_as_one_history_in_any_arrangement() {
 }
 
 #[test]
-fn a_page_that_is_missing_is_said() {
+fn a_missing_page_is_noted() {
     let all = seven();
     let (first, second, last) =
         (page(&all[..3], Some("a")), page(&all[3..5], Some("b")), page(&all[5..], None));
@@ -334,7 +334,7 @@ fn a_log_is_read_in_each_form_that_cloudwatch_exports() {
 }
 
 #[test]
-fn what_a_log_leaves_out_is_said() {
+fn what_a_log_leaves_out_is_noted() {
     let lines = failed_log(EXPRESS);
     let notes = |lines: &[String]| {
         let read = only(lines.join("\n").as_bytes());
@@ -356,7 +356,7 @@ fn what_a_log_leaves_out_is_said() {
 }
 
 #[test]
-fn lines_that_are_no_events_are_left_out_and_said() {
+fn lines_that_are_no_events_are_left_out_and_noted() {
     let lines =
         [vec!["START of something {".to_owned()], failed_log(EXPRESS), vec!["2026 {\"a\": 1}".to_owned()]];
     let read = only(lines.concat().iter().map(|line| format!("t {line}\n")).collect::<String>().as_bytes());

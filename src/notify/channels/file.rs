@@ -1,7 +1,7 @@
 //! `file`: a line of JSON a notification, added to a file.
 //!
 //! The file is opened anew for each, so that it can be rotated away, and is on the disk before the
-//! notification counts as taken.
+//! notification counts as accepted.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;

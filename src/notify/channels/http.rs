@@ -41,7 +41,7 @@ const ELSEWHERE: &str = "{ env = \"VARIABLE\" } or { file = \"PATH\" }";
 pub struct HttpRoute {
     /// Where to post.
     pub target: PostTarget,
-    /// What lies around the data.
+    /// The fields around the data.
     pub envelope: Envelope,
     /// `Authorization: Bearer …`
     pub bearer_token: Option<Secret>,
@@ -53,11 +53,11 @@ pub struct HttpRoute {
     pub timeout: Duration,
     /// The most bytes of a body.
     pub max_bytes: usize,
-    /// What is posted in place of the envelope.
+    /// The template of the body, instead of the envelope.
     pub body: Option<Template>,
 }
 
-/// What lies around the data: whom the API is to write to, and as what.
+/// The fields around the data: whom the API sends mail to, and of which kind.
 #[derive(Debug, Clone, Default)]
 pub struct Envelope {
     /// The kind of mail; the audience's own where none is given.
@@ -85,7 +85,7 @@ impl Envelope {
 }
 
 impl HttpRoute {
-    /// A route to an API that takes the contract's body.
+    /// A route to a notification API.
     pub fn to(url: Url, group_email: Option<String>, timeout: Duration, max_bytes: usize) -> Self {
         Self {
             target: PostTarget::Plain(url),

@@ -94,6 +94,11 @@ impl Notifier for Mail {
         self.settings.max_bytes
     }
 
+    fn room_for_executions(&self) -> usize {
+        // They stand in the text and on the page.
+        self.limit() / 4
+    }
+
     fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
@@ -127,7 +132,7 @@ impl Notifier for Mail {
             self.client.send_email().source(&self.settings.from).destination(to).message(message).send();
         match self.calls.counted("SendEmail", sent).await {
             Ok(_) => Ok(()),
-            // An address that is not verified is refused as the message is, and is none of its fault.
+            // SES refuses an unverified address like a bad message, but the message is not at fault.
             Err(error) => Err(classify("SendEmail", &error, &["not verified", "ddress", "omain", "@"])),
         }
     }
@@ -137,6 +142,9 @@ fn brief_text(notice: &Notice<'_>) -> String {
     let mut text = format!("{}\n", brief::sentence(notice));
     for fact in brief::facts(notice) {
         text.push_str(&format!("\n{}: {}\n", fact.label, fact.text));
+    }
+    if let Some((title, lines)) = brief::executions(notice) {
+        text.push_str(&format!("\n{title}:\n{}\n", lines.join("\n")));
     }
     if let Some(link) = brief::link(notice.report()) {
         text.push_str(&format!("\n{link}\n"));
@@ -156,6 +164,10 @@ fn brief_page(subject: &str, notice: &Notice<'_>) -> String {
                         dt { b { (fact.label) } }
                         dd { @if fact.code { code { (fact.text) } } @else { (fact.text) } }
                     }
+                }
+                @if let Some((title, lines)) = brief::executions(notice) {
+                    p { b { (title) } }
+                    ul { @for line in lines { li { (line) } } }
                 }
                 @if let Some(link) = brief::link(notice.report()).filter(|link| link.starts_with("https://")) {
                     p { a href=(link) { "Open the execution" } }

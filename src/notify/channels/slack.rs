@@ -16,6 +16,7 @@ use crate::notify::post::{Post, PostResponse, PostTarget, ReadBody};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
 use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
+use crate::report::notice::Notice;
 use crate::report::phrases::brief::{self, Fact};
 use crate::settings::secret::TextOrSecret;
 use crate::settings::{InvalidValue, values};
@@ -31,6 +32,10 @@ const SECTION: usize = 3_000;
 
 /// Characters of a fact here: several of them should fit on a screen.
 const FACT: usize = 700;
+
+/// Bytes of the list of executions, as JSON: even if every character has to be escaped, a message keeps
+/// within its 50 blocks.
+const EXECUTIONS: usize = 20 * 1024;
 
 /// Characters of a button's URL.
 const URL: usize = 3_000;
@@ -98,12 +103,16 @@ impl Notifier for Webhook {
         self.settings.max_bytes
     }
 
+    fn room_for_executions(&self) -> usize {
+        (self.limit() / 2).min(EXECUTIONS)
+    }
+
     fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
             None => brief::subject(content.notice),
         };
-        // Slack takes no empty text.
+        // Slack accepts no empty text.
         let subject = if subject.trim().is_empty() { "misstep".to_owned() } else { subject };
         let mut blocks = vec![json!({
             "type": "header",
@@ -116,6 +125,7 @@ impl Notifier for Webhook {
                 blocks.extend(brief::facts(content.notice).iter().map(fact));
             }
         }
+        blocks.extend(executions(content.notice));
         let buttons = [
             ("Open the execution", brief::link(content.notice.report())),
             ("Logs", brief::logs(content.notice.report())),
@@ -141,7 +151,7 @@ impl Notifier for Webhook {
     }
 }
 
-/// Slack says `ok`. Whatever else says 200 (a proxy's page to log in) is not Slack, and told nobody.
+/// Slack answers `ok`. Any other 200 (a proxy's login page) is not Slack, and notified nobody.
 fn is_slack(answer: &PostResponse) -> Result<(), NotifyError> {
     let said = String::from_utf8_lossy(&answer.body);
     let said = said.trim();
@@ -156,7 +166,7 @@ fn is_slack(answer: &PostResponse) -> Result<(), NotifyError> {
     })
 }
 
-/// A link as Slack takes it: with what a URL may not hold escaped, and not too long.
+/// A link that Slack accepts: with invalid characters escaped, and not too long.
 fn usable(link: &str) -> Option<String> {
     let url = url::Url::parse(link).ok().filter(|url| url.scheme() == "https")?;
     Some(url.to_string()).filter(|url| url.len() <= URL)
@@ -170,6 +180,20 @@ fn button(title: &str, link: &str) -> Option<Value> {
 fn section(text: &str) -> Value {
     let text = if text.trim().is_empty() { "–" } else { text };
     json!({"type": "section", "text": {"type": "mrkdwn", "text": cut(text, SECTION)}})
+}
+
+/// The failed executions, in as few blocks as hold them.
+fn executions(notice: &Notice<'_>) -> Vec<Value> {
+    let Some((title, lines)) = brief::executions(notice) else { return Vec::new() };
+    let mut texts = vec![format!("*{title}*")];
+    for line in lines {
+        let line = format!("\n• {}", cut(&escaped_for_slack(&line), SECTION - 10));
+        match texts.last_mut() {
+            Some(text) if text.chars().count() + line.chars().count() <= SECTION => text.push_str(&line),
+            _ => texts.push(line),
+        }
+    }
+    texts.iter().map(|text| section(text)).collect()
 }
 
 fn fact(fact: &Fact) -> Value {

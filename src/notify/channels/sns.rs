@@ -27,7 +27,7 @@ pub const CHANNEL: Channel = Channel { name: "sns", read };
 /// quotas).
 const EVERY_TOPIC: usize = 262_144;
 
-/// The most bytes that a topic can be set to take (its `MaximumMessageSize`).
+/// The highest `MaximumMessageSize` of a topic, in bytes.
 const LARGEST_TOPIC: u64 = 1_048_576;
 
 /// A subject has fewer characters than this (SNS API, Publish).
@@ -153,7 +153,7 @@ impl Notifier for Topic {
     }
 }
 
-/// What subscribers can filter by. SNS takes no empty values.
+/// The attributes that subscribers can filter by. SNS accepts no empty values.
 fn attributes(content: &Content<'_>) -> Vec<(&'static str, String)> {
     let report = content.notice.report();
     let analysis = &report.analysis;
@@ -175,7 +175,7 @@ fn attributes(content: &Content<'_>) -> Vec<(&'static str, String)> {
     all.into_iter().filter_map(|(name, value)| Some((name, usable(value?)?))).collect()
 }
 
-/// SNS takes subjects of ASCII characters that begin with a letter, a digit or punctuation.
+/// SNS accepts subjects of ASCII characters that begin with a letter, a digit or punctuation.
 fn ascii_subject(subject: &str) -> String {
     let ascii: String =
         subject.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect();

@@ -13,7 +13,7 @@ pub struct Move {
     pub status: String,
     /// How many messages were moved; SQS's number is approximate.
     pub moved: u64,
-    /// How many there were at the start, where SQS says so.
+    /// How many there were at the start, if SQS reports it.
     pub to_move: Option<u64>,
     /// Why it failed.
     pub failure: Option<String>,
@@ -37,7 +37,7 @@ impl SqsQueue {
     /// How far the newest move from this queue is.
     ///
     /// # Errors
-    /// When SQS does not say, or knows of none.
+    /// When SQS does not answer, or has no such task.
     pub async fn newest_move(&self) -> Result<Move, QueueError> {
         let call = self.client.list_message_move_tasks().source_arn(self.arn().await?).max_results(1);
         let answer = self.call("ListMessageMoveTasks", &self.url, call.send()).await?;

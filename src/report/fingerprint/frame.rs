@@ -1,4 +1,4 @@
-//! The frame of a stack trace that tells bugs apart.
+//! The frame of a stack trace that distinguishes bugs.
 
 use std::sync::LazyLock;
 

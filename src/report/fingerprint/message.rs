@@ -1,7 +1,7 @@
-//! A message without what differs from one execution to the next.
+//! A message without the parts that differ between executions.
 //!
-//! Taken out: payloads in brackets, what is quoted, ids, numbers, dates, addresses and ARNs. Kept: the
-//! words, the names that code gives to things, and the codes that say which error it is.
+//! Removed: payloads in brackets, quoted text, ids, numbers, dates, addresses and ARNs. Kept: the
+//! words, the names from code, and error codes.
 
 use std::sync::LazyLock;
 
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_between_executions_is_taken_out() {
+    fn what_differs_between_executions_is_removed() {
         for (one, other) in [
             ("Order ORD-10482 not found", "Order ORD-7 not found"),
             ("no item 123e4567-e89b-12d3-a456-426614174000", "no item abcdefab-abcd-abcd-abcd-abcdefabcdef"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn however_it_is_quoted_a_name_out_of_the_data_is_taken_out() {
+    fn a_name_from_the_data_is_removed_however_it_is_quoted() {
         let plain = normal("user 'jonas berg' is unknown");
         for quoted in [
             "'amira'",
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_tells_bugs_apart_stays() {
+    fn what_distinguishes_bugs_stays() {
         for (one, other) in [
             ("the field 'Output/total' is missing", "the field 'Arguments' is missing"),
             ("The JSONata expression '$a' failed", "The JSONata expression '$b' failed"),

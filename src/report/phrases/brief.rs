@@ -2,12 +2,13 @@
 
 use std::slice;
 
-use super::{INTO, can_be_redriven, cause_label, probably, secret_values, times};
+use super::{INTO, can_be_redriven, cause_label, incident, probably, secret_values, times};
 use crate::analysis::answer::{FailedState, RootCause};
 use crate::analysis::resources::Resource;
 use crate::aws::arn::state_machine_name;
 use crate::history::Status;
 use crate::logs::Logs;
+use crate::report::incident::IncidentKind;
 use crate::report::notice::Notice;
 use crate::report::{Redrive, Report, summary};
 
@@ -61,7 +62,9 @@ pub fn subject(notice: &Notice<'_>) -> String {
         let parts: Vec<String> = parts.filter_map(filled).map(|part| one_line(part, NAME)).collect();
         format!(" ({} {})", probably(probable.confidence), parts.join(": "))
     });
-    one_line(&format!("{env}{application}{machine} {what}{error}{}", caught.unwrap_or_default()), SUBJECT)
+    let incident = analysis.incident.as_ref().map(incident::prefix).unwrap_or_default();
+    let caught = caught.unwrap_or_default();
+    one_line(&format!("{env}{incident}{application}{machine} {what}{error}{caught}"), SUBJECT)
 }
 
 /// What happened, in one or two sentences.
@@ -82,6 +85,9 @@ pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
         }
     };
     let state = |failed: &FailedState| [&*failed.path, slice::from_ref(&failed.name)].concat().join(INTO);
+    let note = analysis.incident.as_ref();
+    add("Incident", note.map(|note| incident::which(note).plain()), false);
+    add("Why they belong together", note.map(|note| note.reason.clone()), false);
     add("State", failed.map(state), false);
     let names: Vec<&str> = waiting.iter().filter_map(|state| filled(&state.name)).collect();
     add("In flight", Some(names.join(", ")), false);
@@ -107,6 +113,10 @@ pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
             true,
         );
     }
+    if note.is_some_and(|note| note.kind != IncidentKind::Alert) {
+        // It is about many executions; what follows is about the first.
+        return facts;
+    }
     let ran: Vec<String> = analysis.resources.iter().map(ran).collect();
     add("Where it ran", Some(ran.join("\n")), false);
     add("Log", analysis.logs.as_ref().map(logged), true);
@@ -129,6 +139,13 @@ pub fn facts(notice: &Notice<'_>) -> Vec<Fact> {
     add("Removed", analysis.redacted.as_ref().map(secret_values), false);
     add("Cut to fit", Some(analysis.truncated.join(", ")), false);
     facts
+}
+
+/// The failed executions that the notification names, one a line, and what the list is called.
+pub fn executions(notice: &Notice<'_>) -> Option<(String, Vec<String>)> {
+    let note = notice.report().analysis.incident.as_ref()?;
+    let lines = note.new_executions.iter().map(|one| incident::execution(one).plain());
+    (!note.new_executions.is_empty()).then(|| (incident::title(note), lines.collect()))
 }
 
 fn ran(resource: &Resource) -> String {
@@ -215,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_subject_is_one_line_that_says_what_failed_where_and_why() {
+    fn the_subject_is_one_line_with_what_failed_where_and_why() {
         let subject = |report: &Report| subject(&Notice::failure(report));
         assert_eq!(subject(&report()), "[prod] orders failed at Charge it: Declined");
         let mut waits = report();

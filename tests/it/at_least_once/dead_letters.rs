@@ -7,7 +7,7 @@ use crate::support::model::Event;
 use crate::support::on_paused_time;
 
 #[test]
-fn a_message_is_leased_until_the_dead_letter_queue_has_taken_it() {
+fn a_message_is_leased_until_the_dead_letter_queue_has_accepted_it() {
     on_paused_time(async {
         let visibility_timeout = Duration::from_secs(4);
         let mut run = Run::start(&Plan { visibility_timeout, ..Plan::default() });

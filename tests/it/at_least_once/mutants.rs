@@ -65,7 +65,7 @@ impl Queue for Mistaken {
     }
 }
 
-/// Says that an audience was told before it was: the delete overtakes the notification.
+/// Says that an audience was notified before it was: the delete overtakes the notification.
 struct TellsLater(ModelApi);
 
 #[async_trait]
@@ -113,7 +113,7 @@ fn the_worker_without_a_mistake_is_not_accused() {
 #[test]
 fn deleting_before_notifying_is_caught() {
     let said = caught(Plan { routes: |api| routes(Arc::new(TellsLater(api))), ..Plan::default() }, QUICK);
-    assert!(said.contains("was deleted before both audiences were told"), "{said}");
+    assert!(said.contains("was deleted before both audiences were notified"), "{said}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::support::model::{Event, Faults};
 use crate::support::{failure, on_paused_time};
 
 #[test]
-fn a_failure_is_told_to_both_audiences_and_then_deleted() {
+fn both_audiences_are_notified_of_a_failure_and_then_its_message_is_deleted() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         run.send_failures(1);
@@ -193,7 +193,7 @@ fn a_message_that_alone_breaks_the_other_side_does_not_stop_the_others_for_good(
             run.queue.send(failure(number));
         }
         tokio::time::sleep(Duration::from_secs(1_200)).await;
-        assert_eq!(run.notified(), 38, "the others were told");
+        assert_eq!(run.notified(), 38, "the others were notified");
         run.api.refuse("nothing");
         run.settled().await;
         run.stop().await;
@@ -249,7 +249,7 @@ fn a_message_whose_delete_failed_is_deleted_later_without_a_second_notification(
 }
 
 #[test]
-fn only_the_audience_that_was_not_told_is_told_when_a_message_comes_back() {
+fn only_the_audience_that_was_not_notified_is_notified_when_a_message_comes_back() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         run.api.refuse("ASSESTIVE_ENQUIRY_ERROR");
@@ -338,7 +338,7 @@ fn settling_goes_out_in_batches() {
 }
 
 #[test]
-fn what_is_not_a_failure_is_deleted_without_a_word() {
+fn what_is_not_a_failure_is_deleted_without_a_notification() {
     on_paused_time(async {
         let mut run = Run::start(&Plan::default());
         run.queue.send(failure(0).replace("FAILED", "SUCCEEDED"));
@@ -375,7 +375,7 @@ fn a_message_that_alone_breaks_the_other_side_does_not_hold_the_only_place() {
         tokio::time::sleep(Duration::from_secs(120)).await;
         run.queue.send(failure(1));
         tokio::time::sleep(Duration::from_secs(600)).await;
-        assert_eq!(run.notified(), 2, "the other one was told");
+        assert_eq!(run.notified(), 2, "the other one was notified");
         run.api.refuse("nothing");
         run.settled().await;
         run.stop().await;

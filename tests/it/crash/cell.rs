@@ -52,16 +52,16 @@ impl Action {
     /// How many notifications it may cause to be sent again.
     fn most_duplicates(self, point: Point) -> usize {
         match (self, point) {
-            // Nobody was told of anything yet.
+            // Nobody was notified of anything yet.
             (_, Point::Received) => 0,
-            // Whatever was in hand may have been told, and nobody remembers.
+            // Whatever was in hand may have been delivered, and nobody remembers.
             (Self::Kill | Self::TerminateTwice, _) => NEEDED,
-            // Given back since one audience could not be told; the next process does not know that the
+            // Given back since one audience could not be notified; the next process does not know that the
             // other one was.
             (Self::Terminate, Point::ReleaseSending | Point::ReleaseAnswered) => FAILURES - 1,
             // What is under way for one failure ends with the panic.
             (Self::Panic, Point::NotificationSending(_) | Point::NotificationAnswered(_)) => AUDIENCES.len(),
-            // The process goes on and remembers whom it told.
+            // The process goes on and remembers whom it notified.
             (Self::Panic | Self::Terminate | Self::Hang, _) => 0,
         }
     }

@@ -17,20 +17,20 @@ pub(super) struct Table {
 const EXPLANATION: &str = "\
 The real binary on a loopback SQS (visibility timeout 3 s), Step Functions (histories of two pages)
 and notification API, with three failures on the queue: six notifications are needed. At the point
-in the first column one thing happens, once: the process is killed with SIGKILL, asked to stop with
-SIGTERM, asked twice, panics, or hangs for 7 s, longer than two visibility timeouts. What ended is
-started again without. In every cell each failure was told to both audiences, the queue ended empty,
-and nothing was in flight after an orderly stop, but for what had been released with a delay.
+in the first column one thing happens once: the process is killed with SIGKILL, stopped with
+SIGTERM, sent SIGTERM twice, panics, or hangs for 7 s, longer than two visibility timeouts. A process that ended
+is started again without the fault. In every cell both audiences were notified of each failure, the queue ended empty,
+and after an orderly stop only messages released with a delay were in flight.
 
-A cell says how many notifications arrived, and how many of these were duplicates (in brackets, if
-any; with the `Idempotency-Key` of the first, always). Duplicates come from a process that ended or
-panicked between a notification and its delete, and from one that gave a message back with one of its
-audiences told: the next process does not know of it. Whose notifications crossed the crash varies
-from run to run. The two `dead-letter` rows have a message more that can never pass, and say how many
-copies of it the dead-letter queue got: a second one where the message came back before its delete.
+A cell has the number of notifications, and of duplicates among them in brackets; each duplicate has the
+`Idempotency-Key` of the first. Duplicates come from a process that ended or
+panicked between a notification and its delete, and from one that released a message after one of its
+two notifications: the next process does not know about that one. The timing varies
+from run to run. The two `dead-letter` rows have one more message, which misstep cannot understand, and show how many
+copies the dead-letter queue got: a second copy if the message came back before its delete.
 
-`…-sending` is just before a call, `…-answered` is when its effect is there and the worker has not
-taken note of it. In the `release` rows notifications were refused for a while, in the `renewal`
+`…-sending` is just before a call, `…-answered` is when the call has had its effect and the worker has not
+processed the answer. In the `release` rows notifications were refused for a while, in the `renewal`
 rows one was answered late.
 ";
 

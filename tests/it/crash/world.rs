@@ -14,7 +14,7 @@ use crate::support::{execution, failure};
 /// Short, so that what a dead process had in hand is soon back.
 const VISIBILITY: Duration = Duration::from_secs(3);
 
-/// Who is told, by the names that the notification API knows.
+/// Who is notified, by the names that the notification API knows.
 pub(super) const AUDIENCES: [&str; 2] = ["INTERNAL_ENQUIRY_ERROR", "ASSESTIVE_ENQUIRY_ERROR"];
 
 /// A queue with its dead-letter queue, Step Functions, and a notification API.

@@ -91,7 +91,7 @@ async fn what_sqs_refuses_or_does_not_delete_is_neither_lost_nor_sent_twice() {
 }
 
 #[tokio::test]
-async fn a_send_whose_answer_is_lost_is_said_and_sent_again_by_the_next_replay() {
+async fn a_send_whose_answer_is_lost_is_reported_and_repeated_by_the_next_replay() {
     let bench = Bench::start().await;
     bench.fill(3).await;
     let folder = tempfile::tempdir().unwrap();

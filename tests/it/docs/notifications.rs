@@ -1,6 +1,6 @@
-//! `docs/notifications.md`: its examples are what is sent, its tables name the keys that there are.
+//! The page of each channel in `docs/channels`: its examples are what is sent, its table names every key.
 //!
-//! With `UPDATE_DOCS=1` the examples are written anew.
+//! With `UPDATE_DOCS=1` the examples are written again.
 
 use misstep::analysis::Question;
 use misstep::aws::arn::ExecutionArn;
@@ -19,11 +19,15 @@ use crate::support::receiver::{Answer, Receiver};
 const HISTORY: &str = "sfn-send-task-outcome-with-no-such-token-state-machine-template0";
 const EXECUTION: &str = "arn:aws:states:eu-west-1:123456789012:execution:orders:run-7";
 
-/// What a route of each channel needs, or shows more with.
+/// The page of the notification API, whose bodies go over `http`.
+const API: &str = "notification-api";
+
+/// The keys that a route of each channel needs, or shows more with.
 fn own_keys(channel: &str, email: &str, url: &str) -> String {
     match channel {
+        API => format!("url = \"{url}\"\ngroup_email = \"{email}\""),
         "http" => format!(
-            "url = \"{url}\"\ngroup_email = \"{email}\"\nbearer_token = {{ env = \"TOKEN\" }}\nhmac_secret = {{ env = \"KEY\" }}"
+            "url = \"{url}\"\nbearer_token = {{ env = \"TOKEN\" }}\nhmac_secret = {{ env = \"KEY\" }}"
         ),
         "slack" => format!("webhook_url = \"{url}\""),
         "sns" => "topic_arn = \"arn:aws:sns:eu-west-1:123456789012:orders-failures\"".to_owned(),
@@ -33,12 +37,15 @@ fn own_keys(channel: &str, email: &str, url: &str) -> String {
     }
 }
 
-fn table(channel: &str, form: &str, url: &str) -> String {
-    let (audience, email) = match form {
-        "full" => ("developers", "orders-dev@example.com"),
-        _ => ("customer-assist", "customer-assist@example.com"),
+fn table(page: &str, form: &str, url: &str) -> String {
+    let (audience, email) = match (page, form) {
+        (API, "full") => ("developers", "orders-dev@example.com"),
+        (API, _) => ("customer-assist", "customer-assist@example.com"),
+        (_, "full") => ("on-call", "on-call@example.com"),
+        _ => ("support", "support@example.com"),
     };
-    let keys = own_keys(channel, email, url);
+    let keys = own_keys(page, email, url);
+    let channel = if page == API { "http" } else { page };
     format!(
         "[[routes]]\nname = \"{audience}\"\naudience = \"{audience}\"\nchannel = \"{channel}\"\nform = \"{form}\"\n{keys}\n"
     )
@@ -66,15 +73,15 @@ fn indented(body: &[u8]) -> String {
     serde_json::to_string_pretty(&serde_json::from_slice::<Value>(body).unwrap()).unwrap()
 }
 
-/// What a channel sends in this form, as the document shows it.
-async fn example(channel: &str, form: &str) -> String {
+/// What a channel sends in this form, as its page shows it.
+async fn example(page: &str, form: &str) -> String {
     let receiver = Receiver::start().await;
     receiver.answer([Answer::status(200).body("ok")]);
     let variables = [("TOKEN", "t0ken"), ("KEY", "k3y")];
-    let route = route(&table(channel, form, &receiver.url), &variables);
+    let route = route(&table(page, form, &receiver.url), &variables);
     let notification = composed(&route);
-    match channel {
-        "http" => {
+    match page {
+        "http" | API => {
             route.notifier.notify(&notification).await.unwrap();
             let request = receiver.received().remove(0);
             let mut headers: Vec<String> = request
@@ -109,34 +116,69 @@ async fn example(channel: &str, form: &str) -> String {
     }
 }
 
-const DOCUMENT: &str = "docs/notifications.md";
+const ROUTES: &str = "docs/notifications.md";
+
+fn document(page: &str) -> String {
+    format!("docs/channels/{page}.md")
+}
+
+/// The page with the examples that are sent now.
+async fn with_examples(page: &str) -> String {
+    let mut now = read(&document(page));
+    for form in ["full", "summary"] {
+        let begin = format!("<!-- example: {page} {form} -->\n");
+        let (before, rest) =
+            now.split_once(&begin).unwrap_or_else(|| panic!("{} lacks {begin}", document(page)));
+        let (_, after) = rest.split_once("<!-- /example -->").unwrap();
+        now = format!("{before}{begin}\n{}\n<!-- /example -->{after}", example(page, form).await);
+    }
+    now
+}
 
 #[tokio::test]
 async fn every_example_is_what_is_sent() {
-    let text = read(DOCUMENT);
-    let mut now = text.clone();
-    for channel in CHANNELS {
-        for form in ["full", "summary"] {
-            let begin = format!("<!-- example: {} {form} -->\n", channel.name);
-            let (before, rest) =
-                now.split_once(&begin).unwrap_or_else(|| panic!("the document lacks {begin}"));
-            let (_, after) = rest.split_once("<!-- /example -->").unwrap();
-            now = format!("{before}{begin}\n{}\n<!-- /example -->{after}", example(channel.name, form).await);
+    for page in CHANNELS.iter().map(|channel| channel.name).chain([API]) {
+        let now = with_examples(page).await;
+        assert!(!now.contains("hunter2"), "{page}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path(&document(page)), &now).unwrap();
         }
+        let written = read(&document(page));
+        let differs = written.lines().zip(now.lines()).find(|(written, now)| written != now);
+        assert!(written == now, "{page}: run with UPDATE_DOCS=1; written and sent: {differs:?}");
     }
-    assert!(now.contains("[redacted]") && !now.contains("hunter2"));
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path(DOCUMENT), &now).unwrap();
+}
+
+#[test]
+fn the_table_of_channels_links_to_the_page_of_every_channel_and_no_other() {
+    let text = read(ROUTES);
+    let (_, section) = text.split_once("\n## Channels\n").unwrap();
+    let section = section.split("\n#").next().unwrap();
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    for channel in CHANNELS {
+        let name = channel.name;
+        let links = |row: &&str| {
+            row.starts_with(&format!("| `{name}` |")) && row.contains(&format!("(channels/{name}.md)"))
+        };
+        assert!(rows.iter().any(links), "{ROUTES} has no row that links to the page of {name}");
     }
-    let written = read(DOCUMENT);
-    let differs = written.lines().zip(now.lines()).find(|(written, now)| written != now);
-    assert!(written == now, "run with UPDATE_DOCS=1; written and sent: {differs:?}");
+    assert_eq!(rows.len(), CHANNELS.len(), "{rows:?}");
+    let mut pages: Vec<String> = std::fs::read_dir(path("docs/channels"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    pages.sort();
+    let names = CHANNELS.iter().map(|channel| channel.name).chain([API]);
+    let mut expected: Vec<String> = names.map(|name| format!("{name}.md")).collect();
+    expected.sort();
+    assert_eq!(pages, expected);
 }
 
 /// The keys in the table of a section.
-fn documented(heading: &str) -> Vec<String> {
-    let text = read(DOCUMENT);
-    let (_, section) = text.split_once(&format!("\n{heading}\n")).unwrap();
+fn documented(document: &str, heading: &str) -> Vec<String> {
+    let text = read(document);
+    let (_, section) =
+        text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{document} has no {heading}"));
     let section = section.split("\n#").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let mut keys: Vec<String> = rows.map(|(key, _)| key.to_owned()).collect();
@@ -144,7 +186,7 @@ fn documented(heading: &str) -> Vec<String> {
     keys
 }
 
-/// The keys that a fault names when there is one that is not known.
+/// The keys that the fault about an unknown key lists.
 fn known(text: &str) -> Vec<String> {
     let faults = settings_of(text, &[("TOKEN", "t0ken"), ("KEY", "k3y")]).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults:?}");
@@ -159,10 +201,10 @@ fn the_tables_name_every_key_of_every_channel_and_no_other() {
     for channel in CHANNELS {
         let route = table(channel.name, "full", "http://127.0.0.1:1/");
         let mut expected =
-            [documented("## A route"), documented(&format!("### `{}`", channel.name))].concat();
+            [documented(ROUTES, "## A route"), documented(&document(channel.name), "## Keys")].concat();
         expected.sort();
         assert_eq!(expected, known(&format!("{route}colour = \"red\"\n")), "{}", channel.name);
     }
     let route = table("stdout", "full", "");
-    assert_eq!(documented("## Filters"), known(&format!("{route}match = {{ colour = \"red\" }}\n")));
+    assert_eq!(documented(ROUTES, "## Filters"), known(&format!("{route}match = {{ colour = \"red\" }}\n")));
 }

@@ -8,14 +8,17 @@ use misstep::report::{Report, Subject};
 
 use super::{path, read};
 
-/// The documents at the top and everything in `docs/`, with the folder that their links are relative to.
+/// The documents at the top, in `docs` and in `docs/channels`, each with the folder that its links start from.
 fn documents() -> Vec<(String, String)> {
-    let docs = std::fs::read_dir(path("docs")).unwrap();
-    let names = docs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let documents =
-        names.filter(|name| name.ends_with(".md")).map(|name| ("docs".to_owned(), format!("docs/{name}")));
-    let top = ["README.md", "CONTRIBUTING.md"].map(|name| (String::new(), name.to_owned()));
-    top.into_iter().chain(documents).collect()
+    let mut documents: Vec<(String, String)> =
+        ["README.md", "CONTRIBUTING.md"].map(|name| (String::new(), name.to_owned())).into();
+    for folder in ["docs", "docs/channels"] {
+        let names = std::fs::read_dir(path(folder)).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let pages = names.filter(|name| name.ends_with(".md"));
+        documents.extend(pages.map(|name| (folder.to_owned(), format!("{folder}/{name}"))));
+    }
+    documents
 }
 
 #[test]
@@ -52,7 +55,7 @@ fn the_first_result_in_the_readme_is_what_the_command_prints() {
 }
 
 #[test]
-fn every_test_that_an_outcome_names_is_there() {
+fn every_test_that_an_outcome_names_exists() {
     let outcomes = read("docs/outcomes.md");
     let named = regex::Regex::new(r"`((?:[a-z_]+::)+)([a-z_]+)`").unwrap();
     let mut count = 0;

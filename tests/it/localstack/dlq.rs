@@ -17,7 +17,7 @@ const GARBAGE: usize = 50;
 /// Received too often, moved by SQS.
 const REDRIVEN: usize = 100;
 
-/// A failure whose execution is not there: it is told from the event.
+/// A failure whose execution is not there: it is reported from the event.
 fn event(machine: &str, number: usize) -> String {
     json!({
         "detail-type": "Step Functions Execution Status Change", "source": "aws.states",
@@ -39,7 +39,7 @@ async fn dlq(stage: &Stage, folder: &Path, arguments: &[&str]) -> String {
     stdout
 }
 
-/// The executions that were told, and that each audience was told once.
+/// The executions that were told, and that each audience was notified once.
 fn told(received: &[Received]) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for request in received {
@@ -47,7 +47,7 @@ fn told(received: &[Received]) -> BTreeSet<String> {
         let execution = body["data"]["event_info"]["execution_arn"].as_str().unwrap();
         all.insert(format!("{execution} {}", body["emailType"].as_str().unwrap()));
     }
-    assert_eq!(all.len(), received.len(), "each audience is told once");
+    assert_eq!(all.len(), received.len(), "each audience is notified once");
     all.into_iter().map(|line| line.split_once(' ').unwrap().0.to_owned()).collect()
 }
 
@@ -107,7 +107,7 @@ async fn a_dead_letter_queue_is_listed_replayed_in_part_and_dropped() {
     killed.current_dir(folder.path());
     let mut killed = WorkerProcess::start(killed);
     let half = receiver.wait_until(Duration::from_secs(60), |all| all.len() >= before + REFUSED).await;
-    assert!(half.is_some(), "half of them are told");
+    assert!(half.is_some(), "half of them are delivered");
     killed.kill().await;
     wait_until_nothing_is_held(&stage).await;
     let left = stage.dead_letter_counts().await[0];
@@ -115,7 +115,7 @@ async fn a_dead_letter_queue_is_listed_replayed_in_part_and_dropped() {
     dlq(&stage, folder.path(), &[&rejected[..], &["--yes", "--rate", "50"]].concat()).await;
     stage.wait_until_empty().await;
     let all = receiver.wait_until(Duration::from_secs(60), |all| all.len() >= before + 2 * REFUSED).await;
-    let executions = told(&all.expect("all of them are told")[before..]);
+    let executions = told(&all.expect("all of them are delivered")[before..]);
     assert_eq!(executions.len(), REFUSED);
     assert!(executions.iter().all(|execution| execution.contains(":orders:")), "{executions:?}");
     assert_eq!(stage.dead_letter_counts().await, [GARBAGE + REDRIVEN, 0, 0]);
@@ -129,7 +129,7 @@ async fn a_dead_letter_queue_is_listed_replayed_in_part_and_dropped() {
     assert_eq!(kept.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count(), REDRIVEN);
     dlq(&stage, folder.path(), &["replay", "--from", "refunds.jsonl", "--yes", "--rate", "50"]).await;
     let all = receiver.wait_until(Duration::from_secs(60), |all| all.len() >= before + 2 * REDRIVEN).await;
-    assert_eq!(told(&all.expect("all of them are told")[before..]).len(), REDRIVEN);
+    assert_eq!(told(&all.expect("all of them are delivered")[before..]).len(), REDRIVEN);
     stage.wait_until_empty().await;
     assert_eq!(worker.stop().await, Some(0));
 

@@ -18,7 +18,7 @@ const OUTAGE: Duration = Duration::from_secs(60);
 
 const SHORT: [(&str, &str); 2] = [("VisibilityTimeoutSeconds", "10"), ("MaxReceiveCount", "3")];
 
-/// What was told, a failure at a time, after so many requests.
+/// The notifications, a failure at a time, after so many requests.
 fn told(receiver: &Receiver, from: usize, executions: &[BTreeMap<String, String>]) {
     let received = &receiver.received()[from..];
     for execution in executions.iter().flat_map(BTreeMap::values) {
@@ -29,7 +29,7 @@ fn told(receiver: &Receiver, from: usize, executions: &[BTreeMap<String, String>
     }
 }
 
-/// Everything is told, nothing is left, nothing was given up, and the worker ends well.
+/// Everything is delivered, nothing is left, nothing was given up, and the worker ends well.
 async fn all_is_well(stage: &Stage, worker: &mut WorkerProcess) {
     stage.wait_until_empty().await;
     assert_eq!(stage.dead_letters().await, []);
@@ -56,7 +56,7 @@ async fn a_minute_without_the_api_loses_nothing_and_fills_no_dead_letter_queue()
 }
 
 #[tokio::test]
-async fn a_minute_without_step_functions_loses_nothing_and_is_told_whole() {
+async fn a_minute_without_step_functions_loses_neither_failures_nor_their_histories() {
     let receiver = Receiver::start().await;
     let stage = Stage::set_up("no-sfn", &["catch-then-fail"], &SHORT).await;
     let mut gate = Gate::before(&stage.endpoint()).await;
@@ -66,7 +66,7 @@ async fn a_minute_without_step_functions_loses_nothing_and_is_told_whole() {
     let over = Instant::now() + OUTAGE;
     let second = stage.run().await;
     sleep_until(over).await;
-    assert_eq!(receiver.received().len(), 0, "nothing is told without its history while there is hope");
+    assert_eq!(receiver.received().len(), 0, "no report is made without its history during the outage");
     assert_eq!(stage.dead_letters().await, []);
     gate.open();
     all_is_well(&stage, &mut worker).await;
@@ -92,12 +92,12 @@ async fn a_minute_without_aws_loses_nothing() {
     assert_eq!(receiver.received().len(), 2);
     gate.open();
     all_is_well(&stage, &mut worker).await;
-    // The first was told before it could be deleted; that is remembered when it comes back.
+    // The first was delivered but not deleted; the worker remembers that when it comes back.
     told(&receiver, 0, &[first, second]);
     assert_eq!(receiver.received().len(), 4);
 }
 
-/// LocalStack keeps nothing when it stops. What the worker has in hand is told all the same as long
+/// LocalStack keeps nothing when it stops. The worker delivers its messages in hand all the same as long
 /// as it has the lease, and so is what fails once everything is there again.
 #[tokio::test]
 async fn localstack_stops_and_starts_again_under_the_worker() {

@@ -4,7 +4,7 @@
 //! Which process sent a notification is known by the path it was sent to. Every duplicate has to be
 //! explained: a notification that the API took may come again because the answer was lost, because
 //! the process that sent it was killed, or because that process, as its log shows, lost the lease on
-//! the message or gave it back since the other audience could not be told; and for no other reason.
+//! the message or gave it back since the other audience could not be notified; and for no other reason.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ const FOUL: u8 = 30;
 const WORKERS: [&str; 2] = ["a", "b"];
 const KILLS: usize = 3;
 
-/// Until everybody was told.
+/// Until everybody was notified.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a worker makes of an answer that the API gave.
@@ -75,7 +75,7 @@ fn foul_weather(receiver: &Receiver, seed: u64) -> Ledger {
     ledger
 }
 
-/// Executions and audiences that were told: the API took a notification.
+/// Executions and audiences whose notification the API accepted.
 fn taken(ledger: &Ledger) -> HashMap<String, usize> {
     let ledger = ledger.lock().expect("nobody panics with the ledger in hand");
     let mut taken = HashMap::new();
@@ -142,7 +142,7 @@ fn start(stage: &Stage, receiver: &Receiver, name: &str, life: usize) -> (String
 }
 
 #[tokio::test]
-async fn every_failure_is_told_in_a_storm_and_every_duplicate_explained() {
+async fn every_failure_is_notified_of_in_a_storm_and_every_duplicate_explained() {
     let failures: usize = std::env::var("STORM_FAILURES").map_or(FAILURES, |count| count.parse().unwrap());
     let began = Instant::now();
     let receiver = Receiver::start().await;
@@ -181,7 +181,7 @@ async fn every_failure_is_told_in_a_storm_and_every_duplicate_explained() {
         }
     }
     assert_eq!(stage.dead_letters().await, []);
-    assert_eq!(keys.len(), 2 * executions.len(), "nothing but these failures was told");
+    assert_eq!(keys.len(), 2 * executions.len(), "nothing but these failures was delivered");
 
     let execution_of: HashMap<&str, &str> =
         keys.iter().map(|((execution, _), key)| (key.as_str(), execution.as_str())).collect();
@@ -221,7 +221,7 @@ fn explain(
             let life = &lives[&first.process];
             let reason = match first.given {
                 Given::Lost => "lost answer",
-                // A process remembers what it told.
+                // A process remembers what it delivered.
                 _ if first.process == entry.process => UNEXPLAINED,
                 _ if life.was_killed => "kill",
                 _ if life.ended("lease-lost", execution_of[key]) => "lost lease",

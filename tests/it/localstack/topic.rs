@@ -156,7 +156,7 @@ async fn a_topic_gets_the_data_and_attributes_that_filter_policies_work_on() {
 }
 
 #[tokio::test]
-async fn a_report_too_large_for_a_topic_arrives_cut_and_says_so() {
+async fn a_report_too_large_for_a_topic_arrives_cut_and_names_the_cuts() {
     let (receiver, folder) = (Receiver::start().await, tempfile::tempdir().unwrap());
     let topic = Topic::named("large").await;
     topic.create().await;
@@ -200,7 +200,7 @@ async fn a_topic_that_is_gone_holds_the_message_and_nobody_else() {
     let came = topic.came(&all, 1).await;
     assert_eq!(came[0].attributes["status"], "FAILED");
     stage.wait_until_empty().await;
-    assert_eq!(receiver.received().len(), 2, "the others were told once");
+    assert_eq!(receiver.received().len(), 2, "the others were notified once");
     assert_eq!(stage.dead_letters().await, []);
     assert_eq!(worker.stop().await, Some(0));
 }

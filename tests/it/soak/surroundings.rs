@@ -49,7 +49,7 @@ struct Queue {
     /// Given back, to be handed out again from then on.
     again: Vec<(Instant, usize)>,
     deleted: usize,
-    /// How often each was told: developers, CustomerAssist.
+    /// How often each audience was notified: developers, CustomerAssist.
     told: Vec<[u8; 2]>,
 }
 
@@ -101,7 +101,7 @@ impl Surroundings {
         Progress { in_flight: queue.in_flight.len(), deleted: queue.deleted, notifications: told.sum() }
     }
 
-    /// Messages that were not told to each audience exactly once.
+    /// Messages of which an audience was not notified exactly once.
     pub(super) fn not_told_once(&self) -> Vec<(usize, [u8; 2])> {
         let queue = self.shared.queue();
         let told = queue.told.iter().copied().enumerate();

@@ -13,7 +13,7 @@ locals {
     route-fails = {
       pattern = "{ ($.level = \"WARN\") && ($.route = \"*\") }"
       periods = 3
-      what    = "a route has not taken notifications for 15 minutes: docs/deploy.md#missteproutefails"
+      what    = "a route has not accepted notifications for 15 minutes: docs/deploy.md#missteproutefails"
     }
     degraded-reports = {
       pattern = "{ $.degraded = \"*\" }"
@@ -23,7 +23,7 @@ locals {
     errors = {
       pattern = "{ $.level = \"ERROR\" }"
       periods = 1
-      what    = "the worker panicked, or could not set a message aside: look into its log"
+      what    = "the worker panicked, or could not dead-letter a message: check its log"
     }
   }
 }

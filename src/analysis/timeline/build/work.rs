@@ -51,7 +51,7 @@ impl Builder<'_> {
         if !self.is_torn(here) {
             return None;
         }
-        // What could not even be scheduled does not say what it would have called.
+        // An attempt that was never scheduled does not show what it would have called.
         if matches!(work, Work::Failed | Work::TimedOut) {
             return self.fell.filter(|_| self.left_open == 1);
         }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use misstep::notify::channels::http::Envelope;
 use misstep::notify::filter::Filter;
-use misstep::notify::{Audience, Content, Form, Notification, Notifier, NotifyError, Route, TemplateError};
+use misstep::notify::{
+    Audience, Content, Form, Grouping, Notification, Notifier, NotifyError, Route, TemplateError,
+};
 use misstep::redact::{Redactor, Rules};
 use serde_json::Value;
 
@@ -112,6 +114,7 @@ pub fn route(name: &str, audience: Audience, notifier: Arc<dyn Notifier>) -> Rou
         form: Form::Full,
         redactor: Arc::new(Redactor::new(&Rules::default())),
         logs: false,
+        grouping: Grouping::Each,
         notifier,
     }
 }

@@ -66,7 +66,7 @@ fn deletes_follow_notifications(events: &[(Instant, Event)], stored: &[Stored], 
                         .all(|change| told.get(change.execution.as_str()).is_some_and(|told| told.len() == 2))
                 });
                 if !all_told && !dead.contains(message) {
-                    broken.push(format!("message {message} was deleted before both audiences were told"));
+                    broken.push(format!("message {message} was deleted before both audiences were notified"));
                 }
             }
             _ => {}
@@ -74,7 +74,7 @@ fn deletes_follow_notifications(events: &[(Instant, Event)], stored: &[Stored], 
     }
 }
 
-/// A worker remembers what it told; one that takes over knows only what comes back to the queue.
+/// A worker remembers what it delivered; one that takes over knows only what comes back to the queue.
 fn notifications_are_not_repeated(events: &[(Instant, Event)], broken: &mut Vec<String>) {
     let (mut told, mut repeated) = (HashSet::new(), 0);
     for (_, event) in events {

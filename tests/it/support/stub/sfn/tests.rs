@@ -144,7 +144,7 @@ async fn an_execution_is_described_by_its_history() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused_as_aws_does() {
+async fn what_does_not_exist_is_refused_as_aws_does() {
     let stub = StepFunctions::start().await;
     let client = stub.client();
     let history = client.get_execution_history().execution_arn(arn()).send().await.unwrap_err();

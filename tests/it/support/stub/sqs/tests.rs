@@ -157,7 +157,7 @@ async fn batches_can_fail_in_part() {
 }
 
 #[tokio::test]
-async fn a_queue_tells_its_counts_and_where_its_dead_go() {
+async fn a_queue_reports_its_counts_and_its_dead_letter_queue() {
     let stub = Sqs::start().await;
     stub.queue("dead", MINUTE);
     let url = stub.queue("failures", MINUTE);

@@ -1,0 +1,332 @@
+//! What is due of one episode: decided, frozen, sent to each route, and noted.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Incidents;
+use super::schedule::{CHECK_EVERY, has_leapt, later};
+use super::store::{Episode, EpisodeId, EpisodeState, FailureRow, PendingNotification, StoreError, Tally};
+use crate::report::incident::IncidentKind;
+
+/// How long a worker has an episode for itself, from its last sign of life on. A notification takes no
+/// longer: the limit of one attempt, plus what the store takes to note it.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// When a notification that a route did not accept is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+
+/// What came of a look at an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Advanced {
+    /// Nothing is due, or somebody else sees to it.
+    Nothing,
+    /// Every route has the notification that was due.
+    Announced,
+    /// Not every route has it.
+    Unfinished,
+}
+
+/// One notification of an episode, for one route.
+#[derive(Debug, Clone)]
+pub struct Announcement<'a> {
+    /// The episode.
+    pub episode: &'a Episode,
+    /// What is announced.
+    pub pending: &'a PendingNotification,
+    /// The route.
+    pub route: &'a str,
+    /// What it is to this route: the first one is an alert.
+    pub kind: IncidentKind,
+    /// The failures that concern the route and that no notification to it has named.
+    pub failures: &'a [FailureRow],
+    /// The report on the episode's first failure, as JSON.
+    pub report: &'a str,
+}
+
+/// What a route made of a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Announced {
+    /// It accepted it.
+    Accepted,
+    /// It will never accept it.
+    Rejected,
+    /// It may accept it later.
+    Later,
+}
+
+/// Sends notifications.
+#[async_trait]
+pub trait Announcer: Send + Sync {
+    /// Makes one attempt. What takes long extends the `claim` on the episode meanwhile.
+    async fn announce(&self, announcement: &Announcement<'_>, claim: &mut Claim<'_>) -> Announced;
+
+    /// Whether any execution of the episode's state machine succeeded after this time; `None` where that
+    /// cannot be found out.
+    async fn succeeded_since(&self, _episode: &Episode, _since: Timestamp) -> Option<bool> {
+        None
+    }
+}
+
+/// An episode that is claimed by this worker.
+pub struct Claim<'i> {
+    incidents: &'i Incidents,
+    episode: Episode,
+}
+
+impl Claim<'_> {
+    /// Extends the claim. `false` if it was lost.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn renew(&mut self) -> Result<bool, StoreError> {
+        let until = later(self.incidents.now(), LEASE);
+        self.change(|episode| episode.leased_until = Some(until)).await
+    }
+
+    /// Waits for a call, and extends the claim as long as that takes.
+    pub async fn hold<T>(&mut self, call: impl Future<Output = T>) -> T {
+        tokio::pin!(call);
+        loop {
+            match tokio::time::timeout(LEASE / 3, &mut call).await {
+                Ok(answer) => return answer,
+                // A claim that is lost shows in the next change; what is being sent cannot be taken back.
+                Err(_elapsed) => drop(self.renew().await),
+            }
+        }
+    }
+
+    /// Changes the episode. `false` if the claim was lost. That others changed it meanwhile, who have no
+    /// claim, loses nothing: a route was added, or somebody muted it.
+    async fn change(&mut self, change: impl Fn(&mut Episode)) -> Result<bool, StoreError> {
+        loop {
+            let mut changed = self.episode.clone();
+            change(&mut changed);
+            match self.incidents.store.replace(changed).await? {
+                Some(episode) => {
+                    self.episode = episode;
+                    return Ok(true);
+                }
+                None if self.is_still_ours().await? => {}
+                None => return Ok(false),
+            }
+        }
+    }
+
+    /// Reads the episode again, and whether it is still claimed by this worker, and for the same thing.
+    async fn is_still_ours(&mut self) -> Result<bool, StoreError> {
+        let Some(episode) = self.incidents.store.episode(&self.episode.id).await? else { return Ok(false) };
+        let Episode { claim, state, pending, .. } = &self.episode;
+        let ours = episode.claim == *claim && episode.state == *state && episode.pending == *pending;
+        self.episode = episode;
+        Ok(ours)
+    }
+}
+
+/// What is due of an episode.
+enum Due {
+    Notification(IncidentKind),
+    LookAgain(Timestamp),
+}
+
+impl Incidents {
+    /// The episodes that are to be looked at, at most so many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn due(&self, most: usize) -> Result<Vec<EpisodeId>, StoreError> {
+        self.store.due(self.now(), most).await
+    }
+
+    /// Sends what is due of an episode, if nobody else does. Whatever happens in between, the next call
+    /// goes on from there.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn advance(&self, id: &EpisodeId, announcer: &dyn Announcer) -> Result<Advanced, StoreError> {
+        let Some(episode) = self.store.episode(id).await? else { return Ok(Advanced::Nothing) };
+        let now = self.now();
+        let is_claimed = episode.leased_until.is_some_and(|until| until > now);
+        if episode.state == EpisodeState::Resolved || episode.due_at > now || is_claimed {
+            return Ok(Advanced::Nothing);
+        }
+        let until = later(now, LEASE);
+        let claimed = Episode { claim: fastrand::u64(..), leased_until: Some(until), ..episode };
+        let Some(episode) = self.store.replace(claimed).await? else { return Ok(Advanced::Nothing) };
+        let mut claim = Claim { incidents: self, episode };
+        if !self.freeze(&mut claim, announcer).await? {
+            return Ok(Advanced::Nothing);
+        }
+        let Some(pending) = claim.episode.pending.clone() else { return Ok(Advanced::Nothing) };
+        let Some(complete) = self.send(&mut claim, &pending, announcer).await? else {
+            return Ok(Advanced::Nothing);
+        };
+        if !complete {
+            let again = later(self.now(), TRY_AGAIN);
+            let released = |episode: &mut Episode| {
+                episode.leased_until = None;
+                episode.due_at = again;
+            };
+            claim.change(released).await?;
+            return Ok(Advanced::Unfinished);
+        }
+        let ended = self.finish(&mut claim, &pending).await?;
+        Ok(if ended { Advanced::Announced } else { Advanced::Nothing })
+    }
+
+    /// Fixes what the next notification says, unless one is fixed already. `false` if none is due, or the
+    /// claim was lost.
+    async fn freeze(&self, claim: &mut Claim<'_>, announcer: &dyn Announcer) -> Result<bool, StoreError> {
+        if claim.episode.pending.is_some() {
+            return Ok(true);
+        }
+        let now = self.now();
+        let tally = self.store.tally(&claim.episode.id).await?;
+        let kind = match self.due_of(&claim.episode, &tally, now) {
+            Due::Notification(kind) => kind,
+            Due::LookAgain(at) => {
+                let look_again = |episode: &mut Episode| {
+                    episode.leased_until = None;
+                    episode.due_at = at;
+                    episode.state = EpisodeState::Open;
+                };
+                claim.change(look_again).await?;
+                return Ok(false);
+            }
+        };
+        if kind == IncidentKind::Resolved {
+            // From here on whoever records a failure opens the episode again; what was recorded before is
+            // in the count that follows.
+            if !claim.change(|episode| episode.state = EpisodeState::Resolving).await? {
+                return Ok(false);
+            }
+            if self.store.tally(&claim.episode.id).await?.count > tally.count {
+                let open = |episode: &mut Episode| {
+                    episode.state = EpisodeState::Open;
+                    episode.leased_until = None;
+                    episode.due_at = now;
+                };
+                claim.change(open).await?;
+                return Ok(false);
+            }
+        }
+        let number = claim.episode.number + 1;
+        let id = claim.episode.id.clone();
+        let count = loop {
+            match self.store.assign_number(&id, claim.episode.version, number).await? {
+                Some(count) => break count,
+                None if claim.is_still_ours().await? => {}
+                None => return Ok(false),
+            }
+        };
+        let reopened = claim.episode.reopened;
+        let succeeded_since = match kind {
+            IncidentKind::Resolved => announcer.succeeded_since(&claim.episode, tally.newest).await,
+            IncidentKind::Alert | IncidentKind::Update => None,
+        };
+        let pending = PendingNotification { number, kind, count, as_of: now, reopened, succeeded_since };
+        let frozen = |episode: &mut Episode| {
+            if kind != IncidentKind::Resolved {
+                episode.state = EpisodeState::Open;
+            }
+            episode.pending = Some(pending.clone());
+        };
+        claim.change(frozen).await
+    }
+
+    fn due_of(&self, episode: &Episode, tally: &Tally, now: Timestamp) -> Due {
+        let muted = episode.is_muted(now, tally.count);
+        let has_grown = tally.unnamed > 0;
+        let lacks_alert = episode.routes.values().any(|route| route.number == 0 && !route.rejected);
+        if !muted && episode.number == 0 {
+            return Due::Notification(IncidentKind::Alert);
+        }
+        let leaps = has_leapt(episode.named, tally.count);
+        if !muted && (lacks_alert || has_grown && (now >= episode.update_at || leaps)) {
+            return Due::Notification(IncidentKind::Update);
+        }
+        let quiet_from = self.schedule.quiet_from(tally);
+        if now < quiet_from && episode.resolved_by.is_none() {
+            return Due::LookAgain(later(now, CHECK_EVERY).min(quiet_from));
+        }
+        // What was not named is named before the end, even though no step of the ladder is due; while the
+        // incident is muted, with the end.
+        Due::Notification(if has_grown && !muted { IncidentKind::Update } else { IncidentKind::Resolved })
+    }
+
+    /// Sends a notification to every route that lacks it, and notes each that has it. `Some(true)` if
+    /// every route has it now, `None` if the claim was lost.
+    async fn send(
+        &self,
+        claim: &mut Claim<'_>,
+        pending: &PendingNotification,
+        announcer: &dyn Announcer,
+    ) -> Result<Option<bool>, StoreError> {
+        let report = self.store.report(&claim.episode.id).await?.unwrap_or_default();
+        let mut complete = true;
+        let lacking = claim.episode.routes.iter().filter(|(_, progress)| progress.number < pending.number);
+        let lacking: Vec<_> = lacking.map(|(route, progress)| (route.clone(), *progress)).collect();
+        for (route, progress) in lacking {
+            let failures = self.store.numbered(&claim.episode.id, progress.number, pending.number).await?;
+            let concerns = |row: &FailureRow| row.routes.contains(&route);
+            let failures: Vec<FailureRow> = failures.into_iter().filter(concerns).collect();
+            let has_none = failures.is_empty() && pending.kind != IncidentKind::Resolved;
+            if has_none && progress.number == 0 && !progress.rejected {
+                // Its failure was recorded after the notification was fixed: the next one is its alert.
+                continue;
+            }
+            let answer = if has_none || progress.rejected {
+                Announced::Accepted
+            } else {
+                if !claim.renew().await? {
+                    return Ok(None);
+                }
+                let is_first = progress.number == 0 && pending.kind == IncidentKind::Update;
+                let kind = if is_first { IncidentKind::Alert } else { pending.kind };
+                let (episode, route) = (&claim.episode.clone(), &*route);
+                let announcement =
+                    Announcement { episode, pending, route, kind, failures: &failures, report: &report };
+                announcer.announce(&announcement, claim).await
+            };
+            let rejected = progress.rejected || answer == Announced::Rejected && progress.number == 0;
+            if answer == Announced::Later {
+                complete = false;
+                continue;
+            }
+            let until = later(self.now(), LEASE);
+            let noted = |episode: &mut Episode| {
+                let progress = episode.routes.entry(route.clone()).or_default();
+                progress.number = pending.number;
+                progress.rejected = rejected;
+                episode.leased_until = Some(until);
+            };
+            if !claim.change(noted).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(complete))
+    }
+
+    /// Every route has the notification.
+    async fn finish(&self, claim: &mut Claim<'_>, pending: &PendingNotification) -> Result<bool, StoreError> {
+        let now = self.now();
+        let update_at = later(now, self.schedule.after(pending.number));
+        claim
+            .change(|episode| {
+                episode.number = pending.number;
+                episode.named = pending.count;
+                episode.pending = None;
+                episode.leased_until = None;
+                episode.reopened = false;
+                episode.update_at = update_at;
+                episode.due_at = later(now, CHECK_EVERY).min(update_at);
+                if pending.kind == IncidentKind::Resolved {
+                    episode.state = EpisodeState::Resolved;
+                    episode.resolved_at = Some(now);
+                    episode.resolved_by = None;
+                }
+            })
+            .await
+    }
+}

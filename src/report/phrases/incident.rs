@@ -1,0 +1,92 @@
+//! What is said of the incident that a failure belongs to.
+
+use super::super::value::{grouped, moment, short};
+use super::{NAME, Sentence, words};
+use crate::report::incident::{ExecutionRole, IncidentKind, IncidentNote, NewExecution};
+
+/// `3 executions`.
+fn executions(count: u64) -> String {
+    match count {
+        1 => "1 execution".to_owned(),
+        count => format!("{} executions", grouped(usize::try_from(count).unwrap_or(usize::MAX))),
+    }
+}
+
+fn at(time: &str) -> String {
+    time.parse().map_or_else(|_| time.to_owned(), moment)
+}
+
+/// The beginning of a subject: nothing for an alert, which is about the failure itself.
+pub(super) fn prefix(note: &IncidentNote) -> String {
+    let part = if note.parts > 1 { format!(", part {} of {}", note.part, note.parts) } else { String::new() };
+    match note.kind {
+        IncidentKind::Alert => String::new(),
+        IncidentKind::Update if note.reopened => format!("Again, {} so far{part}: ", executions(note.count)),
+        IncidentKind::Update => format!("{} so far{part}: ", executions(note.count)),
+        IncidentKind::Resolved => format!("Resolved after {}{part}: ", executions(note.count)),
+    }
+}
+
+/// What the notification says of the incident, in one or two sentences.
+pub(in crate::report) fn sentence(note: &IncidentNote) -> String {
+    let count = executions(note.count);
+    let since = at(&note.since);
+    let whole = match note.kind {
+        IncidentKind::Alert if note.episode > 1 => {
+            format!("This has happened before: it is episode {} of the incident.", note.episode)
+        }
+        IncidentKind::Alert if note.count > 1 => {
+            format!("{count} have failed in the same way since {since}.")
+        }
+        IncidentKind::Alert => {
+            "This is the first failure of its kind; further ones follow in updates.".to_owned()
+        }
+        IncidentKind::Update if note.reopened => {
+            format!("It fails again: {count} have failed in the same way since {since}.")
+        }
+        IncidentKind::Update => format!("{count} have failed in the same way since {since}."),
+        IncidentKind::Resolved => {
+            let since_then = match note.succeeded_since {
+                Some(true) => " Executions have succeeded since.",
+                Some(false) => " No execution has succeeded since.",
+                None => "",
+            };
+            format!("Quiet since the last of {count} that have failed since {since}.{since_then}")
+        }
+    };
+    let part = if note.parts > 1 { format!(" Part {} of {}.", note.part, note.parts) } else { String::new() };
+    format!("{whole}{part}")
+}
+
+/// The title of the list of executions.
+pub(in crate::report) fn title(note: &IncidentNote) -> String {
+    match note.kind {
+        IncidentKind::Alert => "Failed executions".to_owned(),
+        IncidentKind::Update | IncidentKind::Resolved => {
+            format!("Failed executions that no notification has named before ({})", note.new_executions.len())
+        }
+    }
+}
+
+/// `Incident 2212d9b65fa55866, episode 1, update 3`.
+pub(in crate::report) fn which(note: &IncidentNote) -> Sentence {
+    words("Incident ").name(&note.id).words(format!(
+        ", episode {}, {} {}, as of {}",
+        note.episode,
+        note.kind.name(),
+        note.number,
+        at(&note.as_of)
+    ))
+}
+
+/// One execution: its name, what it was for, and whether the bug is in it.
+pub(in crate::report) fn execution(execution: &NewExecution) -> Sentence {
+    let mut sentence = Sentence::default().name(&execution.name);
+    for (key, value) in &execution.keys {
+        sentence = sentence.words(format!(", {} ", short(key, NAME))).name(value);
+    }
+    match execution.role {
+        ExecutionRole::Cause => sentence,
+        ExecutionRole::Parent => sentence.words(", which waited for one that failed"),
+    }
+}

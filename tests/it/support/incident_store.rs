@@ -1,0 +1,376 @@
+//! A store of incidents in memory: the model that other stores are compared with. Each method is one step
+//! of a scheduler, and one of several mistakes can be built in.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use misstep::incidents::store::{
+    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, RecordedFailure, StoreError, Tally, Written,
+};
+
+/// A mistake of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// An episode is replaced whatever version the new one was made from.
+    NoVersion,
+    /// Nobody sees that an episode is claimed.
+    NoLease,
+    /// What is recorded while an episode is being resolved is not counted.
+    NoRecount,
+    /// A failure that is recorded again is counted again.
+    Counter,
+    /// The failures of a notification are not fixed: it names those that there are when it is sent.
+    NoSnapshot,
+    /// The number of a notification that was given up is used again.
+    NumberReused,
+    /// Failures get the number of a notification by the time at which they were recorded.
+    TimeCursor,
+    /// Numbers are given to failures by workers that have lost their claim.
+    UnfencedNumbers,
+    /// What waits to be sent is forgotten by a crash.
+    NoPending,
+}
+
+#[derive(Default)]
+struct Data {
+    episodes: BTreeMap<EpisodeId, (Episode, String)>,
+    rows: BTreeMap<String, (EpisodeId, FailureRow)>,
+    counted_twice: BTreeMap<EpisodeId, u64>,
+    resolving_count: BTreeMap<EpisodeId, u64>,
+}
+
+/// What happens at each step, besides the step itself.
+pub trait Steps: Send + Sync {
+    /// Whether this step fails, and whether it takes effect nevertheless.
+    fn fails(&self) -> Option<bool> {
+        None
+    }
+}
+
+/// Nothing.
+pub struct NoFaults;
+
+impl Steps for NoFaults {}
+
+/// The store.
+#[derive(Clone)]
+pub struct ModelStore {
+    data: Arc<Mutex<Data>>,
+    steps: Arc<dyn Steps>,
+    mistake: Option<Mistake>,
+}
+
+/// Lets the scheduler choose who goes on.
+pub async fn step() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+impl ModelStore {
+    pub fn new(steps: Arc<dyn Steps>, mistake: Option<Mistake>) -> Self {
+        Self { data: Arc::default(), steps, mistake }
+    }
+
+    fn data(&self) -> MutexGuard<'_, Data> {
+        self.data.lock().unwrap()
+    }
+
+    fn has(&self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
+    }
+
+    async fn step<T>(&self, step_taken: impl FnOnce(&mut Data) -> T) -> Result<T, StoreError> {
+        step().await;
+        let failed = || StoreError::Unavailable("as asked for".to_owned());
+        match self.steps.fails() {
+            Some(false) => Err(failed()),
+            Some(true) => {
+                step_taken(&mut self.data());
+                Err(failed())
+            }
+            None => Ok(step_taken(&mut self.data())),
+        }
+    }
+
+    fn seen(&self, episode: &Episode) -> Episode {
+        let mut episode = episode.clone();
+        if self.has(Mistake::NoLease) {
+            episode.leased_until = None;
+        }
+        if self.has(Mistake::NoPending) {
+            episode.pending = None;
+        }
+        episode
+    }
+
+    /// Every row, with where it is.
+    pub fn rows(&self) -> Vec<(EpisodeId, FailureRow)> {
+        self.data().rows.values().cloned().collect()
+    }
+
+    /// Every episode.
+    pub fn episodes(&self) -> Vec<Episode> {
+        self.data().episodes.values().map(|(episode, _)| episode.clone()).collect()
+    }
+}
+
+impl Data {
+    fn insert(&mut self, id: &EpisodeId, failure: &FailureRow) -> Written {
+        if self.rows.contains_key(&failure.failure) {
+            *self.counted_twice.entry(id.clone()).or_default() += 1;
+            return Written::Known;
+        }
+        self.rows.insert(failure.failure.clone(), (id.clone(), failure.clone()));
+        Written::Yes
+    }
+
+    fn of<'d>(&'d self, id: &'d EpisodeId) -> impl Iterator<Item = &'d FailureRow> {
+        self.rows.values().filter(move |(its, _)| its == id).map(|(_, row)| row)
+    }
+}
+
+#[async_trait]
+impl IncidentStore for ModelStore {
+    fn name(&self) -> String {
+        "model".to_owned()
+    }
+
+    async fn find(&self, failure: &str) -> Result<Option<RecordedFailure>, StoreError> {
+        self.step(|data| {
+            let (episode, row) = data.rows.get(failure)?;
+            Some(RecordedFailure { episode: episode.clone(), routes: row.routes.clone() })
+        })
+        .await
+    }
+
+    async fn newest(&self, incident: &str) -> Result<Option<Episode>, StoreError> {
+        self.step(|data| {
+            let mut its = data.episodes.values().filter(|(episode, _)| episode.id.incident == incident);
+            its.next_back().map(|(episode, _)| self.seen(episode))
+        })
+        .await
+    }
+
+    async fn open(
+        &self,
+        episode: &Episode,
+        failure: &FailureRow,
+        report: &str,
+    ) -> Result<Written, StoreError> {
+        self.step(|data| {
+            let its = data.episodes.keys().filter(|id| id.incident == episode.id.incident);
+            if its.map(|id| id.episode).max().unwrap_or(0) + 1 != episode.id.episode {
+                return Written::Overtaken;
+            }
+            let written = data.insert(&episode.id, failure);
+            if written == Written::Yes {
+                data.episodes.insert(episode.id.clone(), (episode.clone(), report.to_owned()));
+            }
+            written
+        })
+        .await
+    }
+
+    async fn add(&self, episode: &EpisodeId, failure: &FailureRow) -> Result<Written, StoreError> {
+        self.step(|data| {
+            if data.episodes.contains_key(episode) {
+                data.insert(episode, failure)
+            } else {
+                Written::Overtaken
+            }
+        })
+        .await
+    }
+
+    async fn episode(&self, id: &EpisodeId) -> Result<Option<Episode>, StoreError> {
+        self.step(|data| data.episodes.get(id).map(|(episode, _)| self.seen(episode))).await
+    }
+
+    async fn replace(&self, mut episode: Episode) -> Result<Option<Episode>, StoreError> {
+        self.step(|data| {
+            let (stored, _) = data.episodes.get_mut(&episode.id)?;
+            if stored.version != episode.version && !self.has(Mistake::NoVersion) {
+                return None;
+            }
+            if self.has(Mistake::NumberReused) && stored.state == EpisodeState::Resolving {
+                if let (EpisodeState::Open, Some(pending)) = (episode.state, &stored.pending) {
+                    episode.number = pending.number - 1;
+                }
+            }
+            episode.version = stored.version + 1;
+            *stored = episode.clone();
+            let resolving = episode.state == EpisodeState::Resolving;
+            let count = data.of(&episode.id).count() as u64;
+            if resolving {
+                data.resolving_count.entry(episode.id.clone()).or_insert(count);
+            } else {
+                data.resolving_count.remove(&episode.id);
+            }
+            Some(episode)
+        })
+        .await
+    }
+
+    async fn tally(&self, id: &EpisodeId) -> Result<Tally, StoreError> {
+        self.step(|data| {
+            let times = || data.of(id).map(|row| row.recorded_at);
+            let mut tally = Tally {
+                count: data.of(id).count() as u64,
+                unnamed: data.of(id).filter(|row| row.number.is_none()).count() as u64,
+                oldest: times().min().unwrap_or_default(),
+                newest: times().max().unwrap_or_default(),
+            };
+            if self.has(Mistake::Counter) {
+                tally.count += data.counted_twice.get(id).copied().unwrap_or(0);
+            }
+            if self.has(Mistake::NoRecount) {
+                if let Some(count) = data.resolving_count.get(id) {
+                    tally.count = tally.count.min(*count);
+                }
+                let is_over =
+                    data.episodes.get(id).is_some_and(|(its, _)| its.state == EpisodeState::Resolved);
+                if is_over {
+                    tally.unnamed = 0;
+                }
+            }
+            tally
+        })
+        .await
+    }
+
+    async fn assign_number(
+        &self,
+        id: &EpisodeId,
+        version: u64,
+        number: u32,
+    ) -> Result<Option<u64>, StoreError> {
+        // Some at a time, as a store does that can change only so many in one step.
+        let mut left: Vec<String> = self
+            .step(|data| {
+                let unnamed = data.of(id).filter(|row| row.number.is_none());
+                unnamed.map(|row| row.failure.clone()).collect()
+            })
+            .await?;
+        let cut = self.data().of(id).filter(|row| row.number.is_some()).map(|row| row.recorded_at).max();
+        loop {
+            let some: Vec<String> = left.drain(..left.len().min(2)).collect();
+            let fenced = self
+                .step(|data| {
+                    let ours = data.episodes.get(id).is_some_and(|(its, _)| its.version == version);
+                    if !ours && !self.has(Mistake::UnfencedNumbers) {
+                        return false;
+                    }
+                    for failure in &some {
+                        let row = data.rows.get_mut(failure).map(|(_, row)| row).unwrap();
+                        // Already named by whoever claimed the episode meanwhile.
+                        if row.number.is_none() || self.has(Mistake::UnfencedNumbers) {
+                            row.number = Some(number);
+                        }
+                        if self.has(Mistake::TimeCursor) && cut.is_some_and(|cut| row.recorded_at <= cut) {
+                            row.number = Some(0);
+                        }
+                    }
+                    ours
+                })
+                .await?;
+            if !fenced && !self.has(Mistake::UnfencedNumbers) {
+                return Ok(None);
+            }
+            if left.is_empty() {
+                break;
+            }
+        }
+        self.step(|data| {
+            let twice = data.counted_twice.get(id).filter(|_| self.has(Mistake::Counter));
+            let named = data.of(id).filter(|row| row.number.is_some()).count() as u64;
+            Some(named + twice.copied().unwrap_or(0))
+        })
+        .await
+    }
+
+    async fn numbered(
+        &self,
+        id: &EpisodeId,
+        after: u32,
+        through: u32,
+    ) -> Result<Vec<FailureRow>, StoreError> {
+        self.step(|data| {
+            let is_named = |row: &&FailureRow| match row.number {
+                Some(number) => after < number && number <= through,
+                None => self.has(Mistake::NoSnapshot),
+            };
+            let mut rows: Vec<FailureRow> = data.of(id).filter(is_named).cloned().collect();
+            rows.sort_by(|a, b| (a.number, &a.failure).cmp(&(b.number, &b.failure)));
+            rows
+        })
+        .await
+    }
+
+    async fn failures(&self, id: &EpisodeId) -> Result<Vec<FailureRow>, StoreError> {
+        self.step(|data| {
+            let mut rows: Vec<FailureRow> = data.of(id).cloned().collect();
+            rows.sort_by(|a, b| (a.recorded_at, &a.failure).cmp(&(b.recorded_at, &b.failure)));
+            rows
+        })
+        .await
+    }
+
+    async fn report(&self, id: &EpisodeId) -> Result<Option<String>, StoreError> {
+        self.step(|data| data.episodes.get(id).map(|(_, report)| report.clone())).await
+    }
+
+    async fn due(&self, now: Timestamp, most: usize) -> Result<Vec<EpisodeId>, StoreError> {
+        self.step(|data| {
+            let due = |episode: &&Episode| episode.state != EpisodeState::Resolved && episode.due_at <= now;
+            let mut all: Vec<&Episode> =
+                data.episodes.values().map(|(episode, _)| episode).filter(due).collect();
+            all.sort_by_key(|episode| episode.due_at);
+            all.into_iter().take(most).map(|episode| episode.id.clone()).collect()
+        })
+        .await
+    }
+
+    async fn list(&self, resolved: bool) -> Result<Vec<Episode>, StoreError> {
+        self.step(|data| {
+            let listed = |episode: &&Episode| resolved || episode.state != EpisodeState::Resolved;
+            let all = data.episodes.values().map(|(episode, _)| episode).filter(listed);
+            let mut all: Vec<Episode> = all.map(|episode| self.seen(episode)).collect();
+            all.sort_by(|a, b| {
+                (b.opened_at, &a.id.incident, b.id.episode).cmp(&(a.opened_at, &b.id.incident, a.id.episode))
+            });
+            all
+        })
+        .await
+    }
+
+    async fn forget(&self, resolved_before: Timestamp) -> Result<u64, StoreError> {
+        self.step(|data| {
+            let over: Vec<EpisodeId> = data
+                .episodes
+                .values()
+                .map(|(episode, _)| episode)
+                .filter(|episode| {
+                    let resolved = episode.resolved_at.filter(|_| episode.state == EpisodeState::Resolved);
+                    resolved.is_some_and(|at| at < resolved_before)
+                })
+                .map(|episode| episode.id.clone())
+                .collect();
+            data.rows.retain(|_, (id, _)| !over.contains(id));
+            over.iter().for_each(|id| drop(data.episodes.remove(id)));
+            over.len() as u64
+        })
+        .await
+    }
+}
