@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::store::{IncidentStore, StoreError};
+use crate::settings::InvalidValue;
 
 /// Where incidents are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +19,12 @@ impl StoreLocation {
     /// Reads `off` or `sqlite:PATH`.
     ///
     /// # Errors
-    /// Says what was expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// What was expected.
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         match text.split_once(':') {
             None if text == "off" => Ok(Self::Off),
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
-            _ => Err(format!("expected off or sqlite:PATH, found {text:?}")),
+            _ => Err(InvalidValue::found("off or sqlite:PATH", text)),
         }
     }
 
