@@ -26,6 +26,7 @@ mod command;
 pub mod location;
 mod record;
 pub mod schedule;
+pub mod show;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;
