@@ -43,6 +43,7 @@ fn episode(incident: &str, number: u32) -> Episode {
         reopened: false,
         mute: None,
         sent: Vec::new(),
+        tries: 0,
         resolved_by: None,
         about: IncidentTitle { state_machine: "orders".to_owned(), ..IncidentTitle::default() },
     }
