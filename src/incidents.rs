@@ -23,6 +23,8 @@
 
 mod advance;
 mod command;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 pub mod location;
 mod record;
 pub mod schedule;

@@ -168,7 +168,7 @@ async fn build(
         Some(reader) => pipeline.reading_logs(reader),
         None => pipeline,
     };
-    let store = settings.incidents.store.open().map_err(|error| telemetry::chain(&error))?;
+    let store = settings.incidents.store.open(Some(&aws)).await.map_err(|error| telemetry::chain(&error))?;
     let pipeline = match store {
         Some(store) => {
             info!(store = store.name(), "incidents are kept");

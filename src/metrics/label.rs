@@ -168,6 +168,8 @@ values! {
         Sns = "sns",
         /// Amazon SES.
         Ses = "ses",
+        /// Amazon DynamoDB.
+        Dynamodb = "dynamodb",
     }
 }
 
