@@ -23,7 +23,7 @@ use tokio::task::AbortHandle;
 use tracing::{debug, info};
 
 use crate::metrics::{ExpositionFormat, Metrics};
-use crate::worker::health::Health;
+use crate::worker::health::{Health, Unhealthy};
 
 /// Connections at a time. A further one ends the oldest: it has waited for its client, who may be one of
 /// many that never ask, where a probe is answered at once.
@@ -71,10 +71,7 @@ impl View {
         }
         match path {
             "/livez" => health(self.health.get().map_or(Ok(()), Health::live)),
-            "/readyz" => {
-                let starting = || Err("the queue's attributes have not been read yet".to_owned());
-                health(self.health.get().map_or_else(starting, Health::ready))
-            }
+            "/readyz" => health(self.health.get().map_or(Err(Unhealthy::Starting), Health::ready)),
             _ => {
                 let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
                 let format = ExpositionFormat::accepted(accept.unwrap_or_default());
@@ -142,7 +139,7 @@ async fn answer_one(stream: TcpStream, view: &View) {
     }
 }
 
-fn health(state: Result<(), String>) -> Response<Full<Bytes>> {
+fn health(state: Result<(), Unhealthy>) -> Response<Full<Bytes>> {
     match state {
         Ok(()) => plain(StatusCode::OK, "ok\n"),
         Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),

@@ -6,6 +6,7 @@
 mod aws;
 mod check;
 mod dlq;
+mod error;
 mod explain;
 mod health;
 mod notify;
@@ -19,7 +20,8 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::{CONFIG_VARIABLE, Layers, SETTINGS};
-use crate::settings::Fault;
+use crate::telemetry::chain;
+use error::CliError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.print().is_ok() { exit } else { Exit::Failed };
         }
     };
-    match matches.subcommand() {
+    let done = match matches.subcommand() {
         Some(("work", matches)) => work::run(matches),
         Some(("explain", matches)) => explain::run(matches),
         Some(("check", matches)) => check::run(matches),
@@ -73,7 +75,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(("notify", matches)) => notify::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
-    }
+    };
+    done.unwrap_or_else(|error| {
+        anstream::eprintln!("misstep: {}", chain(&error));
+        error.exit()
+    })
 }
 
 /// The whole command line.
@@ -137,41 +143,21 @@ fn variable(name: &str) -> Option<String> {
 ///
 /// # Errors
 /// When there can be no async runtime.
-fn run_async<T>(work: impl Future<Output = T>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the async runtime could not be started: {error}"))?;
+fn run_async<T>(work: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::Runtime)?;
     let done = runtime.block_on(work);
     runtime.shutdown_background();
     Ok(done)
 }
 
 /// Prints a result. A reader that went away (`misstep explain … | head`) has seen enough.
-fn print(text: &str) -> Result<(), String> {
+fn print(text: &str) -> Result<(), CliError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(format!("standard output cannot be written: {error}"))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(CliError::Stdout(error)),
         _ => Ok(()),
     }
-}
-
-/// Tells every fault of the settings.
-fn faults(faults: &[Fault]) -> Exit {
-    let mut text = format!("misstep: {} in the settings:\n", count(faults.len(), "fault"));
-    for fault in faults {
-        text.push_str(&format!("  {fault}\n"));
-    }
-    anstream::eprint!("{text}");
-    Exit::Configuration
-}
-
-/// Tells why a command failed.
-fn failed(why: &str) -> Exit {
-    anstream::eprintln!("misstep: {why}");
-    Exit::Failed
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -18,13 +18,14 @@ use crate::notify::route_parser::Defaults;
 use crate::notify::settings::RouteSettings;
 use crate::pipeline::MapRunChildren;
 use crate::redact::Rules;
-use crate::settings::Fault;
 use crate::settings::document::{Document, Variables, has_routes};
 use crate::settings::values::{api_url, duration, durations, email, name, names, number, seconds, switch};
-use crate::telemetry::{self, LogFormat};
+use crate::settings::{Fault, InvalidValue};
+use crate::telemetry::LogFormat;
 pub use settings::{SETTINGS, Setting};
 use values::{
-    admin_addr, history_rate, log_format, map_run_children, memory_budget, queue_url, state_machines,
+    admin_addr, history_rate, log_filter, log_format, map_run_children, memory_budget, queue_url,
+    state_machines,
 };
 
 /// The variable that names the configuration file.
@@ -177,24 +178,20 @@ impl<'v> Layers<'v> {
     fn give_file(&mut self, document: Document) -> Result<(), Vec<Fault>> {
         let table = document.table()?;
         for (key, value, place) in document.settings(&table) {
-            let place = format!("{place}: {key}");
+            let origin = format!("{place}: {key}");
             match (SETTINGS.iter().find(|setting| setting.file_key() == key), value) {
-                (None, _) => self.faults.push(Fault(format!("{place}: there is no setting of that name"))),
+                (None, _) => self.faults.push(Fault::Value { origin, why: InvalidValue::UnknownSetting }),
                 (Some(setting), None) => {
-                    self.faults.push(Fault(format!("{place}: expected {}", setting.value)));
+                    self.faults.push(Fault::Value { origin, why: InvalidValue::expected(setting.value) });
                 }
                 (Some(setting), Some(text)) => {
-                    self.given.insert(setting.key, LayeredValue { text, place });
+                    self.given.insert(setting.key, LayeredValue { text, place: origin });
                 }
             }
         }
         drop(table);
         self.document = Some(document);
         Ok(())
-    }
-
-    fn fault(&mut self, text: String) {
-        self.faults.push(Fault(text));
     }
 
     /// The settings of `explain` and the like.
@@ -269,10 +266,7 @@ impl<'v> Layers<'v> {
         let common = self.read_common();
         let incidents = self.read_incidents();
         if incidents.as_ref().is_some_and(|incidents| incidents.store == StoreLocation::Off) {
-            self.fault(
-                "MISSTEP_INCIDENT_STORE is off: there are no incidents; name the store that the worker uses"
-                    .to_owned(),
-            );
+            self.faults.push(Fault::NoIncidentStore);
         }
         let both = common.zip(incidents);
         self.finish(both.map(|(common, incidents)| IncidentsSettings { common, incidents }))
@@ -294,10 +288,7 @@ impl<'v> Layers<'v> {
         let queue = self.required("queue_url", queue_url);
         let dlq_url = self.optional("dlq_url", queue_url);
         if dlq_url.is_some() && dlq_url == queue {
-            self.fault(
-                "MISSTEP_DLQ_URL and MISSTEP_QUEUE_URL name the same queue: messages would go round"
-                    .to_owned(),
-            );
+            self.faults.push(Fault::SameQueue);
         }
         (queue, dlq_url)
     }
@@ -307,7 +298,7 @@ impl<'v> Layers<'v> {
         let application = self.optional("application_name", name);
         let history_rate = self.required("history_rate", history_rate);
         let redaction = self.read_redaction();
-        let log = self.required("log", |text| telemetry::check_filter(text).map(|()| text.to_owned()));
+        let log = self.required("log", log_filter);
         let log_format = self.optional("log_format", log_format);
         Some(CommonSettings {
             env: env?,
@@ -394,27 +385,26 @@ impl<'v> Layers<'v> {
         }
     }
 
-    fn required<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn required<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, InvalidValue>) -> Option<T> {
         // What the file would have given is not missing too.
         if !self.given.contains_key(key) && !self.file_is_unread {
             let variable = format!("MISSTEP_{}", key.to_ascii_uppercase());
-            self.fault(format!("{variable} is missing (or --{})", key.replace('_', "-")));
+            self.faults.push(Fault::Missing { variable, flag: key.replace('_', "-") });
         }
         self.optional(key, read)
     }
 
-    fn optional<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+    fn optional<T>(&mut self, key: &str, read: impl Fn(&str) -> Result<T, InvalidValue>) -> Option<T> {
         let LayeredValue { text, place } = self.given.get(key)?;
         let checked = if text.contains(char::REPLACEMENT_CHARACTER) {
-            Err("not UTF-8".to_owned())
+            Err(InvalidValue::malformed("UTF-8"))
         } else {
             read(text.trim())
         };
         match checked {
             Ok(value) => Some(value),
             Err(why) => {
-                let fault = format!("{place}: {why}");
-                self.fault(fault);
+                self.faults.push(Fault::Value { origin: place.clone(), why });
                 None
             }
         }

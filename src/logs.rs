@@ -87,14 +87,63 @@ pub struct FoundLines {
     pub lines: Vec<LogLine>,
 }
 
+/// A log that cannot be read. Each message is one sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The group or the stream does not exist.
+    #[error("{group} or the stream in it does not exist")]
+    Gone {
+        /// The log group.
+        group: String,
+    },
+    /// A permission is missing.
+    #[error("{group} may not be read: allow logs:{operation} of it")]
+    Denied {
+        /// The log group.
+        group: String,
+        /// The API's operation.
+        operation: &'static str,
+    },
+    /// CloudWatch Logs answered with another error.
+    #[error("{group} could not be read: {operation} answered {code}")]
+    Answered {
+        /// The log group.
+        group: String,
+        /// The API's operation.
+        operation: &'static str,
+        /// The error's code.
+        code: String,
+    },
+    /// There was no answer.
+    #[error("{group} could not be read: {why}")]
+    Unanswered {
+        /// The log group.
+        group: String,
+        /// What happened instead.
+        why: String,
+    },
+    /// The search would take too many pages.
+    #[error("{group} holds too much at that time to be searched for its last lines")]
+    TooMuch {
+        /// The log group.
+        group: String,
+    },
+    /// The reading took too long.
+    #[error("{group} could not be read within {} s", LONGEST.as_secs())]
+    TimedOut {
+        /// The log group.
+        group: String,
+    },
+}
+
 /// A place that keeps logs.
 #[async_trait]
 pub trait LogReader: Send + Sync + 'static {
     /// Reads the last lines of a log in a window of time.
     ///
     /// # Errors
-    /// Says in one sentence why it cannot be read.
-    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, String>;
+    /// Why it cannot be read.
+    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, LogError>;
 }
 
 /// A reader of CloudWatch Logs; `None` in a build without the cargo feature `logs`.
@@ -115,15 +164,13 @@ pub async fn of(reader: &dyn LogReader, resources: &[Resource]) -> Logs {
         return Logs { error, ..Logs::default() };
     };
     let read = tokio::time::timeout(LONGEST, reader.last_lines(&wanted)).await;
-    let read = read.unwrap_or_else(|_elapsed| {
-        Err(format!("{} could not be read within {} s", wanted.group, LONGEST.as_secs()))
-    });
+    let read = read.unwrap_or_else(|_elapsed| Err(LogError::TimedOut { group: wanted.group.clone() }));
     let (found, error) = match read {
         Ok(found) if found.lines.is_empty() => {
             (found, Some(format!("{} holds no line of the attempt", wanted.group)))
         }
         Ok(found) => (found, None),
-        Err(why) => (FoundLines::default(), Some(why)),
+        Err(error) => (FoundLines::default(), Some(error.to_string())),
     };
     Logs {
         log_stream: found.stream.or(wanted.stream),

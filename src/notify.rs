@@ -231,6 +231,28 @@ impl From<&NotifyError> for RetryReason {
     }
 }
 
+/// A template that does not parse, or that makes no usable text of the data.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// It does not parse, does not fit the data, or takes too long.
+    #[error("the template fails: {}{what}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Fails {
+        /// The template's line, where that is known.
+        line: Option<usize>,
+        /// What is wrong.
+        what: String,
+    },
+    /// Its text has to be JSON, and is not.
+    #[error("the template makes no JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// Its text is empty, and the channel takes no empty text.
+    #[error("the template makes an empty message, which {taker} does not take")]
+    Empty {
+        /// The channel's service.
+        taker: &'static str,
+    },
+}
+
 /// Delivers notifications through one channel.
 #[async_trait]
 pub trait Notifier: Send + Sync + 'static {
@@ -247,7 +269,7 @@ pub trait Notifier: Send + Sync + 'static {
     ///
     /// # Errors
     /// When no retry can make one: a template that does not fit the data.
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String>;
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError>;
 
     /// Checks whether the receiver can be reached, and sends nothing. `Ok(None)` if only sending would
     /// show it.
@@ -297,14 +319,14 @@ impl Route {
         let refused = match compose(&notice) {
             Ok(notification) if notification.size() <= limit => return Ok(notification),
             Ok(_) => None,
-            Err(why) => Some(why),
+            Err(error) => Some(error),
         };
         // A template that fails on the whole report may pass on a cut one.
         let size =
             |notice: &Notice<'_>| compose(notice).map_or(usize::MAX, |notification| notification.size());
         truncate::truncate(&mut notice, limit, size);
-        let notification =
-            compose(&notice).map_err(|what| NotifyError::Rejected { what: refused.unwrap_or(what) })?;
+        let notification = compose(&notice)
+            .map_err(|error| NotifyError::Rejected { what: refused.unwrap_or(error).to_string() })?;
         match notification.size() {
             size if size > limit => Err(NotifyError::Rejected {
                 what: format!(
@@ -374,7 +396,7 @@ mod tests {
             1 << 24
         }
 
-        fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+        fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
             Ok(Notification::of(content, self.0.render(content)?))
         }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, error};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -55,9 +55,9 @@ impl LogFormat {
 /// Whether `filter` is one that [`start`] would take.
 ///
 /// # Errors
-/// Says what is wrong with it.
-pub fn check_filter(filter: &str) -> Result<(), String> {
-    EnvFilter::try_new(filter).map(drop).map_err(|error| error.to_string())
+/// What is wrong with it.
+pub fn check_filter(filter: &str) -> Result<(), ParseError> {
+    EnvFilter::try_new(filter).map(drop)
 }
 
 /// Begins logging, until what it returns is dropped. A second call in one process changes nothing.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::CheckResult;
+use crate::notify::channels::ConnectError;
 use crate::notify::{NotifyError, Route};
+use crate::telemetry::chain;
 
 /// How long looking at one route may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,10 +26,10 @@ pub async fn check(routes: &[Route]) -> Vec<CheckResult> {
 }
 
 /// What there is to say of a route that could not even be connected.
-pub fn unconnected(name: &str, why: String) -> CheckResult {
+pub fn unconnected(name: &str, error: &ConnectError) -> CheckResult {
     CheckResult::fail(
         format!("route {name}"),
-        why,
+        chain(error),
         "check the results for AWS above, and the route's settings",
     )
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::aws::Session;
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Exit, aws, failed, faults, print, run_async, sources};
+use super::error::CliError;
+use super::{Exit, aws, print, run_async, sources};
 use crate::aws::arn::partition_of;
 use crate::check::{self, CheckResult, any_fails};
 use crate::config::WorkSettings;
@@ -31,23 +32,14 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches) -> Exit {
-    let settings = match sources(matches).work() {
-        Ok(settings) => settings,
-        Err(all) => return faults(&all),
-    };
+pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
+    let settings = sources(matches).work().map_err(CliError::Settings)?;
     let _log = telemetry::start(&settings.common.log, settings.common.log_format);
-    let findings = match run_async(look(&settings)) {
-        Ok(findings) => findings,
-        Err(why) => return failed(&why),
-    };
+    let findings = run_async(look(&settings))?;
     let is_json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
     let told = if is_json { check::json(&findings) } else { check::text(&findings) };
-    match print(&told) {
-        Err(why) => failed(&why),
-        Ok(()) if any_fails(&findings) => Exit::Failed,
-        Ok(()) => Exit::Done,
-    }
+    print(&told)?;
+    Ok(if any_fails(&findings) { Exit::Failed } else { Exit::Done })
 }
 
 async fn look(settings: &WorkSettings) -> Vec<CheckResult> {
@@ -60,13 +52,17 @@ async fn look(settings: &WorkSettings) -> Vec<CheckResult> {
             findings.push(CheckResult::ok("AWS", format!("region {region}, credentials found")));
             findings.extend(in_time("AWS", look_at_aws(settings, aws)).await);
         }
-        Err(why) => findings.push(CheckResult::fail("AWS", why, "nothing of AWS was checked; begin here")),
+        Err(error) => findings.push(CheckResult::fail(
+            "AWS",
+            telemetry::chain(error),
+            "nothing of AWS was checked; begin here",
+        )),
     }
     let mut routes = Vec::new();
     for (connected, route) in connect(&settings.routes, aws.as_ref().ok()).into_iter().zip(&settings.routes) {
         match connected {
             Ok(route) => routes.push(route),
-            Err(why) => findings.push(check::routes::unconnected(&route.name, why)),
+            Err(error) => findings.push(check::routes::unconnected(&route.name, &error)),
         }
     }
     findings.extend(in_time("routes", check::routes::check(&routes)).await);

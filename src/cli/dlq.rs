@@ -11,7 +11,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Exit, aws, count, explain, failed, faults, print, run_async, sources, with_settings};
+use super::error::CliError;
+use super::{Exit, aws, count, explain, print, run_async, sources, with_settings};
 use crate::config::DlqSettings;
 use crate::dlq::filter::{self, DeadLetterFilter};
 use crate::dlq::scan::{ScanEnd, scan};
@@ -42,34 +43,21 @@ pub(super) fn command() -> Command {
         .subcommand(with_settings(with_filters(change::drop_command())))
 }
 
-pub(super) fn run(matches: &ArgMatches) -> Exit {
+pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
     let (name, matches) = matches.subcommand().expect("the parser requires one");
-    let settings = match sources(matches).dlq() {
-        Ok(settings) => settings,
-        Err(all) => return faults(&all),
-    };
-    let filter = match filter_of(matches) {
-        Ok(filter) => filter,
-        Err(why) => {
-            anstream::eprintln!("misstep: {why}");
-            return Exit::Usage;
-        }
-    };
+    let settings = sources(matches).dlq().map_err(CliError::Settings)?;
+    let filter = filter_of(matches)?;
     let _log = telemetry::start(&settings.common.log, settings.common.log_format);
-    let done = run_async(async {
-        let stop =
-            shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
+    run_async(async {
+        let stop = shutdown::install().map_err(CliError::Signals)?;
         match name {
             "list" => run_list(&settings, matches, &filter, &stop).await,
             "replay" => change::run_replay(&settings, matches, &filter, &stop).await,
             "drop" => change::run_drop(&settings, matches, &filter, &stop).await,
             _ => run_show(&settings, matches, &stop).await,
         }
-    });
-    match done.and_then(|done| done) {
-        Ok(()) => Exit::Done,
-        Err(why) => failed(&why),
-    }
+    })??;
+    Ok(Exit::Done)
 }
 
 async fn run_list(
@@ -77,7 +65,7 @@ async fn run_list(
     matches: &ArgMatches,
     filter: &DeadLetterFilter,
     stop: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CliError> {
     let (_, _, queue) = dead_letter_queue(settings).await?;
     let limit = matches.get_one::<usize>("limit").copied().unwrap_or(usize::MAX);
     let mut taken = 0;
@@ -85,7 +73,7 @@ async fn run_list(
         taken += usize::from(filter.takes(letter));
         taken >= limit
     });
-    let scanned = scanned.await.map_err(looked_in_vain)?;
+    let scanned = scanned.await.map_err(CliError::DeadLetterQueue)?;
     let letters: Vec<&DeadMessage> =
         scanned.letters().filter(|letter| filter.takes(letter)).take(limit).collect();
     let each = matches.get_flag("messages");
@@ -104,10 +92,12 @@ async fn run_list(
     print(&text)?;
     match whole {
         ScanEnd::Yes | ScanEnd::Enough => Ok(()),
-        ScanEnd::Interrupted => Err("interrupted: this is only what was seen so far; all of it was released".to_owned()),
-        ScanEnd::InFlightLimit => Err(
-            "SQS hands out no more than 120,000 messages at a time: this is what could be seen; all of it was released".to_owned(),
-        ),
+        ScanEnd::Interrupted => {
+            Err(CliError::failed("interrupted: this is only what was seen so far; all of it was released"))
+        }
+        ScanEnd::InFlightLimit => Err(CliError::failed(
+            "SQS hands out no more than 120,000 messages at a time: this is what could be seen; all of it was released",
+        )),
     }
 }
 
@@ -115,22 +105,25 @@ async fn run_show(
     settings: &DlqSettings,
     matches: &ArgMatches,
     stop: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CliError> {
     let id = matches.get_one::<String>("id").expect("the parser requires it");
     let (aws, _, queue) = dead_letter_queue(settings).await?;
-    let scanned = scan(queue, stop, |letter| letter.message.id == *id).await.map_err(looked_in_vain)?;
+    let scanned =
+        scan(queue, stop, |letter| letter.message.id == *id).await.map_err(CliError::DeadLetterQueue)?;
     let seen = scanned.letters().count();
     let found = scanned.copy_of(id);
     let whole = scanned.whole;
     release(scanned).await;
     let letter = match (found, whole) {
         (Some(letter), _) => letter,
-        (None, ScanEnd::Interrupted) => return Err(format!("interrupted before {id} was found")),
+        (None, ScanEnd::Interrupted) => {
+            return Err(CliError::Failed(format!("interrupted before {id} was found")));
+        }
         (None, _) => {
-            return Err(format!(
+            return Err(CliError::Failed(format!(
                 "no message {id} among the {} that are visible; somebody else may hold it: try again in a while, or look at `misstep dlq list --messages`",
                 count(seen, "message")
-            ));
+            )));
         }
     };
     let explain = matches.get_flag("explain");
@@ -151,24 +144,18 @@ async fn run_show(
 }
 
 /// The dead-letter queue that the settings name, or that the queue's redrive policy does, and its URL.
-async fn dead_letter_queue(settings: &DlqSettings) -> Result<(Session, String, Arc<dyn Queue>), String> {
+async fn dead_letter_queue(settings: &DlqSettings) -> Result<(Session, String, Arc<dyn Queue>), CliError> {
     let look = async {
         let aws = aws::load(Metrics::new()).await?;
         let url = match &settings.dlq_url {
             Some(url) => url.clone(),
             None => {
                 let attributes = SqsQueue::new(&aws, &settings.queue_url).attributes().await;
-                let attributes = attributes.map_err(|error| {
-                    format!(
-                        "the queue cannot be read: {}; check MISSTEP_QUEUE_URL, the region and sqs:GetQueueAttributes",
-                        telemetry::chain(&error)
-                    )
-                })?;
-                attributes.dead_letter_url.ok_or_else(|| {
-                    format!(
+                attributes.map_err(CliError::Queue)?.dead_letter_url.ok_or_else(|| {
+                    CliError::Failed(format!(
                         "{} has no dead-letter queue of its own; if it is one itself (EventBridge's, for example), name it with --dlq-url, and with --queue-url the queue that its messages belong to",
                         settings.queue_url
-                    )
+                    ))
                 })?
             }
         };
@@ -176,8 +163,7 @@ async fn dead_letter_queue(settings: &DlqSettings) -> Result<(Session, String, A
         Ok((aws, url, queue))
     };
     let looked = tokio::time::timeout(aws::START_TIMEOUT, look).await;
-    looked
-        .map_err(|_elapsed| "AWS did not answer in time; check the network and AWS_ENDPOINT_URL".to_owned())?
+    looked.map_err(|_elapsed| CliError::AwsTimeout)?
 }
 
 async fn release(scanned: crate::dlq::scan::Scan) {
@@ -189,13 +175,6 @@ async fn release(scanned: crate::dlq::scan::Scan) {
             HOLD.as_secs()
         );
     }
-}
-
-fn looked_in_vain(error: crate::queue::QueueError) -> String {
-    format!(
-        "the dead-letter queue cannot be read: {}; what had been received was released. Check the URL and sqs:ReceiveMessage",
-        telemetry::chain(&error)
-    )
 }
 
 fn is_json(matches: &ArgMatches) -> bool {
@@ -236,12 +215,13 @@ fn with_filters(command: Command) -> Command {
         .arg(filter("limit", "COUNT", "No more messages than this").value_parser(clap::value_parser!(usize)))
 }
 
-fn filter_of(matches: &ArgMatches) -> Result<DeadLetterFilter, String> {
+fn filter_of(matches: &ArgMatches) -> Result<DeadLetterFilter, CliError> {
     // `show` has none of them.
     let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let now = Timestamp::now();
-    let ago = |name: &str| {
-        text(name).map(|text| filter::ago(&text, now).map_err(|why| format!("--{name}: {why}"))).transpose()
+    let ago = |flag: &'static str| {
+        let ago = |text: String| filter::ago(&text, now).map_err(|error| CliError::Filter { flag, error });
+        text(flag).map(ago).transpose()
     };
     let ids = matches.try_get_many::<String>("message-id").ok().flatten();
     Ok(DeadLetterFilter {
@@ -249,7 +229,7 @@ fn filter_of(matches: &ArgMatches) -> Result<DeadLetterFilter, String> {
         execution: text("execution"),
         status: text("status"),
         reason: text("reason")
-            .map(|text| filter::reason(&text).map_err(|why| format!("--reason: {why}")))
+            .map(|text| filter::reason(&text).map_err(|error| CliError::Filter { flag: "reason", error }))
             .transpose()?,
         before: ago("older-than")?,
         after: ago("newer-than")?,

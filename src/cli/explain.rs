@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::aws::Session;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Exit, aws, failed, faults, print, run_async, sources};
+use super::error::CliError;
+use super::{Exit, aws, print, run_async, sources};
 use crate::analysis::Question;
 use crate::aws::arn::{ExecutionArn, Workflow, execution_of_url, is_url};
 use crate::config::CommonSettings;
@@ -59,11 +60,8 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches) -> Exit {
-    let settings = match sources(matches).common() {
-        Ok(settings) => settings,
-        Err(all) => return faults(&all),
-    };
+pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
+    let settings = sources(matches).common().map_err(CliError::Settings)?;
     let _log = telemetry::start(&settings.log, settings.log_format);
     let target = matches.get_one::<String>("target").map(String::as_str).unwrap_or_default();
     let output = matches.get_one::<String>("output").map(PathBuf::from);
@@ -76,20 +74,14 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     let wanted = matches.get_one::<String>("execution").map(String::as_str);
     let explained = match (named(target.trim()), wanted) {
         (Some(_), Some(_)) => {
-            anstream::eprintln!(
-                "misstep: --execution selects from a file; TARGET names an execution already"
-            );
-            return Exit::Usage;
+            return Err(CliError::Usage(
+                "--execution selects from a file; TARGET names an execution already",
+            ));
         }
-        (Some(named), None) => named.and_then(|execution| explain_named(&execution, &settings)),
-        (None, wanted) => explain_file(target, wanted, &settings),
+        (Some(named), None) => explain_named(&named?, &settings)?,
+        (None, wanted) => explain_file(target, wanted, &settings)?,
     };
-    let explained =
-        explained.and_then(|report| if matches.get_flag("logs") { with_logs(report) } else { Ok(report) });
-    let report = match explained {
-        Ok(report) => report,
-        Err(why) => return failed(&why),
-    };
+    let report = if matches.get_flag("logs") { with_logs(explained)? } else { explained };
     let report = if matches.get_flag("redact") {
         report.redacted(&Redactor::new(&Rules { on: true, ..settings.redaction.clone() }))
     } else {
@@ -98,26 +90,24 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     let colour =
         on_terminal && anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never;
     let text = format.render(&report, colour);
-    let written = match &output {
+    match &output {
         Some(path) => std::fs::write(path, text)
-            .map_err(|error| format!("{} cannot be written: {error}", path.display())),
-        None => print(&text),
-    };
-    match written {
-        Ok(()) => Exit::Done,
-        Err(why) => failed(&why),
+            .map_err(|source| CliError::Output { path: path.display().to_string(), source })?,
+        None => print(&text)?,
     }
+    Ok(Exit::Done)
 }
 
 /// The report with the last lines of the log of what failed. That they cannot be read, it says.
-fn with_logs(mut report: Report) -> Result<Report, String> {
+fn with_logs(mut report: Report) -> Result<Report, CliError> {
     let read = async {
         let aws = aws::load_in_time().await?;
-        let reader = logs::reader(&aws).ok_or(logs::UNAVAILABLE)?;
+        let reader = logs::reader(&aws).ok_or_else(|| CliError::failed(logs::UNAVAILABLE))?;
         Ok(logs::of(&*reader, &report.analysis.resources).await)
     };
-    let read: Result<Logs, String> = run_async(read)?;
-    report.analysis.logs = Some(read.unwrap_or_else(|why| Logs { error: Some(why), ..Logs::default() }));
+    let read: Result<Logs, CliError> = run_async(read)?;
+    report.analysis.logs =
+        Some(read.unwrap_or_else(|error| Logs { error: Some(chain(&error)), ..Logs::default() }));
     Ok(report)
 }
 
@@ -132,27 +122,27 @@ fn subject(settings: &CommonSettings, execution: Option<ExecutionArn>) -> Subjec
 }
 
 /// The execution that a target names: by its ARN, or by the URL of its page. `None` for a file.
-fn named(target: &str) -> Option<Result<ExecutionArn, String>> {
+fn named(target: &str) -> Option<Result<ExecutionArn, CliError>> {
     if is_url(target) {
-        return Some(execution_of_url(target).map_err(|error| chain(&error)));
+        return Some(execution_of_url(target).map_err(CliError::Url));
     }
     target.starts_with("arn:").then(|| {
         ExecutionArn::parse(target).map_err(|error| {
             if target.contains(":stateMachine:") {
-                format!("{error}; `aws stepfunctions list-executions --state-machine-arn ARN --status-filter FAILED` lists those that failed")
+                CliError::Failed(format!("{error}; `aws stepfunctions list-executions --state-machine-arn ARN --status-filter FAILED` lists those that failed"))
             } else {
-                error.to_string()
+                CliError::Failed(error.to_string())
             }
         })
     })
 }
 
-fn explain_named(execution: &ExecutionArn, settings: &CommonSettings) -> Result<Report, String> {
+fn explain_named(execution: &ExecutionArn, settings: &CommonSettings) -> Result<Report, CliError> {
     if execution.workflow() == Workflow::Express {
-        return Err(format!(
+        return Err(CliError::Failed(format!(
             "{execution} is an execution of an Express workflow, which keeps no history. Explain its log instead, with the name of the state machine's log group for GROUP:\n  aws logs filter-log-events --log-group-name GROUP --filter-pattern '{{ $.execution_arn = \"{execution}\" }}' --region {} --output json | misstep explain -",
             execution.region()
-        ));
+        )));
     }
     run_async(async {
         let aws = aws::load_in_time().await?;
@@ -160,23 +150,23 @@ fn explain_named(execution: &ExecutionArn, settings: &CommonSettings) -> Result<
     })?
 }
 
-fn explain_file(target: &str, wanted: Option<&str>, settings: &CommonSettings) -> Result<Report, String> {
+fn explain_file(target: &str, wanted: Option<&str>, settings: &CommonSettings) -> Result<Report, CliError> {
     let (name, bytes) = if target == "-" { ("standard input", read_stdin()) } else { (target, read(target)) };
-    let bytes = bytes.map_err(|why| format!("{name} cannot be read: {why}"))?;
-    let fault = |error: &(dyn std::error::Error + 'static)| format!("{name}: {}", chain(error));
-    let text = FileText::of(bytes).map_err(|error| fault(&error))?;
+    let bytes = bytes.map_err(|why| CliError::Failed(format!("{name} cannot be read: {why}")))?;
+    let fault = |source: FileError| CliError::File { name: name.to_owned(), source };
+    let text = FileText::of(bytes).map_err(fault)?;
     let executions = match text.executions() {
         Ok(executions) => executions,
         Err(error) => {
             return match events_of(&text, &error) {
-                Some(changes) => {
-                    explain_event(changes, wanted, settings).map_err(|why| format!("{name}: {why}"))
-                }
-                None => Err(fault(&error)),
+                Some(changes) => explain_event(changes, wanted, settings)
+                    .map_err(|why| CliError::Failed(format!("{name}: {why}"))),
+                None => Err(fault(error)),
             };
         }
     };
-    let Selected { recorded, reason } = executions.select(wanted).map_err(|error| fault(&error))?;
+    let Selected { recorded, reason } =
+        executions.select(wanted).map_err(|error| CliError::Failed(format!("{name}: {}", chain(&error))))?;
     if let Some(reason) = reason {
         anstream::eprintln!("misstep: {name}: {reason}");
     }
@@ -218,16 +208,16 @@ fn explain_event(
     mut changes: Vec<StatusChange>,
     wanted: Option<&str>,
     settings: &CommonSettings,
-) -> Result<Report, String> {
+) -> Result<Report, &'static str> {
     if let Some(wanted) = wanted {
         changes.retain(|change| [change.execution.as_str(), change.execution.name()].contains(&wanted));
     }
     let change = match (changes.pop(), changes.is_empty()) {
         (Some(change), true) => change,
         (Some(_), false) => {
-            return Err("it holds several events; select one with --execution NAME".to_owned());
+            return Err("it holds several events; select one with --execution NAME");
         }
-        (None, _) => return Err("it holds no event of that execution".to_owned()),
+        (None, _) => return Err("it holds no event of that execution"),
     };
     let reason = match change.execution.workflow() {
         Workflow::Standard => {
@@ -258,11 +248,11 @@ pub(super) async fn explain_execution(
     execution: &ExecutionArn,
     status: Option<Status>,
     settings: &CommonSettings,
-) -> Result<Report, String> {
+) -> Result<Report, CliError> {
     let reader = ThrottledReader::new(Arc::new(SfnReader::new(aws)), settings.history_rate, Metrics::new());
     let asked = ExecutionRequest { execution: execution.clone(), status, redrive_count: None };
     let finding = investigate(&reader, &asked, &MemoryBudget::unlimited().report().await)
         .await
-        .map_err(|error| chain(&error))?;
+        .map_err(|error| CliError::Investigation(Box::new(error)))?;
     Ok(Report::new(&subject(settings, Some(execution.clone())), &finding))
 }

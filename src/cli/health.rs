@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{Exit, failed, faults, print, run_async, sources};
-use crate::telemetry::chain;
+use super::error::CliError;
+use super::{Exit, print, run_async, sources};
 
 /// How long the worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -23,20 +23,14 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches) -> Exit {
-    let address = match sources(matches).admin_addr() {
-        Ok(Some(address)) => reachable(address),
-        Ok(None) => return failed("MISSTEP_ADMIN_ADDR is off: the worker cannot be asked"),
-        Err(all) => return faults(&all),
-    };
+pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
+    let address = sources(matches).admin_addr().map_err(CliError::Settings)?;
+    let address =
+        address.ok_or_else(|| CliError::failed("MISSTEP_ADMIN_ADDR is off: the worker cannot be asked"))?;
+    let address = reachable(address);
     let path = if matches.get_flag("ready") { "readyz" } else { "livez" };
-    match run_async(ask(&format!("http://{address}/{path}"))).and_then(|answer| answer) {
-        Ok(said) => match print(&said) {
-            Ok(()) => Exit::Done,
-            Err(why) => failed(&why),
-        },
-        Err(why) => failed(&why),
-    }
+    print(&run_async(ask(&format!("http://{address}/{path}")))??)?;
+    Ok(Exit::Done)
 }
 
 /// An address that stands for all of a machine's is asked on its own.
@@ -50,15 +44,18 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// What the worker says, where it is well.
-async fn ask(url: &str) -> Result<String, String> {
-    let unanswered = |error: reqwest::Error| {
-        format!("{url} does not answer: {}; does the worker run?", chain(&error.without_url()))
-    };
+async fn ask(url: &str) -> Result<String, CliError> {
+    let unanswered =
+        |error: reqwest::Error| CliError::Unanswered { url: url.to_owned(), error: error.without_url() };
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(unanswered)?;
     let answer = client.get(url).send().await.map_err(unanswered)?;
     let status = answer.status();
     let said = answer.text().await.map_err(unanswered)?;
-    if status.is_success() { Ok(said) } else { Err(format!("{url} answers {status}: {}", said.trim_end())) }
+    if status.is_success() {
+        Ok(said)
+    } else {
+        Err(CliError::Failed(format!("{url} answers {status}: {}", said.trim_end())))
+    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tokio::time::Instant;
 
-use super::{Exit, aws, failed, faults, print, run_async, sources};
+use super::error::CliError;
+use super::{Exit, aws, print, run_async, sources};
 use crate::config;
 use crate::notify::settings::{RouteSettings, connect};
-use crate::notify::{Route, sample};
+use crate::notify::{NotifyError, Route, sample};
 use crate::telemetry;
 
 /// How long one route may take, whatever its own limit is.
@@ -29,33 +30,24 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches) -> Exit {
-    let settings = match sources(matches).notify() {
-        Ok(settings) => settings,
-        Err(all) => return faults(&all),
-    };
+pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
+    let settings = sources(matches).notify().map_err(CliError::Settings)?;
     let _log = telemetry::start(&settings.common.log, settings.common.log_format);
     let only: Vec<&String> = matches.get_many("route").into_iter().flatten().collect();
     if let Some(unknown) = only.iter().find(|name| !settings.routes.iter().any(|route| route.name == ***name))
     {
         let known: Vec<&str> = settings.routes.iter().map(|route| route.name.as_str()).collect();
-        return failed(&format!("there is no route {unknown}; there are {}", known.join(", ")));
+        return Err(CliError::Failed(format!("there is no route {unknown}; there are {}", known.join(", "))));
     }
     let chosen = |route: &RouteSettings| only.is_empty() || only.contains(&&route.name);
     let routes: Vec<RouteSettings> = settings.routes.iter().filter(|route| chosen(route)).cloned().collect();
-    let tried = run_async(try_all(&settings.common, &routes)).and_then(|tried| tried);
-    match tried.and_then(|(lines, all_work)| print(&lines).map(|()| all_work)) {
-        Ok(true) => Exit::Done,
-        Ok(false) => failed("not every route works"),
-        Err(why) => failed(&why),
-    }
+    let (lines, all_work) = run_async(try_all(&settings.common, &routes))?;
+    print(&lines)?;
+    if all_work { Ok(Exit::Done) } else { Err(CliError::failed("not every route works")) }
 }
 
 /// A line a route, and whether all of them work.
-async fn try_all(
-    common: &config::CommonSettings,
-    settings: &[RouteSettings],
-) -> Result<(String, bool), String> {
+async fn try_all(common: &config::CommonSettings, settings: &[RouteSettings]) -> (String, bool) {
     let needs_aws = settings.iter().any(|route| route.connect.needs_aws());
     let aws = if needs_aws { aws::load_in_time().await.map(Some) } else { Ok(None) };
     let name_width = settings.iter().map(|route| route.name.len()).max().unwrap_or(0);
@@ -65,11 +57,12 @@ async fn try_all(
     for (connected, settings) in connected.into_iter().zip(settings) {
         let began = Instant::now();
         let answer = match (connected, &aws) {
-            (_, Err(why)) if settings.connect.needs_aws() => Err(why.clone()),
-            (Err(why), _) => Err(why),
-            (Ok(route), _) => tokio::time::timeout(PATIENCE, try_one(&route, common))
-                .await
-                .unwrap_or_else(|_elapsed| Err("it took too long".to_owned())),
+            (_, Err(error)) if settings.connect.needs_aws() => Err(telemetry::chain(error)),
+            (Err(error), _) => Err(telemetry::chain(&error)),
+            (Ok(route), _) => tokio::time::timeout(PATIENCE, try_one(&route, common)).await.map_or_else(
+                |_elapsed| Err("it took too long".to_owned()),
+                |tried| tried.map_err(|error| error.to_string()),
+            ),
         };
         let said = match &answer {
             Ok(()) => format!("accepted in {} ms", began.elapsed().as_millis()),
@@ -78,12 +71,12 @@ async fn try_all(
         all_work &= answer.is_ok();
         lines.push_str(&format!("{:name_width$}  {:6}  {said}\n", settings.name, settings.channel));
     }
-    Ok((lines, all_work))
+    (lines, all_work)
 }
 
-async fn try_one(route: &Route, common: &config::CommonSettings) -> Result<(), String> {
+async fn try_one(route: &Route, common: &config::CommonSettings) -> Result<(), NotifyError> {
     let report = sample::test(&common.env, common.application.as_deref()).redacted(&route.redactor);
     let key = format!("misstep-test-{}-{}", jiff::Timestamp::now().as_millisecond(), route.name);
-    let notification = route.compose(&report, &key).map_err(|error| error.to_string())?;
-    route.notifier.notify(&notification).await.map_err(|error| error.to_string())
+    let notification = route.compose(&report, &key)?;
+    route.notifier.notify(&notification).await
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use tracing::{error, info, warn};
 
-use super::{Exit, aws, failed, faults, run_async, sources};
+use super::error::CliError;
+use super::{Exit, aws, run_async, sources};
 use crate::admin::{Admin, View};
 use crate::aws::arn::AccountRegion;
 use crate::config;
@@ -40,11 +41,8 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches) -> Exit {
-    let settings = match sources(matches).work() {
-        Ok(settings) => settings,
-        Err(all) => return faults(&all),
-    };
+pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
+    let settings = sources(matches).work().map_err(CliError::Settings)?;
     telemetry::tell_panics();
     let (log, traces) = telemetry::start_with_traces(&settings.common.log, settings.common.log_format);
     let is_json = settings.common.log_format == LogFormat::Json;
@@ -52,23 +50,23 @@ pub(super) fn run(matches: &ArgMatches) -> Exit {
     let ended = run_async(work(settings, matches.get_flag("until-empty"), &log)).and_then(|ended| ended);
     traces.end(longest_export);
     match ended {
-        Ok(()) => Exit::Done,
+        Ok(()) => Ok(Exit::Done),
         // Among lines of JSON it is one too.
-        Err(why) if is_json && tracing::enabled!(tracing::Level::ERROR) => {
-            error!("{why}");
-            Exit::Failed
+        Err(error) if is_json && tracing::enabled!(tracing::Level::ERROR) => {
+            error!("{}", telemetry::chain(&error));
+            Ok(error.exit())
         }
-        Err(why) => {
-            // What led to it comes first.
-            drop(log);
-            failed(&why)
-        }
+        // What led to it comes first: the log ends before this is shown.
+        Err(error) => Err(error),
     }
 }
 
-async fn work(settings: config::WorkSettings, until_empty: bool, log: &telemetry::Log) -> Result<(), String> {
-    let stop =
-        shutdown::install().map_err(|error| format!("no signal handler could be installed: {error}"))?;
+async fn work(
+    settings: config::WorkSettings,
+    until_empty: bool,
+    log: &telemetry::Log,
+) -> Result<(), CliError> {
+    let stop = shutdown::install().map_err(CliError::Signals)?;
     let metrics = Metrics::new();
     // Ends with the runtime.
     let counted = metrics.clone();
@@ -79,27 +77,19 @@ async fn work(settings: config::WorkSettings, until_empty: bool, log: &telemetry
         biased;
         // Asked to stop before anything was begun.
         () = stop.cancelled() => return Ok(()),
-        built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty, metrics)) => built.map_err(|_elapsed| {
-            format!(
-                "AWS did not answer within {} s: no region, credentials or queue could be found; check the network and AWS_ENDPOINT_URL",
-                aws::START_TIMEOUT.as_secs()
-            )
-        })??,
+        built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty, metrics)) => {
+            built.map_err(|_elapsed| CliError::StartTimeout(aws::START_TIMEOUT))??
+        }
     };
     view.watch(worker.health());
     info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "worker started");
-    worker.run(stop).await.map_err(|error| {
-        format!(
-            "the queue cannot be polled: {}; check MISSTEP_QUEUE_URL and sqs:ReceiveMessage",
-            telemetry::chain(&error)
-        )
-    })?;
+    worker.run(stop).await.map_err(CliError::Poll)?;
     Ok(())
 }
 
 /// Serves health and metrics, where that is wanted, for as long as the runtime runs. Where another
 /// process has the default address, most likely a second worker on this machine, this one works without.
-async fn serve(address: Option<SocketAddr>, view: View) -> Result<(), String> {
+async fn serve(address: Option<SocketAddr>, view: View) -> Result<(), CliError> {
     let Some(address) = address else { return Ok(()) };
     let admin = match Admin::bind(address).await {
         Ok(admin) => admin,
@@ -108,9 +98,9 @@ async fn serve(address: Option<SocketAddr>, view: View) -> Result<(), String> {
             return Ok(());
         }
         Err(error) => {
-            return Err(format!(
+            return Err(CliError::Failed(format!(
                 "health and metrics cannot be served on {address}: {error}; set MISSTEP_ADMIN_ADDR to a free address, or to off"
-            ));
+            )));
         }
     };
     tokio::spawn(admin.serve(view));
@@ -127,28 +117,24 @@ async fn build(
     settings: &config::WorkSettings,
     until_empty: bool,
     metrics: Metrics,
-) -> Result<(Arc<Worker>, String), String> {
+) -> Result<(Arc<Worker>, String), CliError> {
     let aws = aws::load(metrics.clone()).await?;
     let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(&aws, &settings.queue_url));
-    let mut attributes = queue.attributes().await.map_err(|error| {
-        format!(
-            "the queue cannot be read: {}; check MISSTEP_QUEUE_URL, the region and sqs:GetQueueAttributes",
-            telemetry::chain(&error)
-        )
-    })?;
+    let mut attributes = queue.attributes().await.map_err(CliError::Queue)?;
     if attributes.visibility_timeout < Duration::from_secs(1) {
-        return Err(format!(
+        return Err(CliError::Failed(format!(
             "the visibility timeout of {} is 0: every message would be handed out again at once; set it to 30 s or more",
             settings.queue_url
-        ));
+        )));
     }
     if let Some(url) = &settings.dlq_url {
         attributes.dead_letter_url = Some(url.clone());
     }
     warn_of(&attributes);
     let routes = notify::settings::connect(&settings.routes, Some(&aws)).into_iter().zip(&settings.routes);
-    let routes = routes.map(|(route, its)| route.map_err(|why| format!("the route {}: {why}", its.name)));
-    let routes = routes.collect::<Result<_, _>>()?;
+    let routes = routes
+        .map(|(route, its)| route.map_err(|error| CliError::Route { name: its.name.clone(), source: error }));
+    let routes = routes.collect::<Result<_, CliError>>()?;
     log_routes(&settings.routes);
     let scope = PipelineSettings {
         state_machines: settings.state_machines.clone(),
@@ -168,7 +154,7 @@ async fn build(
         Some(reader) => pipeline.reading_logs(reader),
         None => pipeline,
     };
-    let store = settings.incidents.store.open(Some(&aws)).await.map_err(|error| telemetry::chain(&error))?;
+    let store = settings.incidents.store.open(Some(&aws)).await?;
     let pipeline = match store {
         Some(store) => {
             info!(store = store.name(), "incidents are kept");

@@ -1,8 +1,8 @@
 //! A file of messages that were dropped, one JSON line each, from which they can be sent again.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,12 +36,57 @@ struct Attribute {
     base64: Option<String>,
 }
 
+/// A file of dropped messages that cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum DroppedFileError {
+    /// The file exists already, or cannot be written.
+    #[error("{} cannot be written", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A line holds something else.
+    #[error("line {line} of {} is not a dropped message", path.display())]
+    NotAMessage {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: usize,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An attribute has no value, or one that is not base64.
+    #[error("line {line} of {} has a damaged attribute", path.display())]
+    DamagedAttribute {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: usize,
+    },
+}
+
 /// Writes messages to a new file; they are on the disk when this returns.
 ///
 /// # Errors
 /// When the file is there already, or cannot be written.
-pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a DeadMessage>) -> Result<(), String> {
-    let cannot = |error: std::io::Error| format!("{} cannot be written: {error}", path.display());
+pub fn write<'a>(
+    path: &Path,
+    letters: impl Iterator<Item = &'a DeadMessage>,
+) -> Result<(), DroppedFileError> {
+    let cannot = |source| DroppedFileError::Unwritable { path: path.to_owned(), source };
     // Never over what an earlier drop kept.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(cannot)?;
     for letter in letters {
@@ -65,15 +110,16 @@ pub fn write<'a>(path: &Path, letters: impl Iterator<Item = &'a DeadMessage>) ->
 ///
 /// # Errors
 /// Names the file and the line that is none of those.
-pub fn read(path: &Path) -> Result<Vec<DeadMessage>, String> {
-    let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
+pub fn read(path: &Path) -> Result<Vec<DeadMessage>, DroppedFileError> {
+    let cannot = |source| DroppedFileError::Unreadable { path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(cannot)?;
     let mut letters = Vec::new();
-    for (number, line) in BufReader::new(file).lines().enumerate() {
-        let place = || format!("line {} of {}", number + 1, path.display());
-        let line: DroppedLine = serde_json::from_str(&line.map_err(cannot)?)
-            .map_err(|error| format!("{} is not a dropped message: {error}", place()))?;
+    for (number, text) in (1..).zip(BufReader::new(file).lines()) {
+        let line: DroppedLine = serde_json::from_str(&text.map_err(cannot)?).map_err(|source| {
+            DroppedFileError::NotAMessage { path: path.to_owned(), line: number, source }
+        })?;
         let attributes: Option<Vec<_>> = line.attributes.into_iter().map(value).collect();
+        let damaged = || DroppedFileError::DamagedAttribute { path: path.to_owned(), line: number };
         letters.push(DeadMessage::new(Message {
             id: line.message_id,
             receipt: ReceiptHandle(String::new()),
@@ -81,7 +127,7 @@ pub fn read(path: &Path) -> Result<Vec<DeadMessage>, String> {
             receives: line.receives,
             sent_at_ms: line.sent_at_ms,
             trace: line.trace.as_deref().and_then(TraceHeader::parse),
-            attributes: attributes.ok_or_else(|| format!("{} has a damaged attribute", place()))?,
+            attributes: attributes.ok_or_else(damaged)?,
             received_at: Instant::now(),
         }));
     }
@@ -126,8 +172,9 @@ mod tests {
         assert_eq!(read_again[0].message.body, first.message.body);
         assert_eq!(read_again[0].message.attributes, first.message.attributes);
         assert_eq!(read_again[0].message.trace, first.message.trace);
-        assert!(write(&path, [&first].into_iter()).unwrap_err().contains("exists"));
+        let again = write(&path, [&first].into_iter());
+        assert!(matches!(again, Err(DroppedFileError::Unwritable { .. })), "{again:?}");
         std::fs::write(&path, "{}\n").unwrap();
-        assert!(read(&path).err().unwrap().contains("line 1 of"));
+        assert!(matches!(read(&path), Err(DroppedFileError::NotAMessage { line: 1, .. })));
     }
 }

@@ -51,21 +51,39 @@ impl DeadLetterFilter {
     }
 }
 
+/// A value of a filter that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum FilterError {
+    /// It is not a regular expression.
+    #[error(
+        "{text:?} is not a regular expression: {error}; put a backslash before ( [ * + ? . | to mean the character itself"
+    )]
+    Expression {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        error: regex_lite::Error,
+    },
+    /// It is not a length of time.
+    #[error("{0:?} is not a length of time: write 30m, 2h or 7d")]
+    Time(String),
+}
+
 /// Reads a regular expression or plain text, case ignored.
 ///
 /// # Errors
 /// Says what is wrong with the expression.
-pub fn reason(text: &str) -> Result<Regex, String> {
+pub fn reason(text: &str) -> Result<Regex, FilterError> {
     Regex::new(&format!("(?i){text}"))
-        .map_err(|error| format!("{text:?} is not a regular expression: {error}; put a backslash before ( [ * + ? . | to mean the character itself"))
+        .map_err(|error| FilterError::Expression { text: text.to_owned(), error })
 }
 
 /// Reads how long ago something was: `90s`, `30m`, `2h`, `7d`, `1d 12h`.
 ///
 /// # Errors
 /// Says how it is written.
-pub fn ago(text: &str, now: Timestamp) -> Result<Timestamp, String> {
-    let wrong = || format!("{text:?} is not a length of time: write 30m, 2h or 7d");
+pub fn ago(text: &str, now: Timestamp) -> Result<Timestamp, FilterError> {
+    let wrong = || FilterError::Time(text.to_owned());
     let span: Span = text.parse().map_err(|_| wrong())?;
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     let length = Duration::try_from(length).map_err(|_| wrong())?;
@@ -120,8 +138,8 @@ mod tests {
         assert_eq!(then("7d").unwrap(), "2026-03-01T12:00:00Z");
         assert_eq!(then("1d 12h").unwrap(), "2026-03-07T00:00:00Z");
         for wrong in ["", "soon", "-2h", "1"] {
-            assert!(then(wrong).unwrap_err().contains("write 30m, 2h or 7d"), "{wrong}");
+            assert!(matches!(then(wrong), Err(FilterError::Time(_))), "{wrong}");
         }
-        assert!(reason("(").unwrap_err().contains("not a regular expression"));
+        assert!(matches!(reason("("), Err(FilterError::Expression { .. })));
     }
 }

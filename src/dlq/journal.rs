@@ -7,8 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,81 @@ const BEGINNING: &str = r#"{"replay":{"#;
 #[derive(Debug)]
 pub struct Journal {
     file: File,
-    path: String,
+    path: PathBuf,
     known: HashMap<String, JournalState>,
     sent_as: HashSet<String>,
+}
+
+/// A journal that cannot be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be opened, locked or cut.
+    #[error("the journal {} cannot be used", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be read.
+    #[error("the journal {} cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A line cannot be written.
+    #[error("the journal {} cannot be written", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process has the journal open.
+    #[error("another replay uses the journal {}", .0.display())]
+    InUse(PathBuf),
+    /// The file holds something else.
+    #[error(
+        "{} is not a replay's journal, and stays as it is; name another one with --journal", .0.display()
+    )]
+    NotAJournal(PathBuf),
+    /// The journal is of a replay between other places.
+    #[error("the journal {} is of a replay from {from} to {to}; name another one with --journal", path.display())]
+    OtherReplay {
+        /// The file.
+        path: PathBuf,
+        /// Where that replay takes messages from.
+        from: String,
+        /// Where that replay sends them.
+        to: String,
+    },
+    /// A later version wrote this line.
+    #[error(
+        "line {line} of the journal {} is of a kind that this version of misstep does not know; go on with the version that wrote it, or name another journal with --journal",
+        path.display()
+    )]
+    LaterVersion {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: usize,
+    },
+    /// A line is not JSON.
+    #[error("line {line} of the journal {} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The number of the line, from 1.
+        line: usize,
+        /// What the parser said.
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 /// How far a message is.
@@ -52,30 +124,30 @@ impl Journal {
     /// # Errors
     /// When the file is something else, belongs to a replay between other queues, is in use or damaged,
     /// comes from a later version, or cannot be read and written.
-    pub fn open(path: &Path, from: &str, to: &str) -> Result<Self, String> {
-        let shown = path.display().to_string();
-        let cannot = |error: std::io::Error| format!("the journal {shown} cannot be used: {error}");
+    pub fn open(path: &Path, from: &str, to: &str) -> Result<Self, JournalError> {
+        let cannot = |source| JournalError::Unusable { path: path.to_owned(), source };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(cannot)?;
         // Reading a pipe or a terminal would wait for ever.
         if !file.metadata().map_err(cannot)?.is_file() {
-            return Err(not_a_journal(&shown));
+            return Err(JournalError::NotAJournal(path.to_owned()));
         }
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(format!("another replay uses the journal {shown}")),
+            Err(TryLockError::WouldBlock) => return Err(JournalError::InUse(path.to_owned())),
             Err(TryLockError::Error(error)) => return Err(cannot(error)),
         }
         let begin = JournalLine::Replay { from: from.to_owned(), to: to.to_owned() };
-        let content = read(&mut file, &shown)?;
+        let content = read(&mut file, path)?;
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let is_new = whole == 0 && begin.text().as_bytes().starts_with(&content);
-        let lines = if is_new { Vec::new() } else { lines(&content[..whole], from, to, &shown)? };
+        let lines = if is_new { Vec::new() } else { lines(&content[..whole], from, to, path)? };
         // Only now is the file known to be ours. A last line without its end was being written when the
         // process died; it had no consequence.
         if whole < content.len() {
             file.set_len(whole as u64).map_err(cannot)?;
         }
-        let mut journal = Self { file, path: shown, known: HashMap::new(), sent_as: HashSet::new() };
+        let mut journal =
+            Self { file, path: path.to_owned(), known: HashMap::new(), sent_as: HashSet::new() };
         if is_new {
             journal.write(&begin)?;
         }
@@ -97,7 +169,7 @@ impl Journal {
     ///
     /// # Errors
     /// When that could not be written: then they must not be sent.
-    pub fn sending(&mut self, ids: Vec<String>) -> Result<(), String> {
+    pub fn sending(&mut self, ids: Vec<String>) -> Result<(), JournalError> {
         self.write(&JournalLine::Sending(ids))
     }
 
@@ -105,7 +177,7 @@ impl Journal {
     ///
     /// # Errors
     /// When that could not be written.
-    pub fn sent(&mut self, id: &str, sent_as: &str) -> Result<(), String> {
+    pub fn sent(&mut self, id: &str, sent_as: &str) -> Result<(), JournalError> {
         self.write(&JournalLine::Sent { id: id.to_owned(), sent_as: sent_as.to_owned() })
     }
 
@@ -113,7 +185,7 @@ impl Journal {
     ///
     /// # Errors
     /// When that could not be written.
-    pub fn not_sent(&mut self, id: &str) -> Result<(), String> {
+    pub fn not_sent(&mut self, id: &str) -> Result<(), JournalError> {
         self.write(&JournalLine::NotSent { id: id.to_owned() })
     }
 
@@ -121,14 +193,14 @@ impl Journal {
     ///
     /// # Errors
     /// When that could not be written.
-    pub fn deleted(&mut self, ids: Vec<String>) -> Result<(), String> {
+    pub fn deleted(&mut self, ids: Vec<String>) -> Result<(), JournalError> {
         self.write(&JournalLine::Deleted(ids))
     }
 
-    fn write(&mut self, line: &JournalLine) -> Result<(), String> {
+    fn write(&mut self, line: &JournalLine) -> Result<(), JournalError> {
         let text = line.text();
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
-        written.map_err(|error| format!("the journal {} cannot be written: {error}", self.path))?;
+        written.map_err(|source| JournalError::Unwritable { path: self.path.clone(), source })?;
         self.note(serde_json::from_str(&text).expect("it was written a moment ago"));
         Ok(())
     }
@@ -164,28 +236,26 @@ impl JournalLine {
 
 /// What the file holds. Of a file that does not begin as a journal does, only the beginning is read:
 /// it may be of any size.
-fn read(file: &mut File, path: &str) -> Result<Vec<u8>, String> {
-    let cannot = |error: std::io::Error| format!("the journal {path} cannot be read: {error}");
+fn read(file: &mut File, path: &Path) -> Result<Vec<u8>, JournalError> {
+    let cannot = |source| JournalError::Unreadable { path: path.to_owned(), source };
     let mut content = Vec::new();
     file.take(BEGINNING.len() as u64).read_to_end(&mut content).map_err(cannot)?;
     if !BEGINNING.as_bytes().starts_with(&content) {
-        return Err(not_a_journal(path));
+        return Err(JournalError::NotAJournal(path.to_owned()));
     }
     file.read_to_end(&mut content).map_err(cannot)?;
     Ok(content)
 }
 
 /// The lines of a journal after the first, which has to name these two places.
-fn lines(whole: &[u8], from: &str, to: &str, path: &str) -> Result<Vec<JournalLine>, String> {
-    let mut lines =
-        whole.strip_suffix(b"\n").ok_or_else(|| not_a_journal(path))?.split(|byte| *byte == b'\n');
+fn lines(whole: &[u8], from: &str, to: &str, path: &Path) -> Result<Vec<JournalLine>, JournalError> {
+    let whole = whole.strip_suffix(b"\n").ok_or_else(|| JournalError::NotAJournal(path.to_owned()))?;
+    let mut lines = whole.split(|byte| *byte == b'\n');
     let first = lines.next().unwrap_or_default();
     match serde_json::from_slice(first) {
         Ok(JournalLine::Replay { from: was_from, to: was_to }) if was_from == from && was_to == to => {}
         Ok(JournalLine::Replay { from: was_from, to: was_to }) => {
-            return Err(format!(
-                "the journal {path} is of a replay from {was_from} to {was_to}; name another one with --journal"
-            ));
+            return Err(JournalError::OtherReplay { path: path.to_owned(), from: was_from, to: was_to });
         }
         _ => return Err(not_understood(1, first, path)),
     }
@@ -195,16 +265,12 @@ fn lines(whole: &[u8], from: &str, to: &str, path: &str) -> Result<Vec<JournalLi
         .collect()
 }
 
-fn not_a_journal(path: &str) -> String {
-    format!("{path} is not a replay's journal, and stays as it is; name another one with --journal")
-}
-
-fn not_understood(number: usize, line: &[u8], path: &str) -> String {
-    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line) {
-        Ok(_) => format!(
-            "line {number} of the journal {path} is of a kind that this version of misstep does not know; go on with the version that wrote it, or name another journal with --journal"
-        ),
-        Err(error) => format!("line {number} of the journal {path} is damaged: {error}"),
+/// Why a line cannot be used: JSON is of a later version, anything else is damaged.
+fn not_understood(number: usize, text: &[u8], path: &Path) -> JournalError {
+    let (path, line) = (path.to_owned(), number);
+    match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(text) {
+        Ok(_) => JournalError::LaterVersion { path, line },
+        Err(source) => JournalError::Damaged { path, line, source },
     }
 }
 
@@ -217,7 +283,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
         let mut journal = Journal::open(&path, "dead", "queue").unwrap();
-        assert!(Journal::open(&path, "dead", "queue").unwrap_err().contains("another replay"));
+        assert!(matches!(Journal::open(&path, "dead", "queue"), Err(JournalError::InUse(_))));
         journal.sending(["a", "b", "c", "d"].map(str::to_owned).to_vec()).unwrap();
         journal.sent("a", "a2").unwrap();
         journal.sent("b", "b2").unwrap();
@@ -236,7 +302,8 @@ mod tests {
             assert_eq!(states, expected);
             assert!(journal.has_sent("b2") && !journal.has_sent("b"));
         }
-        assert!(Journal::open(&path, "dead", "other").unwrap_err().contains("from dead to queue"));
+        let other = Journal::open(&path, "dead", "other").unwrap_err();
+        assert!(other.to_string().contains("from dead to queue"), "{other}");
     }
 
     #[test]
@@ -266,7 +333,7 @@ mod tests {
         for (content, expected) in contents {
             std::fs::write(&path, &content).unwrap();
             let shown = String::from_utf8_lossy(&content);
-            let why = Journal::open(&path, "dead", "queue").expect_err(&shown);
+            let why = Journal::open(&path, "dead", "queue").expect_err(&shown).to_string();
             assert!(why.contains(expected), "{shown}: {why}");
             assert_eq!(std::fs::read(&path).unwrap(), content, "{shown}");
         }

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::DeadMessage;
-use super::journal::{Journal, JournalState};
+use super::journal::{Journal, JournalError, JournalState};
 use super::scan::{Held, Scan};
 use crate::queue::sqs::SqsQueue;
-use crate::queue::{AttributeValue, DeadLetter, LARGEST_MESSAGE_BEFORE, MOST_ENTRIES, Queue};
+use crate::queue::{AttributeValue, DeadLetter, LARGEST_MESSAGE_BEFORE, MOST_ENTRIES, Queue, QueueError};
 use crate::telemetry::chain;
 
 /// How often a message was replayed, an attribute of its own.
@@ -34,7 +34,7 @@ pub struct Pace {
 }
 
 /// What a replay did.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct ReplaySummary {
     /// Sent back and deleted from the dead-letter queue.
     pub replayed: usize,
@@ -49,7 +49,32 @@ pub struct ReplaySummary {
     /// Replayed messages that came back.
     pub bounced: usize,
     /// Why it ended before its end.
-    pub cut_short: Option<String>,
+    pub cut_short: Option<CutShort>,
+}
+
+/// Why a replay ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CutShort {
+    /// Somebody interrupted it.
+    #[error("interrupted")]
+    Interrupted,
+    /// Too many replayed messages came back.
+    #[error("{0} replayed messages came back to the dead-letter queue: what made them fail is not mended")]
+    Bounced(usize),
+    /// What it did cannot be written down.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// SQS did not answer a batch.
+    #[error(
+        "{}; the last {messages} messages may have been sent: replayed again, they may be told twice, with the same Idempotency-Key",
+        chain(error)
+    )]
+    Send {
+        /// What the queue met.
+        error: QueueError,
+        /// How many messages the batch had.
+        messages: usize,
+    },
 }
 
 /// Sends the messages of `scan` that `selected` takes back to `target`.
@@ -73,12 +98,9 @@ pub async fn replay(
     while let Some(batch) = batches.next() {
         let next = Instant::now() + Duration::from_secs_f64(batch.len() as f64 / pace.rate);
         if stop.is_cancelled() {
-            done.cut_short = Some("interrupted".to_owned());
+            done.cut_short = Some(CutShort::Interrupted);
         } else if done.bounced >= pace.bounce_limit {
-            done.cut_short = Some(format!(
-                "{} replayed messages came back to the dead-letter queue: what made them fail is not mended",
-                done.bounced
-            ));
+            done.cut_short = Some(CutShort::Bounced(done.bounced));
         }
         if done.cut_short.is_some() {
             scan.put_back(batch.into_iter().chain(batches.by_ref().flatten()));
@@ -125,7 +147,7 @@ pub async fn send_again(
     let mut left = letters.into_iter().peekable();
     while left.peek().is_some() {
         if stop.is_cancelled() {
-            done.cut_short = Some("interrupted".to_owned());
+            done.cut_short = Some(CutShort::Interrupted);
             break;
         }
         // One at a time where they are large: SQS bounds the batch.
@@ -159,7 +181,7 @@ async fn send(
     largest: usize,
     journal: &mut Journal,
     done: &mut ReplaySummary,
-) -> (Vec<bool>, Option<String>) {
+) -> (Vec<bool>, Option<CutShort>) {
     let nothing = vec![false; batch.len()];
     if batch.is_empty() {
         return (nothing, None);
@@ -167,19 +189,12 @@ async fn send(
     let ids: Vec<String> = batch.iter().map(|letter| letter.message.id.clone()).collect();
     let unsure = ids.iter().filter(|id| journal.state(id) == Some(JournalState::Unknown)).count();
     if let Err(why) = journal.sending(ids.clone()) {
-        return (nothing, Some(why));
+        return (nothing, Some(why.into()));
     }
     let copies: Vec<DeadLetter> = batch.iter().map(|letter| returned(letter, largest)).collect();
     let results = match target.send(&copies).await {
         Ok(results) => results,
-        Err(error) => {
-            let why = format!(
-                "{}; the last {} messages may have been sent: replayed again, they may be told twice, with the same Idempotency-Key",
-                chain(&error),
-                batch.len()
-            );
-            return (nothing, Some(why));
-        }
+        Err(error) => return (nothing, Some(CutShort::Send { error, messages: batch.len() })),
     };
     done.maybe_twice += unsure;
     let (mut sent, mut why) = (Vec::new(), None);
@@ -196,7 +211,7 @@ async fn send(
                 noted
             }
         };
-        why = why.or(noted.err());
+        why = why.or(noted.err().map(CutShort::from));
     }
     (sent, why)
 }
@@ -209,7 +224,7 @@ async fn one_batch(
     largest: usize,
     journal: &mut Journal,
     done: &mut ReplaySummary,
-) -> Result<Vec<Held>, (Vec<Held>, String)> {
+) -> Result<Vec<Held>, (Vec<Held>, CutShort)> {
     let (sent_before, to_send): (Vec<Held>, Vec<Held>) = batch.into_iter().partition(|(letter, _)| {
         matches!(journal.state(&letter.message.id), Some(JournalState::Sent | JournalState::Done))
     });
@@ -223,7 +238,7 @@ async fn one_batch(
     let deleted = delete(queue, to_delete).await;
     done.not_deleted += deleted.failed;
     if !deleted.ids.is_empty() {
-        cut_short = cut_short.or(journal.deleted(deleted.ids).err());
+        cut_short = cut_short.or(journal.deleted(deleted.ids).err().map(CutShort::from));
     }
     match cut_short {
         None => Ok(kept),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::store::{IncidentStore, StoreError};
 use crate::aws::Session;
+use crate::settings::InvalidValue;
 
 /// Where incidents are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +22,13 @@ impl StoreLocation {
     /// Reads `off`, `sqlite:PATH` or `dynamodb:TABLE`.
     ///
     /// # Errors
-    /// Says what was expected.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    /// What was expected.
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         match text.split_once(':') {
             None if text == "off" => Ok(Self::Off),
             Some(("sqlite", path)) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             Some(("dynamodb", table)) if is_table(table) => Ok(Self::Dynamodb(table.to_owned())),
-            _ => Err(format!("expected off, sqlite:PATH or dynamodb:TABLE, found {text:?}")),
+            _ => Err(InvalidValue::found("off, sqlite:PATH or dynamodb:TABLE", text)),
         }
     }
 

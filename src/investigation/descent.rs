@@ -43,6 +43,27 @@ struct Child {
     failure: Option<Box<DeepestFailure>>,
 }
 
+/// Why a child was not read.
+#[derive(Debug, thiserror::Error)]
+enum NotRead {
+    #[error("it lies more than {DEEPEST} executions deep")]
+    TooDeep,
+    #[error("it was read already: the executions run in a circle")]
+    Circle,
+    #[error("{BUDGET} calls had been made for this execution")]
+    OutOfBudget,
+    #[error("{}", refusal(*.0))]
+    Refused(ErrorClass),
+    #[error("its history holds no failure (yet)")]
+    NoFailure,
+    #[error("Step Functions keeps no history of it")]
+    NoHistory,
+    #[error("none of its {children} children failed")]
+    NoFailedChild { children: i64 },
+    #[error("none of its failed children could be read")]
+    NoReadableChild,
+}
+
 /// Follows an execution's root cause down as far as possible. If something cannot be read, the finding
 /// names it, and the cause remains the one that the parent recorded.
 pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, analysis: &Analysis) -> Deepest {
@@ -53,7 +74,7 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
     for depth in 0.. {
         let Some(lead) = here.lead.take() else { break };
         if depth == DEEPEST {
-            down.unread.push(unread(&lead, format!("it lies more than {DEEPEST} executions deep")));
+            down.unread.push(unread(&lead, &NotRead::TooDeep));
             break;
         }
         let (how, below) = match &lead {
@@ -70,7 +91,7 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
                 here = here.into_below(how, &lead, child);
             }
             Err(why) => {
-                down.unread.push(unread(&lead, why));
+                down.unread.push(unread(&lead, &why));
                 break;
             }
         }
@@ -133,16 +154,19 @@ fn arn(lead: &Lead) -> String {
     }
 }
 
-fn unread(lead: &Lead, why: String) -> Unread {
-    Unread { arn: arn(lead), why }
+fn unread(lead: &Lead, why: &NotRead) -> Unread {
+    Unread { arn: arn(lead), why: why.to_string() }
 }
 
-fn out_of_budget() -> String {
-    format!("{BUDGET} calls had been made for this execution")
+impl NotRead {
+    fn refused(error: &ReadError) -> Self {
+        Self::Refused(error.class())
+    }
 }
 
-fn refused(error: &ReadError) -> String {
-    match error.class() {
+/// What a refusal of Step Functions means for the execution or Map run that was asked about.
+fn refusal(class: ErrorClass) -> &'static str {
+    match class {
         ErrorClass::Gone => "it does not exist, or no longer",
         ErrorClass::Denied => "access to it was denied",
         ErrorClass::Kms => "the key that encrypts it refused",
@@ -154,7 +178,6 @@ fn refused(error: &ReadError) -> String {
         ErrorClass::Unparsable => "the answer of Step Functions could not be parsed",
         ErrorClass::TooLarge => "the answer of Step Functions is too large for the memory budget",
     }
-    .to_owned()
 }
 
 /// A child execution's own root cause.
@@ -162,12 +185,12 @@ async fn nested(
     calls: &mut Calls<'_>,
     execution: &ExecutionArn,
     seen: &mut HashSet<String>,
-) -> Result<Child, String> {
+) -> Result<Child, NotRead> {
     if !seen.insert(execution.to_string()) {
-        return Err("it was read already: the executions run in a circle".to_owned());
+        return Err(NotRead::Circle);
     }
     if !calls.may_go_on() {
-        return Err(out_of_budget());
+        return Err(NotRead::OutOfBudget);
     }
     if execution.workflow() == Workflow::Express {
         return described(calls, execution).await;
@@ -178,10 +201,10 @@ async fn nested(
     {
         Ok(read) => read,
         Err(error) if error.class() == ErrorClass::Unsupported => return described(calls, execution).await,
-        Err(error) => return Err(refused(&error)),
+        Err(error) => return Err(NotRead::refused(&error)),
     };
     if end.is_none() {
-        return Err("its history holds no failure (yet)".to_owned());
+        return Err(NotRead::NoFailure);
     }
     let mut analysis = analyse_to(&history, end);
     drop((history, share));
@@ -212,13 +235,14 @@ fn in_flight(execution: &ExecutionArn, states: &[InFlight]) -> Option<String> {
 
 /// An execution without a history: the children of a Map run may be Express executions, and
 /// DescribeExecution still has their errors.
-async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Child, String> {
+async fn described(calls: &mut Calls<'_>, execution: &ExecutionArn) -> Result<Child, NotRead> {
     if !calls.may() {
-        return Err(out_of_budget());
+        return Err(NotRead::OutOfBudget);
     }
-    let description = calls.reader.describe_execution(execution).await.map_err(|error| refused(&error))?;
+    let description =
+        calls.reader.describe_execution(execution).await.map_err(|error| NotRead::refused(&error))?;
     if description.error.is_none() && description.cause.is_none() {
-        return Err("Step Functions keeps no history of it".to_owned());
+        return Err(NotRead::NoHistory);
     }
     let state = description.cause.as_deref().and_then(named_state).map(|(name, _)| name.to_owned());
     let root_cause = RootCause {
@@ -239,11 +263,11 @@ async fn map_run_child(
     map_run: &MapRunArn,
     seen: &mut HashSet<String>,
     down: &mut Deepest,
-) -> Result<Child, String> {
+) -> Result<Child, NotRead> {
     if !calls.may() {
-        return Err(out_of_budget());
+        return Err(NotRead::OutOfBudget);
     }
-    let run = calls.reader.describe_map_run(map_run).await.map_err(|error| refused(&error))?;
+    let run = calls.reader.describe_map_run(map_run).await.map_err(|error| NotRead::refused(&error))?;
     let (status, failed) = [
         (Status::Failed, run.children.failed),
         (Status::TimedOut, run.children.timed_out),
@@ -251,21 +275,22 @@ async fn map_run_child(
     ]
     .into_iter()
     .find(|(_, count)| *count > 0)
-    .ok_or_else(|| format!("none of its {} children failed", run.children.total))?;
+    .ok_or(NotRead::NoFailedChild { children: run.children.total })?;
     if !calls.may() {
-        return Err(out_of_budget());
+        return Err(NotRead::OutOfBudget);
     }
-    let children = calls.reader.children(map_run, status, CHILDREN).await.map_err(|error| refused(&error))?;
+    let children =
+        calls.reader.children(map_run, status, CHILDREN).await.map_err(|error| NotRead::refused(&error))?;
     let mut read = Vec::new();
     for child in children.iter().take(CHILDREN as usize) {
         match nested(calls, child, seen).await {
             Ok(child) => read.push(child),
-            Err(why) => down.unread.push(Unread { arn: child.to_string(), why }),
+            Err(why) => down.unread.push(Unread { arn: child.to_string(), why: why.to_string() }),
         }
     }
     down.notes.push(note(&read, status, failed, run.children.total));
     if read.is_empty() {
-        return Err("none of its failed children could be read".to_owned());
+        return Err(NotRead::NoReadableChild);
     }
     Ok(read.swap_remove(0))
 }

@@ -9,7 +9,7 @@ use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::error::{ProvideErrorMetadata, SdkError};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{FoundLines, LONGEST, LogLine, LogQuery, LogReader};
+use super::{FoundLines, LONGEST, LogError, LogLine, LogQuery, LogReader};
 use crate::aws::error::ErrorClass;
 use crate::aws::{CallCounter, RegionalClients, Session};
 use crate::metrics::Service;
@@ -37,7 +37,7 @@ impl CloudWatchReader {
         operation: &'static str,
         wanted: &LogQuery,
         asked: impl Future<Output = Result<T, SdkError<E>>>,
-    ) -> Result<T, String>
+    ) -> Result<T, LogError>
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -46,7 +46,7 @@ impl CloudWatchReader {
     }
 
     /// The last lines of one stream.
-    async fn stream(&self, wanted: &LogQuery, stream: &str) -> Result<FoundLines, String> {
+    async fn stream(&self, wanted: &LogQuery, stream: &str) -> Result<FoundLines, LogError> {
         let asked = self
             .clients
             .of(&wanted.region)
@@ -63,7 +63,7 @@ impl CloudWatchReader {
     }
 
     /// The last lines of all streams that begin so, or that hold a request's id.
-    async fn search(&self, wanted: &LogQuery) -> Result<Vec<(Option<String>, LogLine)>, String> {
+    async fn search(&self, wanted: &LogQuery) -> Result<Vec<(Option<String>, LogLine)>, LogError> {
         let request = wanted.request.as_ref().filter(|_| wanted.stream.is_none());
         let pattern = request.map(|request| format!("\"{}\"", request.replace('"', "")));
         // LocalStack takes a pattern and filters nothing.
@@ -94,13 +94,13 @@ impl CloudWatchReader {
                 return Ok(last.into());
             }
         }
-        Err(format!("{} holds too much at that time to be searched for its last lines", wanted.group))
+        Err(LogError::TooMuch { group: wanted.group.clone() })
     }
 }
 
 #[async_trait]
 impl LogReader for CloudWatchReader {
-    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, String> {
+    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, LogError> {
         match &wanted.stream {
             Some(stream) if !stream.ends_with('/') => return self.stream(wanted, stream).await,
             _ => {}
@@ -127,15 +127,16 @@ fn line(timestamp: Option<i64>, message: Option<String>) -> LogLine {
     LogLine { at, text: message.unwrap_or_default() }
 }
 
-/// Why a log cannot be read, in one sentence.
-fn refusal<E>(operation: &str, group: &str, error: &SdkError<E>) -> String
+/// Why a log cannot be read.
+fn refusal<E>(operation: &'static str, group: &str, error: &SdkError<E>) -> LogError
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
+    let group = group.to_owned();
     match (ErrorClass::of(error), error.code()) {
-        (ErrorClass::Gone, _) => format!("{group} or the stream in it does not exist"),
-        (ErrorClass::Denied, _) => format!("{group} may not be read: allow logs:{operation} of it"),
-        (_, Some(code)) => format!("{group} could not be read: {operation} answered {code}"),
-        (_, None) => format!("{group} could not be read: {}", chain(error)),
+        (ErrorClass::Gone, _) => LogError::Gone { group },
+        (ErrorClass::Denied, _) => LogError::Denied { group, operation },
+        (_, Some(code)) => LogError::Answered { group, operation, code: code.to_owned() },
+        (_, None) => LogError::Unanswered { group, why: chain(error) },
     }
 }

@@ -39,6 +39,20 @@ pub struct Channel {
     pub read: fn(&mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>>,
 }
 
+/// A channel that cannot be connected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The channel needs AWS, and there are no credentials.
+    #[error("{what} needs AWS credentials")]
+    NoCredentials {
+        /// What needs them, with its article.
+        what: &'static str,
+    },
+    /// The TLS set-up fails.
+    #[error("the HTTP client could not be made")]
+    HttpClient(#[from] reqwest::Error),
+}
+
 /// A channel's settings, before anything is connected.
 pub trait ChannelConfig: Debug + Send + Sync {
     /// Whether AWS's region and credentials are needed.
@@ -50,5 +64,5 @@ pub trait ChannelConfig: Debug + Send + Sync {
     ///
     /// # Errors
     /// When the client cannot be made.
-    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String>;
+    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError>;
 }

@@ -5,6 +5,7 @@ use regex::Regex;
 use crate::aws::arn::{base_state_machine, state_machine_name};
 use crate::history::Status;
 use crate::report::Report;
+use crate::settings::InvalidValue;
 
 /// Which failures a route is for: a failure matches if every given criterion has at least one matching
 /// pattern.
@@ -29,9 +30,11 @@ impl Pattern {
     ///
     /// # Errors
     /// When it is too large to be one.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
         let pattern = regex::escape(text).replace(r"\*", ".*").replace(r"\?", ".");
-        Regex::new(&format!("(?s)^{pattern}$")).map(Self).map_err(|_| "not a pattern: too long".to_owned())
+        Regex::new(&format!("(?s)^{pattern}$"))
+            .map(Self)
+            .map_err(|_| InvalidValue::malformed("a pattern: too long"))
     }
 
     fn is_match(&self, text: &str) -> bool {

@@ -99,13 +99,12 @@ impl Post {
     ///
     /// # Errors
     /// When the TLS set-up fails.
-    pub(super) fn new(target: PostTarget, timeout: Duration) -> Result<Self, String> {
+    pub(super) fn new(target: PostTarget, timeout: Duration) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .user_agent(concat!("misstep/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(timeout))
-            .build()
-            .map_err(|error| format!("the HTTP client could not be made: {}", chain(&error)))?;
+            .build()?;
         Ok(Self { client, target, timeout })
     }
 

@@ -7,6 +7,7 @@ use url::Url;
 use super::Audience;
 use super::template::{Escape, Template};
 use crate::redact::Rules;
+use crate::settings::InvalidValue;
 use crate::settings::document::SettingsTable;
 
 /// The settings that are a route's defaults.
@@ -61,8 +62,8 @@ impl RouteParser<'_, '_> {
                 self.templates.push((key, template.clone()));
                 Some(template)
             }
-            Err(why) => {
-                self.fields.fault(key, &why);
+            Err(error) => {
+                self.fields.fault(key, InvalidValue::Refused(error.into()));
                 None
             }
         }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::channels::http::HttpRoute;
-use super::channels::{CHANNELS, ChannelConfig, FEATURES};
+use super::channels::{CHANNELS, ChannelConfig, ConnectError, FEATURES};
 use super::filter::{Filter, Pattern};
 use super::route_parser::{Defaults, RouteParser};
 use super::template::Template;
@@ -13,7 +13,7 @@ use crate::aws::Session;
 use crate::history::Status;
 use crate::redact::{Redactor, Rules};
 use crate::settings::document::SettingsTable;
-use crate::settings::{Fault, values};
+use crate::settings::{Fault, InvalidValue, values};
 
 /// The keys of inputs whose values the form `summary` keeps, where a route names none.
 pub const INPUT_KEYS: &[&str] =
@@ -100,7 +100,7 @@ impl RouteSettings {
         if let Some(name) = &name {
             fields.about(name);
             if names.contains(name) {
-                fields.fault("name", "another route is called so too");
+                fields.fault("name", InvalidValue::not_allowed("another route is called so too"));
             }
             names.push(name.clone());
         }
@@ -157,15 +157,15 @@ fn try_templates(
         for (what, report) in sample::all() {
             let notice = &form.of(&report);
             let content = Content { audience, route: "sample", idempotency_key: "sample", notice };
-            if let Err(why) = template.render(&content) {
-                fields.fault(key, &format!("for {what}, {why}"));
+            if let Err(error) = template.render(&content) {
+                fields.fault(key, InvalidValue::Refused(format!("for {what}, {error}").into()));
             }
         }
     }
 }
 
 /// Connects the routes, or returns why one of them cannot be connected; nothing is sent.
-pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<Route, String>> {
+pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<Route, ConnectError>> {
     let mut redactors: Vec<(&Rules, Arc<Redactor>)> = Vec::new();
     let connected = settings.iter().map(|route| {
         let known = redactors.iter().find(|(rules, _)| **rules == route.redaction);
@@ -189,32 +189,34 @@ pub fn connect(settings: &[RouteSettings], aws: Option<&Session>) -> Vec<Result<
     connected.collect()
 }
 
-fn route_name(text: &str) -> Result<String, String> {
+fn route_name(text: &str) -> Result<String, InvalidValue> {
     if text == "step-functions" {
-        return Err("step-functions is what the breaker of Step Functions is called".to_owned());
+        let why = "step-functions is what the breaker of Step Functions is called";
+        return Err(InvalidValue::not_allowed(why));
     }
     let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
     if text.is_empty() || text.len() > 64 || !text.chars().all(fits) {
-        return Err(format!("expected up to 64 letters, digits, -, _ and ., found {text:?}"));
+        return Err(InvalidValue::found("up to 64 letters, digits, -, _ and .", text));
     }
     Ok(text.to_owned())
 }
 
-fn channel(text: &str) -> Result<&'static super::channels::Channel, String> {
+fn channel(text: &str) -> Result<&'static super::channels::Channel, InvalidValue> {
     if let Some(channel) = CHANNELS.iter().find(|channel| channel.name == text) {
         return Ok(channel);
     }
     if let Some((_, feature)) = FEATURES.iter().find(|(name, _)| *name == text) {
-        return Err(format!("this build has no channel {text}: build it with the cargo feature {feature}"));
+        let why = format!("this build has no channel {text}: build it with the cargo feature {feature}");
+        return Err(InvalidValue::not_allowed(why));
     }
     let known: Vec<&str> = CHANNELS.iter().map(|channel| channel.name).collect();
-    Err(format!("expected one of {}, found {text:?}", known.join(", ")))
+    Err(InvalidValue::found(format!("one of {}", known.join(", ")), text))
 }
 
 fn filter(fields: &mut SettingsTable<'_>) -> Filter {
     let status = |text: &str| match Status::parse(text) {
         Some(status @ (Status::Failed | Status::TimedOut | Status::Aborted)) => Ok(status),
-        _ => Err(format!("expected FAILED, TIMED_OUT or ABORTED, found {text:?}")),
+        _ => Err(InvalidValue::found("FAILED, TIMED_OUT or ABORTED", text)),
     };
     Filter {
         state_machines: fields.some_texts("state_machines", Pattern::parse),
@@ -229,13 +231,14 @@ fn grouping(fields: &mut SettingsTable<'_>, defaults: &Defaults) -> Grouping {
     let incident = fields.text("grouping", |text| match text {
         "each" => Ok(false),
         "incident" => Ok(true),
-        _ => Err(format!("expected each or incident, found {text:?}")),
+        _ => Err(InvalidValue::found("each or incident", text)),
     });
     if incident != Some(true) {
         return Grouping::Each;
     }
     if !defaults.has_incidents {
-        fields.fault("grouping", "incident needs a store of incidents: set MISSTEP_INCIDENT_STORE");
+        let why = "incident needs a store of incidents: set MISSTEP_INCIDENT_STORE";
+        fields.fault("grouping", InvalidValue::not_allowed(why));
     }
     Grouping::Incident { input_keys: input_keys(fields) }
 }
@@ -251,7 +254,7 @@ fn form(fields: &mut SettingsTable<'_>, grouping: &Grouping) -> Form {
     let summary = fields.text("form", |text| match text {
         "full" => Ok(false),
         "summary" => Ok(true),
-        _ => Err(format!("expected full or summary, found {text:?}")),
+        _ => Err(InvalidValue::found("full or summary", text)),
     });
     if summary == Some(true) {
         let input_keys = match grouping {
@@ -265,8 +268,8 @@ fn form(fields: &mut SettingsTable<'_>, grouping: &Grouping) -> Form {
         drop(fields.texts("input_keys", values::name));
         // Where the form is faulty, nothing is known of the rest.
         if summary.is_some() || !fields.has("form") {
-            fields
-                .fault("input_keys", "only the form summary, and incidents, show some keys of inputs alone");
+            let why = "only the form summary, and incidents, show some keys of inputs alone";
+            fields.fault("input_keys", InvalidValue::not_allowed(why));
         }
     }
     Form::Full
@@ -276,9 +279,9 @@ fn form(fields: &mut SettingsTable<'_>, grouping: &Grouping) -> Form {
 fn logs(fields: &mut SettingsTable<'_>, form: &Form) -> bool {
     let wanted = fields.flag("logs").unwrap_or(false);
     if wanted && *form != Form::Full {
-        fields.fault("logs", "only the form full shows logs");
+        fields.fault("logs", InvalidValue::not_allowed("only the form full shows logs"));
     } else if wanted && !crate::logs::AVAILABLE {
-        fields.fault("logs", crate::logs::UNAVAILABLE);
+        fields.fault("logs", InvalidValue::not_allowed(crate::logs::UNAVAILABLE));
     }
     wanted
 }

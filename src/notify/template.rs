@@ -11,7 +11,7 @@ use minijinja::value::{Serde, Value as Inserted};
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, context, escape_formatter};
 use serde_json::Value;
 
-use super::Content;
+use super::{Content, TemplateError};
 use crate::report::phrases::brief;
 
 /// Where a template's text goes, and so how what is put into it is escaped.
@@ -52,8 +52,8 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// Says what is wrong with it, and in which of its lines.
-    pub fn parse(source: String, escape: Escape) -> Result<Self, String> {
+    /// What is wrong with it, and in which of its lines.
+    pub fn parse(source: String, escape: Escape) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
@@ -66,7 +66,7 @@ impl Template {
         if escape == Escape::Slack {
             environment.set_formatter(slack);
         }
-        environment.add_template_owned(NAME, source).map_err(|error| told(&error))?;
+        environment.add_template_owned(NAME, source).map_err(|error| failure(&error))?;
         Ok(Self { environment: Arc::new(environment), escape })
     }
 
@@ -74,8 +74,8 @@ impl Template {
     /// `sentence`, `audience` and `route`.
     ///
     /// # Errors
-    /// Says what does not fit the data, and in which line of the template.
-    pub fn render(&self, content: &Content<'_>) -> Result<String, String> {
+    /// What does not fit the data, and in which line of the template.
+    pub fn render(&self, content: &Content<'_>) -> Result<String, TemplateError> {
         let data = content.notice.data();
         let template = self.environment.get_template(NAME).expect("it was added above");
         let text = template
@@ -88,12 +88,12 @@ impl Template {
                 audience => content.audience.name(),
                 route => content.route,
             })
-            .map_err(|error| told(&error))?;
+            .map_err(|error| failure(&error))?;
         match self.escape {
             Escape::Line => Ok(text.split_whitespace().collect::<Vec<_>>().join(" ")),
             Escape::Json => match serde_json::from_str::<Value>(&text) {
                 Ok(_) => Ok(text),
-                Err(error) => Err(format!("the template makes no JSON: {error}")),
+                Err(error) => Err(TemplateError::NotJson(error)),
             },
             Escape::Text | Escape::Html | Escape::Slack => Ok(text),
         }
@@ -101,10 +101,9 @@ impl Template {
 }
 
 /// What is wrong, without the template's text around it.
-fn told(error: &minijinja::Error) -> String {
-    let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
+fn failure(error: &minijinja::Error) -> TemplateError {
     let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("the template fails: {line}{}{detail}", error.kind())
+    TemplateError::Fails { line: error.line(), what: format!("{}{detail}", error.kind()) }
 }
 
 fn slack(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Inserted) -> Result<(), minijinja::Error> {
@@ -127,7 +126,7 @@ mod tests {
     use crate::report::notice::Notice;
     use crate::report::{Report, Subject};
 
-    fn rendered(source: &str, escape: Escape) -> Result<String, String> {
+    fn rendered(source: &str, escape: Escape) -> Result<String, TemplateError> {
         let mut report = Report::degraded(
             &Subject { env: "prod".to_owned(), status: Some(Status::Failed), ..Subject::default() },
             "a test",
@@ -151,7 +150,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_an_error_and_can_be_asked_for() {
-        let error = rendered("a\n{{ analysis.failed_state.name }}", Escape::Text).unwrap_err();
+        let error = rendered("a\n{{ analysis.failed_state.name }}", Escape::Text).unwrap_err().to_string();
         assert!(error.starts_with("the template fails: line 2: undefined value"), "{error}");
         let asked = "{% if analysis.failed_state %}{{ analysis.failed_state.name }}{% else %}?{% endif %}";
         assert_eq!(rendered(asked, Escape::Text).unwrap(), "?");
@@ -169,7 +168,7 @@ mod tests {
                 "fuel",
             ),
         ] {
-            let error = rendered(source, escape).unwrap_err();
+            let error = rendered(source, escape).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");
         }
     }

@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Fault;
 use super::secret::{Secret, TextOrSecret};
+use super::{Fault, InvalidValue};
 
 /// Looks a variable up.
 pub(crate) type Variables<'v> = dyn Fn(&str) -> Option<String> + 'v;
@@ -28,8 +28,9 @@ impl Document {
     /// # Errors
     /// That it cannot be read.
     pub(crate) fn read(path: &str) -> Result<Self, Vec<Fault>> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| vec![Fault(format!("configuration file {path}: cannot be read: {error}"))])?;
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            vec![Fault::Unreadable { origin: format!("configuration file {path}"), error }]
+        })?;
         Ok(Self { path: path.to_owned(), text })
     }
 
@@ -43,9 +44,9 @@ impl Document {
             return Ok(table.into_inner());
         }
         let fault = |error: toml::de::Error| {
-            let place = self.place(error.span().map_or(0, |span| span.start));
+            let origin = self.place(error.span().map_or(0, |span| span.start));
             // Its message alone: the rest of it shows the line.
-            Fault(format!("{place}: not TOML: {}", error.message()))
+            Fault::NotToml { origin, what: error.message().to_owned() }
         };
         Err(errors.into_iter().map(fault).collect())
     }
@@ -94,10 +95,9 @@ impl Document {
         match tables {
             Some(tables) if !tables.is_empty() => Ok(tables),
             _ => {
-                let place = self.place(routes.span().start);
-                Err(vec![Fault(format!(
-                    "{place}: routes: expected one table or more, each under [[routes]]"
-                ))])
+                let origin = format!("{}: {ROUTES}", self.place(routes.span().start));
+                let why = InvalidValue::expected("one table or more, each under [[routes]]");
+                Err(vec![Fault::Value { origin, why }])
             }
         }
     }
@@ -169,16 +169,17 @@ impl<'d> SettingsTable<'d> {
     }
 
     /// Says that something is wrong with a key, or with the whole table where the key is not there.
-    pub(crate) fn fault(&mut self, key: &str, why: &str) {
+    pub(crate) fn fault(&mut self, key: &str, why: InvalidValue) {
         let offset = self.table.get_key_value(key).map_or(self.offset, |(key, _)| key.span().start);
         let place = self.document.place(offset);
-        self.faults.push(Fault(format!("{place}: {}: {key}: {why}", self.subject)));
+        let origin = format!("{place}: {}: {key}", self.subject);
+        self.faults.push(Fault::Value { origin, why });
     }
 
     /// Takes what was read, or says that the key is missing, unless it was there and faulty.
     pub(crate) fn needed<T>(&mut self, key: &str, value: Option<T>) -> Option<T> {
         if value.is_none() && !self.has(key) {
-            self.fault(key, "is missing");
+            self.fault(key, InvalidValue::Missing);
         }
         value
     }
@@ -186,12 +187,12 @@ impl<'d> SettingsTable<'d> {
     fn read<T>(
         &mut self,
         key: &'static str,
-        read: impl FnOnce(&'d DeValue<'d>) -> Result<T, String>,
+        read: impl FnOnce(&'d DeValue<'d>) -> Result<T, InvalidValue>,
     ) -> Option<T> {
         match read(self.get(key)?.get_ref()) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.fault(key, &why);
+                self.fault(key, why);
                 None
             }
         }
@@ -201,13 +202,17 @@ impl<'d> SettingsTable<'d> {
     pub(crate) fn text<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(&str) -> Result<T, String>,
+        read: impl Fn(&str) -> Result<T, InvalidValue>,
     ) -> Option<T> {
         self.read(key, |value| read(string(value)?))
     }
 
     /// A string or a list of them, each read further by `read`. Empty when there is none.
-    pub(crate) fn texts<T>(&mut self, key: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Vec<T> {
+    pub(crate) fn texts<T>(
+        &mut self,
+        key: &'static str,
+        read: impl Fn(&str) -> Result<T, InvalidValue>,
+    ) -> Vec<T> {
         let items = self.read(key, |value| match value {
             DeValue::Array(items) => items.iter().map(|item| read(string(item.get_ref())?)).collect(),
             value => string(value).and_then(|text| Ok(vec![read(text)?])),
@@ -219,21 +224,22 @@ impl<'d> SettingsTable<'d> {
     pub(crate) fn some_texts<T>(
         &mut self,
         key: &'static str,
-        read: impl Fn(&str) -> Result<T, String>,
+        read: impl Fn(&str) -> Result<T, InvalidValue>,
     ) -> Vec<T> {
         let is_empty =
             |value: &Spanned<DeValue<'_>>| value.get_ref().as_array().is_some_and(|list| list.is_empty());
         if self.table.get(key).is_some_and(is_empty) {
-            self.fault(key, "an empty list takes nothing; leave the key out for all");
+            self.fault(
+                key,
+                InvalidValue::not_allowed("an empty list takes nothing; leave the key out for all"),
+            );
         }
         self.texts(key, read)
     }
 
     /// `true` or `false`.
     pub(crate) fn flag(&mut self, key: &'static str) -> Option<bool> {
-        self.read(key, |value| {
-            value.as_bool().ok_or_else(|| format!("expected true or false, {}", found(value)))
-        })
+        self.read(key, |value| value.as_bool().ok_or_else(|| found("true or false", value)))
     }
 
     /// A whole number in a range.
@@ -243,7 +249,7 @@ impl<'d> SettingsTable<'d> {
             let (least, most) = (range.start(), range.end());
             number
                 .filter(|number| range.contains(number))
-                .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+                .ok_or_else(|| InvalidValue::expected(format!("a whole number from {least} to {most}")))
         })
     }
 
@@ -252,10 +258,9 @@ impl<'d> SettingsTable<'d> {
         let variables = self.variables;
         self.read(key, |value| match value {
             DeValue::Table(table) => secret(table, variables),
-            _ => Err(
-                "a secret does not belong in this file: write { env = \"VARIABLE\" } or { file = \"PATH\" }"
-                    .to_owned(),
-            ),
+            _ => Err(InvalidValue::not_allowed(
+                "a secret does not belong in this file: write { env = \"VARIABLE\" } or { file = \"PATH\" }",
+            )),
         })
     }
 
@@ -269,11 +274,11 @@ impl<'d> SettingsTable<'d> {
     pub(crate) fn pairs(&mut self, key: &'static str) -> Vec<(String, TextOrSecret)> {
         let variables = self.variables;
         let pairs = self.read(key, |value| {
-            let table = value.as_table().ok_or_else(|| format!("expected a table, {}", found(value)))?;
+            let table = value.as_table().ok_or_else(|| found("a table", value))?;
             let pair = |(name, value): (&Spanned<_>, &Spanned<DeValue<'d>>)| {
                 let name: &toml::de::DeString<'_> = name.get_ref();
-                let value =
-                    text_or_secret(value.get_ref(), variables).map_err(|why| format!("{name}: {why}"))?;
+                let value = text_or_secret(value.get_ref(), variables)
+                    .map_err(|why| InvalidValue::Entry { name: name.to_string(), why: Box::new(why) })?;
                 Ok((name.to_string(), value))
             };
             table.iter().map(pair).collect()
@@ -291,20 +296,18 @@ impl<'d> SettingsTable<'d> {
                     [("file", path)] => {
                         let path = string(path.get_ref())?;
                         std::fs::read_to_string(path)
-                            .map_err(|error| format!("{path} cannot be read: {error}"))
+                            .map_err(|error| InvalidValue::Unreadable { path: path.into(), error })
                     }
-                    _ => Err("expected a text or { file = \"PATH\" }".to_owned()),
+                    _ => Err(InvalidValue::expected("a text or { file = \"PATH\" }")),
                 }
             }
-            value => Err(format!("expected a text or {{ file = \"PATH\" }}, {}", found(value))),
+            value => Err(found("a text or { file = \"PATH\" }", value)),
         })
     }
 
     /// A table inside this one, read by `read`.
     pub(crate) fn table<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let table = self.read(key, |value| {
-            value.as_table().ok_or_else(|| format!("expected a table, {}", found(value)))
-        })?;
+        let table = self.read(key, |value| value.as_table().ok_or_else(|| found("a table", value)))?;
         let offset = self.table.get_key_value(key)?.0.span().start;
         let subject = format!("{}: {key}", self.subject);
         let mut inner = Self { subject, ..Self::new(self.document, table, offset, self.variables) };
@@ -324,40 +327,37 @@ impl<'d> SettingsTable<'d> {
             self.table.keys().map(|key| key.get_ref().as_ref()).filter(|key| !self.asked.contains(key));
         for key in unknown.map(str::to_owned).collect::<Vec<_>>() {
             let known = self.asked.join(", ");
-            self.fault(&key, &format!("there is no such key; there are {known}"));
+            self.fault(&key, InvalidValue::UnknownKey { known });
         }
         self.faults
     }
 }
 
-fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
-    value.as_str().ok_or_else(|| format!("expected a string, {}", found(value)))
+fn string<'v>(value: &'v DeValue<'_>) -> Result<&'v str, InvalidValue> {
+    value.as_str().ok_or_else(|| found("a string", value))
 }
 
-fn found(value: &DeValue<'_>) -> String {
-    format!("found a value of type {}", value.type_str())
+fn found(expected: &'static str, value: &DeValue<'_>) -> InvalidValue {
+    InvalidValue::FoundType { expected, found: value.type_str() }
 }
 
-fn text_or_secret(value: &DeValue<'_>, variables: &Variables<'_>) -> Result<TextOrSecret, String> {
+fn text_or_secret(value: &DeValue<'_>, variables: &Variables<'_>) -> Result<TextOrSecret, InvalidValue> {
     match value {
         DeValue::String(text) => Ok(TextOrSecret::Plain(text.to_string())),
         DeValue::Table(table) => secret(table, variables).map(TextOrSecret::Secret),
-        value => Err(format!(
-            "expected a string, or a secret in {{ env = … }} or {{ file = … }}, {}",
-            found(value)
-        )),
+        value => Err(found("a string, or a secret in { env = … } or { file = … }", value)),
     }
 }
 
-fn secret(table: &DeTable<'_>, variables: &Variables<'_>) -> Result<Secret, String> {
+fn secret(table: &DeTable<'_>, variables: &Variables<'_>) -> Result<Secret, InvalidValue> {
     let fields: Vec<_> = table.iter().map(|(key, value)| (key.get_ref().as_ref(), value.get_ref())).collect();
     match fields[..] {
         [("env", name)] => {
             let name = string(name)?;
-            let value = variables(name).ok_or_else(|| format!("the variable {name} is not set"))?;
+            let value = variables(name).ok_or_else(|| InvalidValue::UnsetVariable(name.to_owned()))?;
             Ok(Secret::Variable { name: name.to_owned(), value: value.into() })
         }
         [("file", path)] => Ok(Secret::File(string(path)?.into())),
-        _ => Err("expected { env = \"VARIABLE\" } or { file = \"PATH\" }".to_owned()),
+        _ => Err(InvalidValue::expected("{ env = \"VARIABLE\" } or { file = \"PATH\" }")),
     }
 }

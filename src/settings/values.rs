@@ -9,30 +9,32 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 use url::Url;
 
-pub(crate) fn name(text: &str) -> Result<String, String> {
+use super::InvalidValue;
+
+pub(crate) fn name(text: &str) -> Result<String, InvalidValue> {
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err("expected a name without control characters".to_owned());
+        return Err(InvalidValue::expected("a name without control characters"));
     }
     Ok(text.to_owned())
 }
 
 /// Names, separated by commas.
-pub(crate) fn names(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn names(text: &str) -> Result<Vec<String>, InvalidValue> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(name).collect()
 }
 
-pub(crate) fn api_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+pub(crate) fn api_url(text: &str) -> Result<Url, InvalidValue> {
+    let url = Url::parse(text).map_err(|error| InvalidValue::malformed(format!("a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err("expected a URL that begins with http:// or https://".to_owned());
+        return Err(InvalidValue::expected("a URL that begins with http:// or https://"));
     }
     Ok(url)
 }
 
-pub(crate) fn email(text: &str) -> Result<String, String> {
+pub(crate) fn email(text: &str) -> Result<String, InvalidValue> {
     let parts = text.split_once('@').filter(|(user, host)| !user.is_empty() && !host.is_empty());
     if parts.is_none() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("not an e-mail address: {text:?}"));
+        return Err(InvalidValue::malformed(format!("an e-mail address: {text:?}")));
     }
     Ok(text.to_owned())
 }
@@ -41,34 +43,34 @@ pub(crate) fn number<T: FromStr + PartialOrd + fmt::Display>(
     text: &str,
     least: T,
     most: T,
-) -> Result<T, String> {
+) -> Result<T, InvalidValue> {
     match text.parse::<T>() {
         Ok(number) if (&least..=&most).contains(&&number) => Ok(number),
-        _ => Err(format!("expected a whole number from {least} to {most}, found {text:?}")),
+        _ => Err(InvalidValue::found(format!("a whole number from {least} to {most}"), text)),
     }
 }
 
-pub(crate) fn seconds(text: &str, least: u64, most: u64) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str, least: u64, most: u64) -> Result<Duration, InvalidValue> {
     number(text, least, most).map(Duration::from_secs)
 }
 
 /// A length of time with its unit: `90s`, `15m`, `1h`, `90d`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("expected a time with its unit, such as 90s, 15m, 1h or 90d, found {text:?}");
+pub(crate) fn duration(text: &str) -> Result<Duration, InvalidValue> {
+    let wrong = || InvalidValue::found("a time with its unit, such as 90s, 15m, 1h or 90d", text);
     let span: Span = text.parse().map_err(|_| wrong())?;
     let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Duration::try_from(length).ok().filter(|length| !length.is_zero()).ok_or_else(wrong)
 }
 
 /// Lengths of time, separated by commas; one at least.
-pub(crate) fn durations(text: &str) -> Result<Vec<Duration>, String> {
+pub(crate) fn durations(text: &str) -> Result<Vec<Duration>, InvalidValue> {
     text.split(',').map(|item| duration(item.trim())).collect()
 }
 
-pub(crate) fn switch(text: &str) -> Result<bool, String> {
+pub(crate) fn switch(text: &str) -> Result<bool, InvalidValue> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(format!("expected on or off, found {text:?}")),
+        _ => Err(InvalidValue::found("on or off", text)),
     }
 }

@@ -15,6 +15,23 @@ pub const BEAT: Duration = Duration::from_secs(5);
 /// Without a beat for so long, the loop is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
+/// Why a worker is not alive, or takes no messages in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unhealthy {
+    /// The worker does not run yet.
+    #[error("the queue's attributes have not been read yet")]
+    Starting,
+    /// The loop has not moved for so long.
+    #[error("the worker's loop has not moved for {} s", .0.as_secs())]
+    Stuck(Duration),
+    /// The task that renews the leases has ended.
+    #[error("the renewal of leases has ended")]
+    RenewalsEnded,
+    /// The worker drains.
+    #[error("the worker is stopping")]
+    Draining,
+}
+
 /// The health of a worker; clones share its state.
 #[derive(Debug, Clone)]
 pub struct Health(Arc<Mutex<HealthState>>);
@@ -50,15 +67,15 @@ impl Health {
     ///
     /// # Errors
     /// Names what is stuck.
-    pub fn live(&self) -> Result<(), String> {
+    pub fn live(&self) -> Result<(), Unhealthy> {
         let state = self.state();
         let quiet = state.beat.elapsed();
         if state.draining {
             Ok(())
         } else if quiet > STUCK_AFTER {
-            Err(format!("the worker's loop has not moved for {} s", quiet.as_secs()))
+            Err(Unhealthy::Stuck(quiet))
         } else if state.renewals.as_ref().is_some_and(AbortHandle::is_finished) {
-            Err("the renewal of leases has ended".to_owned())
+            Err(Unhealthy::RenewalsEnded)
         } else {
             Ok(())
         }
@@ -67,9 +84,9 @@ impl Health {
     /// Whether it receives messages.
     ///
     /// # Errors
-    /// Says why it does not.
-    pub fn ready(&self) -> Result<(), String> {
-        if self.state().draining { Err("the worker is stopping".to_owned()) } else { Ok(()) }
+    /// Why it does not.
+    pub fn ready(&self) -> Result<(), Unhealthy> {
+        if self.state().draining { Err(Unhealthy::Draining) } else { Ok(()) }
     }
 
     fn state(&self) -> MutexGuard<'_, HealthState> {
@@ -90,7 +107,7 @@ mod tests {
             health.live().unwrap();
         }
         tokio::time::advance(STUCK_AFTER + BEAT).await;
-        assert!(health.live().unwrap_err().contains("35 s"));
+        assert!(health.live().unwrap_err().to_string().contains("35 s"));
         health.beat();
         health.live().unwrap();
     }
@@ -102,7 +119,7 @@ mod tests {
         health.drains();
         tokio::time::advance(STUCK_AFTER * 2).await;
         health.live().unwrap();
-        assert!(health.ready().unwrap_err().contains("stopping"));
+        assert_eq!(health.ready(), Err(Unhealthy::Draining));
     }
 
     #[tokio::test]
@@ -113,6 +130,6 @@ mod tests {
         health.live().unwrap();
         renewals.abort();
         renewals.await.unwrap_err();
-        assert!(health.live().unwrap_err().contains("renewal"));
+        assert_eq!(health.live(), Err(Unhealthy::RenewalsEnded));
     }
 }

@@ -2,5 +2,7 @@
 
 mod contract;
 mod delivery;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod model;
 mod world;

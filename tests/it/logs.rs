@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use misstep::analysis::resources::{Resource, ResourceRole};
-use misstep::logs::{self, FoundLines, LogLine, LogQuery, LogReader, Logs};
+use misstep::logs::{self, FoundLines, LogError, LogLine, LogQuery, LogReader, Logs};
 use misstep::redact::{Redactor, Rules};
 use misstep::report::Report;
 use misstep::report::format::Format;
@@ -144,7 +144,7 @@ struct Fixed(Vec<&'static str>);
 
 #[async_trait]
 impl LogReader for Fixed {
-    async fn last_lines(&self, _wanted: &LogQuery) -> Result<FoundLines, String> {
+    async fn last_lines(&self, _wanted: &LogQuery) -> Result<FoundLines, LogError> {
         let lines = self.0.iter().map(|text| LogLine { at: None, text: (*text).to_owned() });
         Ok(FoundLines { stream: Some("s".to_owned()), lines: lines.collect() })
     }

@@ -11,7 +11,7 @@ use misstep::history::{
     Details, EventType, ExecutionDescription, ExecutionReader, HistoryEvent, HistoryPage, MapRunDescription,
     PageRequest, ReadError, Status,
 };
-use misstep::logs::{FoundLines, LogLine, LogQuery, LogReader};
+use misstep::logs::{FoundLines, LogError, LogLine, LogQuery, LogReader};
 use misstep::metrics::Metrics;
 use misstep::notify::filter::{Filter, Pattern};
 use misstep::notify::{Audience, Form, NotifyError, Route};
@@ -282,7 +282,7 @@ struct OneLine(bool);
 
 #[async_trait]
 impl LogReader for OneLine {
-    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, String> {
+    async fn last_lines(&self, wanted: &LogQuery) -> Result<FoundLines, LogError> {
         if !self.0 {
             std::future::pending::<()>().await;
         }

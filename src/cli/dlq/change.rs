@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::prompt::{agreed, bar};
-use super::{dead_letter_queue, flag, looked_in_vain, native, release};
+use super::{dead_letter_queue, flag, native, release};
+use crate::cli::error::CliError;
 use crate::cli::{aws, count, print};
 use crate::config::DlqSettings;
 use crate::dlq::filter::DeadLetterFilter;
@@ -82,19 +83,22 @@ pub(super) async fn run_replay(
     matches: &ArgMatches,
     filter: &DeadLetterFilter,
     stop: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CliError> {
     if matches.get_flag("native") {
         return native::run(settings, matches, stop).await;
     }
     if matches.get_flag("all") {
-        return Err("--all goes with --native; without filters a replay takes everything anyway".to_owned());
+        return Err(CliError::failed(
+            "--all goes with --native; without filters a replay takes everything anyway",
+        ));
     }
     if let Some(file) = matches.get_one::<String>("from") {
         return replay_file(settings, matches, filter, &PathBuf::from(file), stop).await;
     }
     let (aws, dlq_url, queue) = dead_letter_queue(settings).await?;
     let mut scanned =
-        selected(scan(queue, stop, enough(matches, filter)).await.map_err(looked_in_vain)?).await?;
+        selected(scan(queue, stop, enough(matches, filter)).await.map_err(CliError::DeadLetterQueue)?)
+            .await?;
     let meant = meant(&scanned, matches, filter);
     let question = format!("Send {} back to {}", count(meant.len(), "message"), settings.queue_url);
     let overview = overview(scanned.letters().filter(|letter| meant.contains(&letter.message.id)));
@@ -113,14 +117,14 @@ pub(super) async fn run_replay(
                     bar.finish_and_clear();
                     Ok(Some(done))
                 }
-                Err(why) => Err(why),
+                Err(error) => Err(CliError::from(error)),
             }
         }
         Ok(false) => Ok(None),
-        Err(why) => Err(why),
+        Err(error) => Err(error),
     };
     release(scanned).await;
-    done?.map_or(Ok(()), |done| told_of(&done))
+    done?.map_or(Ok(()), told_of)
 }
 
 /// Sends what an earlier drop kept.
@@ -130,7 +134,7 @@ async fn replay_file(
     filter: &DeadLetterFilter,
     file: &std::path::Path,
     stop: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CliError> {
     let mut letters = dropped::read(file)?;
     letters.retain(|letter| filter.takes(letter));
     letters.truncate(limit(matches));
@@ -148,7 +152,7 @@ async fn replay_file(
     let progress = |done| bar.inc(done as u64);
     let done = send_again(letters, &target, &mut journal, pace(matches), stop, progress).await;
     bar.finish_and_clear();
-    told_of(&done)
+    told_of(done)
 }
 
 pub(super) async fn run_drop(
@@ -156,10 +160,11 @@ pub(super) async fn run_drop(
     matches: &ArgMatches,
     filter: &DeadLetterFilter,
     stop: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CliError> {
     let (_, dlq_url, queue) = dead_letter_queue(settings).await?;
     let mut scanned =
-        selected(scan(queue, stop, enough(matches, filter)).await.map_err(looked_in_vain)?).await?;
+        selected(scan(queue, stop, enough(matches, filter)).await.map_err(CliError::DeadLetterQueue)?)
+            .await?;
     let meant = meant(&scanned, matches, filter);
     let letters = || scanned.letters().filter(|letter| meant.contains(&letter.message.id));
     let path = match matches.get_one::<String>("output") {
@@ -181,7 +186,7 @@ pub(super) async fn run_drop(
         Ok(agreed)
     });
     let (mut deleted, mut failed) = (0, 0);
-    if kept == Ok(true) {
+    if matches!(kept, Ok(true)) {
         let queue = scanned.queue().clone();
         let mut chosen = scanned.take(|letter| meant.contains(&letter.message.id));
         while !chosen.is_empty() && !stop.is_cancelled() {
@@ -202,19 +207,19 @@ pub(super) async fn run_drop(
         path.display()
     ))?;
     if failed > 0 {
-        return Err(format!(
+        return Err(CliError::Failed(format!(
             "{} could not be deleted and stay in the dead-letter queue; the file has them too",
             count(failed, "message")
-        ));
+        )));
     }
     Ok(())
 }
 
 /// A scan that was interrupted is no ground to change anything on.
-async fn selected(scanned: Scan) -> Result<Scan, String> {
+async fn selected(scanned: Scan) -> Result<Scan, CliError> {
     if scanned.whole == ScanEnd::Interrupted {
         release(scanned).await;
-        return Err("interrupted: nothing was changed, all of it was released".to_owned());
+        return Err(CliError::failed("interrupted: nothing was changed, all of it was released"));
     }
     Ok(scanned)
 }
@@ -282,7 +287,7 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
-fn told_of(done: &ReplaySummary) -> Result<(), String> {
+fn told_of(done: ReplaySummary) -> Result<(), CliError> {
     let mut text = format!("{} sent back\n", count(done.replayed, "message"));
     let mut also = |number: usize, what: &str| {
         if number > 0 {
@@ -303,12 +308,10 @@ fn told_of(done: &ReplaySummary) -> Result<(), String> {
         text.push_str(&format!("{id} was refused and stays: {why}\n"));
     }
     print(&text)?;
-    match &done.cut_short {
-        Some(why) => Err(format!(
-            "the replay ended early: {why}. What was not sent is where it was; run it again to go on"
-        )),
+    match done.cut_short {
+        Some(why) => Err(CliError::CutShort(why)),
         None if !done.refused.is_empty() => {
-            Err(format!("{} could not be sent", count(done.refused.len(), "message")))
+            Err(CliError::Failed(format!("{} could not be sent", count(done.refused.len(), "message"))))
         }
         None => Ok(()),
     }

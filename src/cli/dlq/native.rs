@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dead_letter_queue;
 use super::prompt::{agreed, bar};
+use crate::cli::error::CliError;
 use crate::cli::{count, print};
 use crate::config::DlqSettings;
 use crate::dlq::HOLD;
@@ -23,15 +24,9 @@ pub(super) async fn run(
     settings: &DlqSettings,
     matches: &ArgMatches,
     stop: &CancellationToken,
-) -> Result<(), String> {
+) -> Result<(), CliError> {
     let (aws, url, queue) = dead_letter_queue(settings).await?;
-    let told = |error| {
-        format!(
-            "{}; check sqs:StartMessageMoveTask, and that the queue is the dead-letter queue of an SQS queue (EventBridge's is not: replay it without --native)",
-            chain(&error)
-        )
-    };
-    let held = queue.counts().await.map_err(told)?;
+    let held = queue.counts().await.map_err(CliError::Move)?;
     let messages = usize::try_from(held.visible).unwrap_or(usize::MAX);
     let overview =
         format!("about {}, {} more held by somebody\n", count(messages, "message"), held.in_flight);
@@ -42,7 +37,7 @@ pub(super) async fn run(
     let rate = matches.get_one::<f64>("rate").expect("it has a default").clamp(1.0, FASTEST);
     let source = SqsQueue::holding(&aws, &url, HOLD);
     let target = SqsQueue::new(&aws, &settings.queue_url);
-    let handle = source.start_move(&target, rate as i32).await.map_err(told)?;
+    let handle = source.start_move(&target, rate as i32).await.map_err(CliError::Move)?;
     let bar = bar(messages);
     let ended = follow(&source, &handle, stop, |far| bar.set_position(far.moved)).await;
     bar.finish_and_clear();
@@ -51,10 +46,10 @@ pub(super) async fn run(
     print(&format!("about {moved} moved by SQS: {}\n", ended.status.to_lowercase()))?;
     match ended.status.as_str() {
         "COMPLETED" => Ok(()),
-        status => Err(format!(
+        status => Err(CliError::Failed(format!(
             "the move ended as {status}{}; what was not moved is where it was",
             ended.failure.map(|why| format!(": {why}")).unwrap_or_default()
-        )),
+        ))),
     }
 }
 
@@ -64,13 +59,10 @@ async fn follow(
     handle: &str,
     stop: &CancellationToken,
     progress: impl Fn(&Move),
-) -> Result<Move, String> {
-    let unknown = |error| {
-        format!("{}; the move goes on without us: `aws sqs list-message-move-tasks` shows it", chain(&error))
-    };
+) -> Result<Move, CliError> {
     let mut cancelled = false;
     loop {
-        let far = source.newest_move().await.map_err(unknown)?;
+        let far = source.newest_move().await.map_err(CliError::MoveUnknown)?;
         progress(&far);
         if !matches!(far.status.as_str(), "RUNNING" | "CANCELLING") {
             return Ok(far);

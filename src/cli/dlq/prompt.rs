@@ -6,6 +6,7 @@ use clap::ArgMatches;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::error::CliError;
 use crate::cli::print;
 
 /// Prints what is meant, and says whether it is to be done: `--yes` says so, or somebody at the terminal.
@@ -15,7 +16,7 @@ pub(super) async fn agreed(
     overview: &str,
     question: &str,
     stop: &CancellationToken,
-) -> Result<bool, String> {
+) -> Result<bool, CliError> {
     print(overview)?;
     if meant == 0 {
         return Ok(false);
@@ -28,7 +29,7 @@ pub(super) async fn agreed(
         return Ok(false);
     }
     print(&format!("{question}? [y/N] "))?;
-    std::io::stdout().flush().map_err(|error| error.to_string())?;
+    std::io::stdout().flush().map_err(CliError::Stdout)?;
     // Somebody may think about it for as long as they like: leases are renewed meanwhile, and an interrupt
     // is heard. The thread that waits for the answer is left behind then; the process ends without it.
     let asking = tokio::task::spawn_blocking(|| {
@@ -37,10 +38,10 @@ pub(super) async fn agreed(
     });
     let answer = tokio::select! {
         biased;
-        () = stop.cancelled() => return Err("interrupted: nothing was changed".to_owned()),
+        () = stop.cancelled() => return Err(CliError::failed("interrupted: nothing was changed")),
         asked = asking => asked.unwrap_or_else(|ended| Err(std::io::Error::other(ended))),
     };
-    let answer = answer.map_err(|error| format!("no answer could be read: {error}"))?;
+    let answer = answer.map_err(CliError::Answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 

@@ -13,9 +13,10 @@ use crate::aws::Session;
 use async_trait::async_trait;
 
 use super::line::Lines;
-use super::{Channel, ChannelConfig, line};
+use super::{Channel, ChannelConfig, ConnectError, line};
 use crate::notify::route_parser::RouteParser;
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
+use crate::settings::InvalidValue;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "file", read };
@@ -36,7 +37,7 @@ struct File {
 
 fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let path = route.fields.text("path", |text| match text {
-        "" => Err("expected a path".to_owned()),
+        "" => Err(InvalidValue::expected("a path")),
         path => Ok(PathBuf::from(path)),
     });
     let max_bytes = route.max_bytes();
@@ -45,7 +46,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
 }
 
 impl ChannelConfig for FileRoute {
-    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
         Ok(Arc::new(File { settings: self.clone(), lines: Lines::new(self.timeout) }))
     }
 }
@@ -56,7 +57,7 @@ impl Notifier for File {
         self.settings.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         Ok(line::compose(content))
     }
 

@@ -14,15 +14,15 @@ use serde::Serialize;
 use sha2::Sha256;
 use url::Url;
 
-use super::{Channel, ChannelConfig};
+use super::{Channel, ChannelConfig, ConnectError};
 use crate::notify::post::{Post, PostTarget, ReadBody, missing};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Audience, Content, Notification, Notifier, NotifyError};
+use crate::notify::{Audience, Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::redact::{Redactor, Rules, is_scheme, names_a_secret};
 use crate::report::notice::Notice;
 use crate::settings::secret::{Secret, TextOrSecret, exposed};
-use crate::settings::values;
+use crate::settings::{InvalidValue, values};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "http", read };
@@ -106,19 +106,21 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
         Some(TextOrSecret::Secret(secret)) => Some(PostTarget::Secret(secret)),
         Some(TextOrSecret::Plain(text)) => match values::api_url(&text) {
             Ok(url) if url.password().is_some() => {
-                fields.fault("url", &format!("there is a password in it: write {ELSEWHERE}"));
+                let why = format!("there is a password in it: write {ELSEWHERE}");
+                fields.fault("url", InvalidValue::not_allowed(why));
                 None
             }
             Ok(url) => Some(PostTarget::Plain(url)),
             Err(why) => {
-                fields.fault("url", &why);
+                fields.fault("url", why);
                 None
             }
         },
         None if fields.has("url") => None,
         None => {
             if defaults.api.is_none() {
-                fields.fault("url", "is missing, and so is MISSTEP_NOTIFICATION_API, which it is taken from");
+                let why = "is missing, and so is MISSTEP_NOTIFICATION_API, which it is taken from";
+                fields.fault("url", InvalidValue::not_allowed(why));
             }
             defaults.api.clone().map(PostTarget::Plain)
         }
@@ -137,30 +139,32 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     for (name, value) in fields.pairs("headers") {
         let checked = header_name(&name).and_then(|name| match &value {
             TextOrSecret::Plain(_) if names_a_secret(name.as_str()) => {
-                Err(format!("{name} names a secret: write {ELSEWHERE}"))
+                Err(InvalidValue::not_allowed(format!("{name} names a secret: write {ELSEWHERE}")))
             }
             TextOrSecret::Plain(text) if holds_a_secret(text) => {
-                Err(format!("the value of {name} is a secret: write {ELSEWHERE}"))
+                Err(InvalidValue::not_allowed(format!("the value of {name} is a secret: write {ELSEWHERE}")))
             }
             TextOrSecret::Plain(text) if HeaderValue::from_str(text).is_err() => {
-                Err(format!("the value of {name} cannot be sent"))
+                Err(InvalidValue::not_allowed(format!("the value of {name} cannot be sent")))
             }
             _ => Ok(name),
         });
         match checked {
             Ok(name) if name == AUTHORIZATION && bearer_token.is_some() => {
-                fields.fault("headers", "authorization stands beside bearer_token");
+                let why = "authorization stands beside bearer_token";
+                fields.fault("headers", InvalidValue::not_allowed(why));
             }
             Ok(name) => headers.push((name, value)),
-            Err(why) => fields.fault("headers", &why),
+            Err(why) => fields.fault("headers", why),
         }
     }
     if signature_header.is_some() && !fields.has("hmac_secret") {
-        fields.fault("signature_header", "there is no hmac_secret to sign with");
+        let why = "there is no hmac_secret to sign with";
+        fields.fault("signature_header", InvalidValue::not_allowed(why));
     }
     let signed = signature_header.clone().unwrap_or(HeaderName::from_static(SIGNATURE));
     if signed == AUTHORIZATION || headers.iter().any(|(name, _)| *name == signed) {
-        fields.fault("signature_header", "another header has this name");
+        fields.fault("signature_header", InvalidValue::not_allowed("another header has this name"));
     }
     let timeout = route.timeout();
     let max_bytes = route.max_bytes();
@@ -186,17 +190,17 @@ fn holds_a_secret(text: &str) -> bool {
     is_credential || Redactor::new(&Rules::default()).redact(&mut text.to_owned()).values > 0
 }
 
-fn header_name(text: &str) -> Result<HeaderName, String> {
-    let name =
-        HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("not a header's name: {text:?}"))?;
+fn header_name(text: &str) -> Result<HeaderName, InvalidValue> {
+    let name = HeaderName::from_bytes(text.as_bytes())
+        .map_err(|_| InvalidValue::malformed(format!("a header's name: {text:?}")))?;
     if OWN.contains(&name.as_str()) {
-        return Err(format!("{name} is set by misstep itself"));
+        return Err(InvalidValue::not_allowed(format!("{name} is set by misstep itself")));
     }
     Ok(name)
 }
 
 impl ChannelConfig for HttpRoute {
-    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
         Ok(Arc::new(HttpApi::new(self.clone())?))
     }
 }
@@ -213,7 +217,7 @@ impl HttpApi {
     ///
     /// # Errors
     /// When the TLS set-up fails.
-    pub fn new(settings: HttpRoute) -> Result<Self, String> {
+    pub fn new(settings: HttpRoute) -> Result<Self, ConnectError> {
         let post = Post::new(settings.target.clone(), settings.timeout)?;
         Ok(Self { settings, post })
     }
@@ -260,7 +264,7 @@ impl Notifier for HttpApi {
         self.settings.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let body = match &self.settings.body {
             Some(template) => template.render(content)?,
             None => self.settings.envelope.around(content.audience, content.notice),

@@ -11,17 +11,17 @@ use aws_sdk_ses::Client;
 use aws_sdk_ses::types::{Body, Content as Part, Destination, Message};
 use maud::{DOCTYPE, html};
 
-use super::{Channel, ChannelConfig};
+use super::{Channel, ChannelConfig, ConnectError};
 use crate::aws::{CallCounter, Session};
 use crate::metrics::Service;
 use crate::notify::aws::classify;
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::report::notice::Notice;
 use crate::report::phrases::brief;
 use crate::report::{html as page, text};
-use crate::settings::values;
+use crate::settings::{InvalidValue, values};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "ses", read };
@@ -61,7 +61,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
     let to = route.fields.texts("to", values::email);
     let to = route.fields.needed("to", Some(to).filter(|to| !to.is_empty()));
     if to.as_ref().is_some_and(|to| to.len() > MOST_ADDRESSES) {
-        route.fields.fault("to", "a mail goes to 50 addresses at most");
+        route.fields.fault("to", InvalidValue::not_allowed("a mail goes to 50 addresses at most"));
     }
     let region = route.fields.text("region", values::name);
     let timeout = route.timeout();
@@ -77,8 +77,8 @@ impl ChannelConfig for SesRoute {
         true
     }
 
-    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
-        let aws = aws.ok_or("a mail through SES needs AWS credentials")?;
+    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
+        let aws = aws.ok_or(ConnectError::NoCredentials { what: "a mail through SES" })?;
         let config = aws.client_config(self.region.as_deref(), self.timeout);
         Ok(Arc::new(Mail {
             settings: self.clone(),
@@ -99,7 +99,7 @@ impl Notifier for Mail {
         self.limit() / 4
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
             None => brief::subject(content.notice),

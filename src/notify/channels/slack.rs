@@ -11,15 +11,15 @@ use async_trait::async_trait;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-use super::{Channel, ChannelConfig};
+use super::{Channel, ChannelConfig, ConnectError};
 use crate::notify::post::{Post, PostResponse, PostTarget, ReadBody};
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template, escaped_for_slack};
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::report::notice::Notice;
 use crate::report::phrases::brief::{self, Fact};
 use crate::settings::secret::TextOrSecret;
-use crate::settings::values;
+use crate::settings::{InvalidValue, values};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "slack", read };
@@ -67,11 +67,11 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
             Ok(url) if is_local(&url) => Some(PostTarget::Plain(url)),
             Ok(_) => {
                 let why = "whoever knows it can post: write { env = \"VARIABLE\" } or { file = \"PATH\" }";
-                route.fields.fault("webhook_url", why);
+                route.fields.fault("webhook_url", InvalidValue::not_allowed(why));
                 None
             }
             Err(why) => {
-                route.fields.fault("webhook_url", &why);
+                route.fields.fault("webhook_url", why);
                 None
             }
         },
@@ -91,7 +91,7 @@ fn is_local(url: &url::Url) -> bool {
 }
 
 impl ChannelConfig for SlackRoute {
-    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
         let post = Post::new(self.target.clone(), self.timeout)?;
         Ok(Arc::new(Webhook { settings: self.clone(), post }))
     }
@@ -107,7 +107,7 @@ impl Notifier for Webhook {
         (self.limit() / 2).min(EXECUTIONS)
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
             None => brief::subject(content.notice),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use aws_sdk_sns::types::MessageAttributeValue;
 
-use super::{Channel, ChannelConfig};
+use super::{Channel, ChannelConfig, ConnectError};
 use crate::aws::error::ErrorClass;
 use crate::aws::{CallCounter, Session};
 use crate::history::Status;
@@ -16,8 +16,9 @@ use crate::metrics::Service;
 use crate::notify::aws::classify;
 use crate::notify::route_parser::RouteParser;
 use crate::notify::template::{Escape, Template};
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use crate::report::phrases::brief;
+use crate::settings::InvalidValue;
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "sns", read };
@@ -66,12 +67,12 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
 }
 
 /// A topic's ARN, and its region.
-fn topic_arn(text: &str) -> Result<(String, String), String> {
+fn topic_arn(text: &str) -> Result<(String, String), InvalidValue> {
     match text.split(':').collect::<Vec<_>>()[..] {
         ["arn", _, "sns", region, _, name] if !region.is_empty() && !name.is_empty() => {
             Ok((text.to_owned(), region.to_owned()))
         }
-        _ => Err(format!("not the ARN of an SNS topic: {text:?}")),
+        _ => Err(InvalidValue::malformed(format!("the ARN of an SNS topic: {text:?}"))),
     }
 }
 
@@ -80,8 +81,8 @@ impl ChannelConfig for SnsRoute {
         true
     }
 
-    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
-        let aws = aws.ok_or("an SNS topic needs AWS credentials")?;
+    fn connect(&self, aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
+        let aws = aws.ok_or(ConnectError::NoCredentials { what: "an SNS topic" })?;
         let config = aws.client_config(Some(&self.region), self.timeout);
         Ok(Arc::new(Topic {
             settings: self.clone(),
@@ -97,7 +98,7 @@ impl Notifier for Topic {
         self.settings.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let subject = match &self.settings.subject {
             Some(template) => template.render(content)?,
             None => brief::subject(content.notice),
@@ -107,7 +108,7 @@ impl Notifier for Topic {
             None => content.notice.data().to_string(),
         };
         if body.trim().is_empty() {
-            return Err("the template makes an empty message, which SNS does not take".to_owned());
+            return Err(TemplateError::Empty { taker: "SNS" });
         }
         Ok(Notification {
             subject: ascii_subject(&subject),

@@ -8,9 +8,9 @@ use crate::aws::Session;
 use async_trait::async_trait;
 
 use super::line::Lines;
-use super::{Channel, ChannelConfig, line};
+use super::{Channel, ChannelConfig, ConnectError, line};
 use crate::notify::route_parser::RouteParser;
-use crate::notify::{Content, Notification, Notifier, NotifyError};
+use crate::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 
 /// The channel.
 pub const CHANNEL: Channel = Channel { name: "stdout", read };
@@ -34,7 +34,7 @@ fn read(route: &mut RouteParser<'_, '_>) -> Option<Arc<dyn ChannelConfig>> {
 }
 
 impl ChannelConfig for StdoutRoute {
-    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, String> {
+    fn connect(&self, _aws: Option<&Session>) -> Result<Arc<dyn Notifier>, ConnectError> {
         Ok(Arc::new(Stdout { max_bytes: self.max_bytes, lines: Lines::new(self.timeout) }))
     }
 }
@@ -45,7 +45,7 @@ impl Notifier for Stdout {
         self.max_bytes
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         Ok(line::compose(content))
     }
 

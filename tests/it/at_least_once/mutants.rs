@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use misstep::notify::{Content, Notification, Notifier, NotifyError};
+use misstep::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use misstep::queue::{
     DeadLetter, EntryResults, Message, Queue, QueueAttributes, QueueCounts, QueueError, ReceiptHandle,
 };
@@ -74,7 +74,7 @@ impl Notifier for TellsLater {
         self.0.limit()
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         self.0.compose(content)
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use misstep::notify::{Content, Notification, Notifier, NotifyError};
+use misstep::notify::{Content, Notification, Notifier, NotifyError, TemplateError};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -55,9 +55,9 @@ impl Notifier for Kept {
         self.limit
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         if self.fails_to_compose {
-            return Err("the template fails: line 1: undefined value".to_owned());
+            return Err(TemplateError::Fails { line: Some(1), what: "undefined value".to_owned() });
         }
         Ok(Notification::of(content, content.notice.data().to_string()))
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use misstep::notify::channels::http::Envelope;
 use misstep::notify::filter::Filter;
-use misstep::notify::{Audience, Content, Form, Grouping, Notification, Notifier, NotifyError, Route};
+use misstep::notify::{
+    Audience, Content, Form, Grouping, Notification, Notifier, NotifyError, Route, TemplateError,
+};
 use misstep::redact::{Redactor, Rules};
 use serde_json::Value;
 
@@ -123,7 +125,7 @@ impl Notifier for ModelApi {
         self.limit.load(Ordering::Relaxed)
     }
 
-    fn compose(&self, content: &Content<'_>) -> Result<Notification, String> {
+    fn compose(&self, content: &Content<'_>) -> Result<Notification, TemplateError> {
         let envelope = Envelope { group_email: Some("people@example.com".to_owned()), ..Envelope::default() };
         Ok(Notification::of(content, envelope.around(content.audience, content.notice)))
     }
