@@ -28,6 +28,7 @@ pub mod dynamodb;
 pub mod location;
 mod record;
 pub mod schedule;
+pub mod show;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;

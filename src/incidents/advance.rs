@@ -7,7 +7,10 @@ use jiff::Timestamp;
 
 use super::Incidents;
 use super::schedule::{CHECK_EVERY, has_leapt, later};
-use super::store::{Episode, EpisodeId, EpisodeState, FailureRow, PendingNotification, StoreError, Tally};
+use super::store::{
+    Episode, EpisodeId, EpisodeState, FailureRow, PendingNotification, SentNotification, StoreError, Tally,
+};
+use crate::failpoint::{Point, reach};
 use crate::report::incident::IncidentKind;
 
 /// How long a worker has an episode for itself, from its last sign of life on. A notification takes no
@@ -155,10 +158,12 @@ impl Incidents {
         let claimed = Episode { claim: fastrand::u64(..), leased_until: Some(until), ..episode };
         let Some(episode) = self.store.replace(claimed).await? else { return Ok(Advanced::Nothing) };
         let mut claim = Claim { incidents: self, episode };
+        reach(Point::IncidentClaimed).await;
         if !self.freeze(&mut claim, announcer).await? {
             return Ok(Advanced::Nothing);
         }
         let Some(pending) = claim.episode.pending.clone() else { return Ok(Advanced::Nothing) };
+        reach(Point::IncidentFrozen).await;
         let Some(complete) = self.send(&mut claim, &pending, announcer).await? else {
             return Ok(Advanced::Nothing);
         };
@@ -172,6 +177,7 @@ impl Incidents {
             return Ok(Advanced::Unfinished);
         }
         let ended = self.finish(&mut claim, &pending).await?;
+        reach(Point::IncidentFinished).await;
         Ok(if ended { Advanced::Announced } else { Advanced::Nothing })
     }
 
@@ -304,6 +310,7 @@ impl Incidents {
             if !claim.change(noted).await? {
                 return Ok(None);
             }
+            reach(Point::IncidentNoted).await;
         }
         Ok(Some(complete))
     }
@@ -312,8 +319,10 @@ impl Incidents {
     async fn finish(&self, claim: &mut Claim<'_>, pending: &PendingNotification) -> Result<bool, StoreError> {
         let now = self.now();
         let update_at = later(now, self.schedule.after(pending.number));
+        let PendingNotification { number, kind, count, .. } = *pending;
         claim
             .change(|episode| {
+                episode.sent.push(SentNotification { number, kind, count, at: now });
                 episode.number = pending.number;
                 episode.named = pending.count;
                 episode.pending = None;

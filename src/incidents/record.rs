@@ -96,6 +96,7 @@ impl Incidents {
             resolved_at: None,
             reopened: false,
             mute: before.and_then(|before| before.mute.clone()).filter(|mute| mute.holds(now, 1)),
+            sent: Vec::new(),
             resolved_by: None,
             about: failure.about.clone(),
         }

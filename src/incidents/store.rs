@@ -84,6 +84,8 @@ pub struct Episode {
     pub reopened: bool,
     /// Until when its alert and its updates are held back.
     pub mute: Option<Mute>,
+    /// The notifications that every route has.
+    pub sent: Vec<SentNotification>,
     /// Who resolved it by hand, where that has not been sent yet.
     pub resolved_by: Option<String>,
     /// What people see in a list.
@@ -122,6 +124,19 @@ pub struct PendingNotification {
     pub reopened: bool,
     /// For a resolve, whether an execution has succeeded since the last failure, where that is known.
     pub succeeded_since: Option<bool>,
+}
+
+/// A notification that every route has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentNotification {
+    /// Its number.
+    pub number: u32,
+    /// What it is.
+    pub kind: IncidentKind,
+    /// How many failures there were.
+    pub count: u64,
+    /// When the last route accepted it.
+    pub at: Timestamp,
 }
 
 /// What a route has of an episode.

@@ -5,4 +5,5 @@ mod delivery;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
 mod model;
+mod storm;
 mod world;

@@ -42,6 +42,7 @@ pub(super) fn episode(incident: &str, number: u32) -> Episode {
         resolved_at: None,
         reopened: false,
         mute: None,
+        sent: Vec::new(),
         resolved_by: None,
         about: IncidentTitle { state_machine: "orders".to_owned(), ..IncidentTitle::default() },
     }

@@ -1,0 +1,69 @@
+//! A worker with incidents killed at each of its steps, and another that goes on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use misstep::failpoint::Point;
+
+use super::VARIABLE;
+use crate::support::errand::Errand;
+use crate::support::execution;
+use crate::support::receiver::Receiver;
+
+const FAILURES: usize = 3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_step_of_an_incident_nothing_is_lost_and_a_key_has_one_content() {
+    let sending = ["notification-sending-developers", "notification-answered-developers"];
+    let points = Point::OF_INCIDENTS.map(Point::name).into_iter().chain(sending);
+    for point in points.collect::<Vec<_>>() {
+        cell(point).await;
+    }
+}
+
+async fn cell(point: &str) {
+    let (errand, receiver) = tokio::join!(Errand::with(FAILURES), Receiver::start());
+    let config = format!(
+        r#"
+        [incidents]
+        store = "sqlite:{}"
+        ladder = ["1s"]
+        quiet = "2s"
+        [[routes]]
+        name = "developers"
+        audience = "developers"
+        channel = "http"
+        url = "{}"
+        grouping = "incident"
+        "#,
+        errand.place("incidents.db").display(),
+        receiver.url,
+    );
+    let failpoint = format!("{point}=kill");
+    let mut killed = errand.worker_with(&config, &[(VARIABLE, &failpoint)]);
+    let status = killed.ended().await;
+    assert!(status.code().is_none(), "{point}: it was to be killed: {status}");
+    let mut worker = errand.worker(&config);
+    let note = |body: &serde_json::Value| body["data"]["analysis"]["incident"].clone();
+    worker
+        .until(&format!("the resolve after {point}"), || {
+            let bodies = receiver.received();
+            errand.left() == 0 && bodies.iter().any(|body| note(&body.json())["kind"] == "resolved")
+        })
+        .await;
+    assert_eq!(worker.stop().await, Some(0), "{point}");
+    let mut contents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut named = BTreeSet::new();
+    for received in receiver.received() {
+        let body = received.json();
+        let key = received.header("idempotency-key").unwrap().to_owned();
+        contents.entry(key).or_default().insert(body.to_string());
+        for one in note(&body)["new_executions"].as_array().unwrap() {
+            named.insert(one["execution_arn"].as_str().unwrap().to_owned());
+        }
+    }
+    assert!(contents.values().all(|bodies| bodies.len() == 1), "{point}: one key, several contents");
+    let alerts = contents.values().flatten().filter(|body| body.contains(r#""kind":"alert""#)).count();
+    assert_eq!(alerts, 1, "{point}");
+    assert_eq!(named, (0..FAILURES).map(execution).collect::<BTreeSet<_>>(), "{point}");
+    assert_eq!(errand.sqs.messages("dead").len(), 0, "{point}");
+}
