@@ -14,6 +14,7 @@
 //!
 //! [`item`] has the items. The table is made by the operator: `infra/` has it.
 
+mod inspect;
 mod item;
 mod table;
 
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
+pub use self::inspect::TableInspection;
 use self::item::{Item, ItemKey, ListedRow, SHARDS, number};
 use self::table::{Table, Transacted, pause};
 use super::store::{

@@ -32,6 +32,11 @@ impl StoreLocation {
         }
     }
 
+    /// Whether it is opened with credentials of AWS.
+    pub fn needs_aws(&self) -> bool {
+        matches!(self, Self::Dynamodb(_))
+    }
+
     /// Opens the store; `None` where there is none. Only DynamoDB needs `aws`.
     ///
     /// # Errors

@@ -301,7 +301,7 @@ impl Table {
             }
             ErrorClass::Kms => "; the table's key refuses: allow kms:Decrypt on it".to_owned(),
             ErrorClass::Invalid => {
-                "; the table needs the keys pk and sk, and the index due (docs/incidents-store.md)".to_owned()
+                "; the table needs the keys pk and sk, and the index due (docs/incidents.md)".to_owned()
             }
             _ => String::new(),
         };
