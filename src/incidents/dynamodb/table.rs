@@ -174,9 +174,9 @@ impl Table {
             return Ok(Transacted::Done);
         };
         let cancelled = match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                let reasons = cancelled.cancellation_reasons();
-                Some(self.cancelled(reasons.iter().map(|why| (why.code(), why.message()))))
+            Some(TransactWriteItemsError::TransactionCanceledException(answer)) => {
+                let reasons = answer.cancellation_reasons();
+                Some(cancelled(&self.name, reasons.iter().map(|why| (why.code(), why.message()))))
             }
             _ => None,
         };
@@ -188,29 +188,6 @@ impl Table {
         };
         self.calls.count("TransactWriteItems", failed);
         cancelled.unwrap_or_else(|| Err(self.error("TransactWriteItems", &error)))
-    }
-
-    /// What the reasons of a cancelled transaction mean, one for each of its items (Amazon DynamoDB API,
-    /// TransactWriteItems, "Cancellation reason codes").
-    fn cancelled<'r>(
-        &self,
-        reasons: impl Iterator<Item = (Option<&'r str>, Option<&'r str>)>,
-    ) -> Result<Transacted, StoreError> {
-        let (mut refused, mut conflict) = (Vec::new(), false);
-        for (place, (code, message)) in reasons.enumerate() {
-            let why =
-                |code| format!("{}: TransactWriteItems: {code}: {}", self.name, message.unwrap_or_default());
-            match code {
-                None | Some("None") => {}
-                Some("ConditionalCheckFailed") => refused.push(place),
-                Some("TransactionConflict") => conflict = true,
-                Some(code @ ("ThrottlingError" | "ProvisionedThroughputExceeded")) => {
-                    return Err(StoreError::Unavailable(why(code)));
-                }
-                Some(code) => return Err(StoreError::Unusable(why(code))),
-            }
-        }
-        Ok(if refused.is_empty() || conflict { Transacted::Conflict } else { Transacted::Refused(refused) })
     }
 
     /// Deletes items, those that do not exist included.
@@ -309,6 +286,28 @@ impl Table {
     }
 }
 
+/// What the reasons of a cancelled transaction mean, one for each of its items (Amazon DynamoDB API,
+/// TransactWriteItems, "Cancellation reason codes").
+fn cancelled<'r>(
+    table: &str,
+    reasons: impl Iterator<Item = (Option<&'r str>, Option<&'r str>)>,
+) -> Result<Transacted, StoreError> {
+    let (mut refused, mut conflict) = (Vec::new(), false);
+    for (place, (code, message)) in reasons.enumerate() {
+        let why = |code| format!("{table}: TransactWriteItems: {code}: {}", message.unwrap_or_default());
+        match code {
+            None | Some("None") => {}
+            Some("ConditionalCheckFailed") => refused.push(place),
+            Some("TransactionConflict") => conflict = true,
+            Some(code @ ("ThrottlingError" | "ProvisionedThroughputExceeded")) => {
+                return Err(StoreError::Unavailable(why(code)));
+            }
+            Some(code) => return Err(StoreError::Unusable(why(code))),
+        }
+    }
+    Ok(if refused.is_empty() || conflict { Transacted::Conflict } else { Transacted::Refused(refused) })
+}
+
 /// What a policy has to allow for a call. Transactions have no action of their own.
 fn action(operation: &str) -> &str {
     match operation {
@@ -326,4 +325,29 @@ pub(super) async fn pause(attempt: u32) {
 /// The version of the data in the table.
 pub(super) fn schema_version(item: &Item) -> Result<u32, StoreError> {
     read_number(item, "schema_version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_of_a_cancelled_transaction_are_told_apart() {
+        let cancelled = |codes: &[&'static str]| cancelled("t", codes.iter().map(|code| (Some(*code), None)));
+        let failed = "ConditionalCheckFailed";
+        assert_eq!(cancelled(&["None", failed, failed]), Ok(Transacted::Refused(vec![1, 2])));
+        // Whether the condition holds when the other transaction has ended is not known.
+        assert_eq!(cancelled(&[failed, "TransactionConflict"]), Ok(Transacted::Conflict));
+        for passing in ["ThrottlingError", "ProvisionedThroughputExceeded"] {
+            let error = cancelled(&["None", passing, failed]);
+            assert!(
+                matches!(&error, Err(StoreError::Unavailable(why)) if why.contains(passing)),
+                "{error:?}"
+            );
+        }
+        for lasting in ["ValidationError", "ItemCollectionSizeLimitExceeded"] {
+            let error = cancelled(&[lasting]);
+            assert!(matches!(&error, Err(StoreError::Unusable(why)) if why.contains(lasting)), "{error:?}");
+        }
+    }
 }
