@@ -12,7 +12,7 @@
 //!   may be found for days after; so `forget` deletes. It notes in the directory that an
 //!   episode is being removed, and the next one goes on where one was cut off.
 //!
-//! [`item`] has the items. The table is made by the operator: `infra/` has it.
+//! `dynamodb/item.rs` lists the items. The table is made by the operator: `infra/` has it.
 
 mod inspect;
 mod item;

@@ -80,10 +80,11 @@ mod tests {
 
     #[test]
     fn a_store_is_named_by_its_kind_and_its_place() {
-        assert_eq!(StoreLocation::parse("off"), Ok(StoreLocation::Off));
-        assert_eq!(StoreLocation::parse("sqlite:/a:b.db"), Ok(StoreLocation::Sqlite("/a:b.db".into())));
+        let parsed = |text| StoreLocation::parse(text).unwrap();
+        assert_eq!(parsed("off"), StoreLocation::Off);
+        assert_eq!(parsed("sqlite:/a:b.db"), StoreLocation::Sqlite("/a:b.db".into()));
         let table = StoreLocation::Dynamodb("misstep.incidents-1".to_owned());
-        assert_eq!(StoreLocation::parse("dynamodb:misstep.incidents-1"), Ok(table));
+        assert_eq!(parsed("dynamodb:misstep.incidents-1"), table);
         for wrong in ["", "on", "sqlite:", "sqlite", "dynamodb:", "dynamodb:ab", "dynamodb:a/b/c", "redis:x"]
         {
             assert!(StoreLocation::parse(wrong).is_err(), "{wrong}");

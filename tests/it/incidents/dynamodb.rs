@@ -15,7 +15,9 @@ use aws_sdk_dynamodb::types::{
 };
 use futures_util::future::join_all;
 use misstep::aws::Session;
+use misstep::check::{Verdict, store};
 use misstep::incidents::dynamodb::DynamodbStore;
+use misstep::incidents::location::StoreLocation;
 use misstep::incidents::store::{Episode, EpisodeState, FailureRow, IncidentStore, StoreError, Written};
 
 use super::contract::{at, contract, episode, id, race, row};
@@ -126,6 +128,33 @@ async fn dynamodb_goes_on_where_it_was_and_refuses_what_it_cannot_use() {
     made.key_schema(key("id", KeyType::Hash)).send().await.unwrap();
     let wrong = DynamodbStore::open(&table.session, "other-keys").await.unwrap_err();
     assert!(matches!(&wrong, StoreError::Unusable(why) if why.contains("pk and sk")), "{wrong}");
+}
+
+#[tokio::test]
+#[ignore = "needs an emulator of DynamoDB"]
+async fn a_table_is_looked_at_without_a_change_to_it() {
+    let table = Table::made("looked-at").await;
+    let look = |name: &str| {
+        let location = StoreLocation::parse(&format!("dynamodb:{name}")).unwrap();
+        let session = &table.session;
+        async move { store::check(&location, Some(session)).await.remove(0) }
+    };
+    let found = look("looked-at").await;
+    assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
+    assert_eq!(table.items().await, Vec::<String>::new());
+
+    let made = table.client.create_table().table_name("no-index").billing_mode(BillingMode::PayPerRequest);
+    let made = made.attribute_definitions(definition("pk", ScalarAttributeType::S));
+    let made = made.attribute_definitions(definition("sk", ScalarAttributeType::N));
+    made.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range)).send().await.unwrap();
+    let found = look("no-index").await;
+    assert_eq!(found.verdict, Verdict::Fail, "{found:?}");
+    assert!(
+        found.found.contains("both strings") && found.found.contains("no global secondary index"),
+        "{found:?}"
+    );
+    let found = look("nowhere").await;
+    assert!(found.verdict == Verdict::Fail && found.found.contains("there is no such table"), "{found:?}");
 }
 
 #[tokio::test]
