@@ -101,6 +101,8 @@ fn nowhere() -> EpisodeId {
 pub struct IncidentTitle {
     /// The state machine of the execution that failed first in the chain, by its name.
     pub state_machine: String,
+    /// Its ARN, without version and alias.
+    pub state_machine_arn: Option<String>,
     /// The state that failed.
     pub state: Option<String>,
     /// Its error.

@@ -10,27 +10,33 @@ use futures_util::stream;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::deliver::stays;
 use super::{Handled, MessageAttempt, Pipeline};
-use crate::aws::arn::state_machine_name;
+use crate::aws::arn::{ExecutionArn, state_machine_name};
 use crate::breaker::Breaker;
 use crate::event::StatusChange;
 use crate::failpoint::{Point, Recipient, reach};
-use crate::incidents::store::{FailureRow, IncidentTitle, RecordedFailure, StoreError};
+use crate::history::{ExecutionReader as _, Status};
+use crate::incidents::store::{Episode, FailureRow, IncidentTitle, RecordedFailure, StoreError};
 use crate::incidents::{Announced, Announcement, Announcer, Claim, Incidents, NewFailure, Standing};
+use crate::investigation::{ExecutionRequest, investigate};
 use crate::notify::{Grouping, Notification, NotifyError, Route, idempotency_key, incident_key};
 use crate::outcome::{Outcome, of_answers};
 use crate::redact::{Redactor, Rules};
 use crate::report::incident::{ExecutionRole, IncidentKind, IncidentNote, NewExecution};
 use crate::report::notice::Notice;
-use crate::report::{Report, summary};
+use crate::report::{Bug, Report, Subject, summary};
 use crate::retry::Policy;
 use crate::telemetry::chain;
 
 /// What an answer of the store is called, beside those of the routes.
 pub(super) const NAME: &str = "incidents";
+
+/// The key of an input under which Step Functions' optimized integration names the execution that started
+/// this one.
+const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
 
 /// Bytes of the report that an incident keeps of its first failure.
 const KEPT_REPORT: usize = 128 * 1024;
@@ -80,6 +86,7 @@ impl IncidentDelivery {
                 bug.role,
                 IncidentTitle {
                     state_machine: bug.state_machine.clone(),
+                    state_machine_arn: bug.state_machine_arn.clone(),
                     state: bug.state.clone(),
                     error: bug.error.clone(),
                     reason: bug.reason.clone(),
@@ -146,6 +153,21 @@ impl Pipeline {
         self.handled().get(&recorded_key(change)).is_some()
     }
 
+    /// The bug of the execution that started this one and ended before it: one that was aborted fell with
+    /// what waited for it, and has none of its own. `None` where that is not so, or not known.
+    pub(super) async fn bug_of_parent(&self, change: &StatusChange) -> Option<Bug> {
+        let input = change.input.as_deref().filter(|_| change.status == Status::Aborted)?;
+        let started_by = summary::keyed_values(input, &[STARTED_BY.to_owned()]);
+        let execution = ExecutionArn::parse(started_by.values().next()?).ok()?;
+        let asked = ExecutionRequest { execution: execution.clone(), status: None, redrive_count: None };
+        let memory = self.memory.report().await;
+        let finding = investigate(&self.reader, &asked, &memory).await.ok()?;
+        let has_failed =
+            matches!(finding.analysis.status, Status::Failed | Status::TimedOut | Status::Aborted);
+        let subject = Subject { execution: Some(execution), ..Subject::default() };
+        Report::new(&subject, &finding).bug.filter(|_| has_failed)
+    }
+
     /// The outcome of a failure that is in an incident already: its history is not read again. `None` where
     /// it is in none, or that is not known.
     pub(super) async fn known_incident(
@@ -161,7 +183,7 @@ impl Pipeline {
 
     /// Records a failure and waits until the routes that it concerns have the alert of its incident. Where
     /// the store is away for long, or this is the last receive, it is notified of by itself.
-    pub(super) async fn into_incident(
+    pub(super) async fn record_in_incident(
         &self,
         delivery: &IncidentDelivery,
         failure: &NewFailure,
@@ -172,13 +194,13 @@ impl Pipeline {
         loop {
             let error = match delivery.incidents.record(failure).await {
                 Ok(recorded) => {
-                    delivery.away(true);
+                    self.store_answered(delivery, true);
                     reach(Point::Recorded).await;
                     return self.alerted(delivery, &recorded, change, attempt).await;
                 }
                 Err(error) => error,
             };
-            let away = delivery.away(false);
+            let away = self.store_answered(delivery, false);
             warn!(
                 error = chain(&error),
                 away_s = away.as_secs(),
@@ -191,6 +213,12 @@ impl Pipeline {
                 return Err(transient(&error));
             }
         }
+    }
+
+    /// Notes whether the store answered, and returns how long it has not.
+    fn store_answered(&self, delivery: &IncidentDelivery, answered: bool) -> Duration {
+        self.metrics.incident_store_away(!answered);
+        delivery.away(answered)
     }
 
     /// Waits until the routes that a recorded failure concerns have the alert of its incident.
@@ -212,7 +240,7 @@ impl Pipeline {
                 delivery.incidents.standing(recorded).await
             };
             let standing = sending.await;
-            delivery.away(standing.is_ok());
+            self.store_answered(delivery, standing.is_ok());
             let unalerted = match standing.map_err(|error| transient(&error))? {
                 Standing::Settled => {
                     self.remember(recorded, change);
@@ -336,6 +364,17 @@ struct IncidentAnnouncer<'p> {
 
 #[async_trait]
 impl Announcer for IncidentAnnouncer<'_> {
+    async fn succeeded_since(&self, episode: &Episode, since: Timestamp) -> Option<bool> {
+        let machine = episode.about.state_machine_arn.as_deref()?;
+        match self.pipeline.reader.last_success(machine).await {
+            Ok(last) => Some(last.is_some_and(|at| at > since)),
+            Err(error) => {
+                debug!(error = chain(&error), "whether executions have succeeded since is not known");
+                None
+            }
+        }
+    }
+
     async fn announce(&self, announcement: &Announcement<'_>, claim: &mut Claim<'_>) -> Announced {
         let name = announcement.route;
         let Pipeline { required, optional, metrics, optional_tasks, .. } = self.pipeline;
@@ -380,6 +419,7 @@ impl Announcer for IncidentAnnouncer<'_> {
             return Announced::Later;
         }
         let Announcement { episode, pending, kind, failures, .. } = announcement;
+        metrics.incident(kind.name());
         info!(route = name, incident = %episode.id, number = pending.number, kind = kind.name(), failures = failures.len(), "incident notified");
         Announced::Accepted
     }

@@ -301,3 +301,21 @@ fn resolved_by_hand_it_is_resolved_at_once() {
         assert_eq!(kinds(&pager), ["alert", "resolved"]);
     });
 }
+
+#[test]
+fn an_execution_that_was_aborted_with_the_one_that_started_it_is_of_its_incident() {
+    on_paused_time(async {
+        let pager = Kept::willing();
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        let mut aborted: Value = serde_json::from_str(&failure(7)).unwrap();
+        aborted["detail"]["status"] = json!("ABORTED");
+        aborted["detail"]["input"] =
+            json!(json!({"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": execution(1)}).to_string());
+        let attempt = MessageAttempt { until: Instant::now() + LONGEST_WORK, last: true, half_open: false };
+        assert_eq!(bench.pipeline.process_message(&aborted.to_string(), attempt).await, Outcome::Done);
+        assert_eq!(bench.handle(1).await, Outcome::Done);
+        let list = bench.incidents.store().list(true).await.unwrap();
+        assert_eq!(list.len(), 1, "{list:?}");
+        assert_eq!(kinds(&pager), ["alert"]);
+    });
+}
