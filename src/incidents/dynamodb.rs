@@ -178,16 +178,13 @@ impl IncidentStore for DynamodbStore {
         report: &str,
     ) -> Result<Written, StoreError> {
         let id = &episode.id;
-        let mut writes: Vec<_> = [
-            item::failure_item(id, failure),
-            item::episode_item(episode),
-            item::entry_item(id),
-            item::row_item(id, failure),
-            item::report_item(id, report),
-        ]
-        .into_iter()
-        .map(|item| self.table.put_if_new(item))
-        .collect();
+        let mut writes = vec![
+            self.table.put_if_new(item::failure_item(id, failure)),
+            self.table.put_if_new(item::episode_item(episode)),
+            self.table.put_if_new(item::entry_item(id)),
+            self.table.put_always(item::row_item(id, failure)),
+            self.table.put_always(item::report_item(id, report)),
+        ];
         if id.episode > 1 {
             // Episodes are removed one by one; while this one is there, nobody counts from 1 anew.
             let before = EpisodeId { incident: id.incident.clone(), episode: id.episode - 1 };
@@ -209,7 +206,7 @@ impl IncidentStore for DynamodbStore {
 
     async fn add(&self, id: &EpisodeId, failure: &FailureRow) -> Result<Written, StoreError> {
         let (known, row) = (item::failure_item(id, failure), item::row_item(id, failure));
-        match self.table.transact(vec![self.table.put_if_new(known), self.table.put_if_new(row)]).await? {
+        match self.table.transact(vec![self.table.put_if_new(known), self.table.put_always(row)]).await? {
             Transacted::Done => {}
             Transacted::Refused(_) => return Ok(Written::Known),
             Transacted::Conflict => return Ok(Written::Overtaken),
@@ -220,8 +217,15 @@ impl IncidentStore for DynamodbStore {
             return Ok(Written::Yes);
         }
         let hash = item::hash(&failure.failure);
-        self.table.delete_all(&[ItemKey::failure(&hash), ItemKey::row(id, &hash)]).await?;
-        Ok(Written::Overtaken)
+        let both = [ItemKey::failure(&hash), ItemKey::row(id, &hash)];
+        // Whatever comes of this, whoever asked tries again; only what is written has to be both or neither.
+        match self.table.transact(both.iter().map(|key| self.table.delete(key, None, None)).collect()).await?
+        {
+            Transacted::Done => Ok(Written::Overtaken),
+            Transacted::Refused(_) | Transacted::Conflict => {
+                Err(StoreError::Unavailable(format!("{}: {id} is being removed", self.table.name)))
+            }
+        }
     }
 
     async fn episode(&self, id: &EpisodeId) -> Result<Option<Episode>, StoreError> {

@@ -227,6 +227,11 @@ impl Table {
         TransactWriteItem::builder().put(put.expect("table and item are set")).build()
     }
 
+    pub(super) fn put_always(&self, item: Item) -> TransactWriteItem {
+        let put = Put::builder().table_name(&self.name).set_item(Some(item)).build();
+        TransactWriteItem::builder().put(put.expect("table and item are set")).build()
+    }
+
     pub(super) fn check(&self, key: &ItemKey, condition: &str, values: Option<Item>) -> TransactWriteItem {
         let check = ConditionCheck::builder().table_name(&self.name).set_key(Some(key.item()));
         let check = check.condition_expression(condition).set_expression_attribute_values(values).build();
