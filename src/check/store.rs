@@ -26,7 +26,7 @@ pub async fn check(location: &StoreLocation, aws: Option<&Session>) -> Vec<Check
         _ => match location.open(aws).await {
             Ok(_) => vec![],
             Err(error) => {
-                vec![CheckResult::fail(CHECK, error.to_string(), "use a build that has it, or another store")]
+                vec![CheckResult::fail(CHECK, error.to_string(), "take a build that has it, or another store")]
             }
         },
     }
@@ -48,7 +48,7 @@ fn sqlite(path: &std::path::Path) -> CheckResult {
         }
         Ok(Some(kind)) => {
             let found = format!("{shown} lies on {kind}, over which SQLite's write-ahead log does not work");
-            return CheckResult::fail(CHECK, found, "use a disk of this machine, or dynamodb:TABLE");
+            return CheckResult::fail(CHECK, found, "name a disk of this machine, or dynamodb:TABLE");
         }
         Ok(None) => {}
     }

@@ -80,7 +80,7 @@ impl DynamodbStore {
         let Some(schema) = self.table.get(&ItemKey::schema()).await? else { return Ok(false) };
         match table::schema_version(&schema)? {
             found if found > SCHEMA_VERSION => Err(StoreError::Unusable(format!(
-                "{}: its data has version {found}, and this misstep knows versions up to {SCHEMA_VERSION}; use the newer misstep",
+                "{}: its data has version {found}, and this misstep knows versions up to {SCHEMA_VERSION}; run the newer misstep",
                 self.table.name
             ))),
             _ => Ok(true),
