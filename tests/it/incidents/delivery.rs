@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use misstep::aws::error::ErrorClass;
 use misstep::incidents::Incidents;
 use misstep::incidents::schedule::Schedule;
 use misstep::metrics::Metrics;
@@ -317,5 +318,21 @@ fn an_execution_that_was_aborted_with_the_one_that_started_it_is_of_its_incident
         let list = bench.incidents.store().list(true).await.unwrap();
         assert_eq!(list.len(), 1, "{list:?}");
         assert_eq!(kinds(&pager), ["alert"]);
+    });
+}
+
+#[test]
+fn failures_of_which_too_little_is_known_are_put_together_with_no_other() {
+    on_paused_time(async {
+        let pager = Kept::willing();
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        bench.reader.set_broken(Some(ErrorClass::Gone));
+        for number in 0..3 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        assert_eq!(kinds(&pager), ["alert", "alert", "alert"]);
+        let ids: BTreeSet<String> =
+            pager.taken().iter().map(|taken| incident(taken)["id"].to_string()).collect();
+        assert_eq!(ids.len(), 3);
     });
 }
