@@ -26,7 +26,11 @@ pub async fn check(location: &StoreLocation, aws: Option<&Session>) -> Vec<Check
         _ => match location.open(aws).await {
             Ok(_) => vec![],
             Err(error) => {
-                vec![CheckResult::fail(CHECK, error.to_string(), "take a build that has it, or another store")]
+                vec![CheckResult::fail(
+                    CHECK,
+                    error.to_string(),
+                    "take a build that has it, or another store",
+                )]
             }
         },
     }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
@@ -19,6 +19,7 @@ use misstep::check::{Verdict, store};
 use misstep::incidents::dynamodb::DynamodbStore;
 use misstep::incidents::location::StoreLocation;
 use misstep::incidents::store::{Episode, EpisodeState, FailureRow, IncidentStore, StoreError, Written};
+use tokio::time::Instant;
 
 use super::contract::{at, contract, episode, id, race, row};
 use crate::support::stub::session;
