@@ -1,8 +1,8 @@
 //! Incidents in DynamoDB, against an emulator.
 //!
 //! Ignored unless asked for with `--ignored`, as `make test` does: it starts ministack, and names its address in
-//! `MISSTEP_TEST_DYNAMODB`. An emulator has no throttling, no conflicts between transactions and no delay of
-//! the index; what these mean is in the unit tests of `src/incidents/dynamodb/table.rs`.
+//! `MISSTEP_TEST_DYNAMODB`. An emulator has no throttling, no permissions and no conflicts between transactions: what
+//! those mean is tried with answers made up here. The delay of the index is not tried.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,12 +13,15 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
     Projection, ProjectionType, ScalarAttributeType,
 };
+use axum::Router;
+use axum::http::StatusCode;
 use futures_util::future::join_all;
 use misstep::aws::Session;
 use misstep::check::{Verdict, store};
 use misstep::incidents::dynamodb::DynamodbStore;
 use misstep::incidents::location::StoreLocation;
 use misstep::incidents::store::{Episode, EpisodeState, FailureRow, IncidentStore, StoreError, Written};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::contract::{at, contract, episode, id, race, row};
@@ -234,4 +237,81 @@ async fn every_one_of_many_failures_is_counted_named_and_listed() {
     assert_eq!(store.numbered(&id("m", 1), 0, 1).await.unwrap().len() as u64, count);
     println!("listed in {:.1?}", started.elapsed());
     assert_eq!(store.report(&id("m", 1)).await.unwrap().unwrap().len(), 128 * 1024);
+}
+
+/// A DynamoDB that answers each call with this body.
+async fn answering(status: u16, body: &str) -> DynamodbStore {
+    let body = body.to_owned();
+    let answer = move || {
+        let body = body.clone();
+        async move {
+            (StatusCode::from_u16(status).unwrap(), [("content-type", "application/x-amz-json-1.0")], body)
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    DynamodbStore::new(&session(&url), "incidents")
+}
+
+fn refusal(code: &str) -> String {
+    json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{code}"), "message": "as asked for"})
+        .to_string()
+}
+
+#[tokio::test]
+async fn what_may_work_later_is_told_apart_from_what_somebody_has_to_mend() {
+    for (status, code) in [
+        (400, "ProvisionedThroughputExceededException"),
+        (400, "ThrottlingException"),
+        (400, "RequestLimitExceeded"),
+        (400, "TransactionInProgressException"),
+        (400, "ExpiredTokenException"),
+        (500, "InternalServerError"),
+        (503, "ServiceUnavailable"),
+    ] {
+        let store = answering(status, &refusal(code)).await;
+        for error in
+            [store.find("x").await.unwrap_err(), store.add(&id("a", 1), &row("x", 1)).await.unwrap_err()]
+        {
+            assert!(matches!(error, StoreError::Unavailable(_)), "{code}: {error}");
+        }
+    }
+    for (code, of_find, of_add) in [
+        ("AccessDeniedException", "allow dynamodb:GetItem", "ConditionCheckItem"),
+        ("ResourceNotFoundException", "there is no such table", "there is no such table"),
+        ("ValidationException", "the keys pk and sk", "the keys pk and sk"),
+    ] {
+        let store = answering(400, &refusal(code)).await;
+        for (error, advice) in [
+            (store.find("x").await.unwrap_err(), of_find),
+            (store.add(&id("a", 1), &row("x", 1)).await.unwrap_err(), of_add),
+        ] {
+            assert!(matches!(&error, StoreError::Unusable(why) if why.contains(advice)), "{code}: {error}");
+        }
+    }
+    let nobody = DynamodbStore::new(&session("http://127.0.0.1:9"), "incidents").find("x").await.unwrap_err();
+    assert!(matches!(nobody, StoreError::Unavailable(_)), "{nobody}");
+}
+
+#[tokio::test]
+async fn somebody_who_was_faster_is_an_answer() {
+    for code in ["ConditionalCheckFailedException", "TransactionConflictException"] {
+        let store = answering(400, &refusal(code)).await;
+        assert_eq!(store.replace(episode("a", 1)).await, Ok(None), "{code}");
+    }
+    let cancelled = |codes: [&str; 2]| {
+        let reasons = codes.map(|code| json!({"Code": code, "Message": "as asked for"}));
+        json!({"__type": "TransactionCanceledException", "CancellationReasons": reasons}).to_string()
+    };
+    for (codes, written) in [
+        (["ConditionalCheckFailed", "None"], Ok(Written::Known)),
+        (["TransactionConflict", "None"], Ok(Written::Overtaken)),
+    ] {
+        let store = answering(400, &cancelled(codes)).await;
+        assert_eq!(store.add(&id("a", 1), &row("x", 1)).await, written, "{codes:?}");
+    }
+    let throttled = answering(400, &cancelled(["None", "ThrottlingError"])).await;
+    let error = throttled.add(&id("a", 1), &row("x", 1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
 }
