@@ -295,8 +295,8 @@ impl Pipeline {
         // The rest are requests, which have limits of their own.
         drop((redacted, with_logs, memory));
         let recording = async {
-            let (delivery, failure) = new_failure.as_ref()?;
-            Some((incident::NAME.into(), self.record_in_incident(delivery, failure, change, attempt).await))
+            let Some((delivery, failure)) = &new_failure else { return Vec::new() };
+            self.record_in_incident(delivery, failure, change, attempt).await
         };
         let both = async { tokio::join!(join_all(answers), recording) };
         let (mut answers, recorded) = self.metrics.timed(Stage::Notify, both).await;

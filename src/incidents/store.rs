@@ -122,6 +122,8 @@ pub struct PendingNotification {
     pub count: u64,
     /// When they were counted.
     pub as_of: Timestamp,
+    /// Whether it is only for routes that have no alert yet.
+    pub alerts_only: bool,
     /// Whether the incident was opened again after a resolve.
     pub reopened: bool,
     /// For a resolve, whether an execution has succeeded since the last failure, where that is known.
@@ -146,7 +148,7 @@ pub struct SentNotification {
 pub struct RouteProgress {
     /// The last notification that it accepted; 0 before the first.
     pub number: u32,
-    /// Whether it rejected its first one for good: its failures cannot be delivered there.
+    /// Whether it rejected its alert for good. The next message that waits for it has it sent again.
     pub rejected: bool,
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -20,7 +21,9 @@ use crate::event::StatusChange;
 use crate::failpoint::{Point, Recipient, reach};
 use crate::history::{ExecutionReader as _, Status};
 use crate::incidents::store::{Episode, FailureRow, IncidentTitle, RecordedFailure, StoreError};
-use crate::incidents::{Announced, Announcement, Announcer, Claim, Incidents, NewFailure, Standing};
+use crate::incidents::{
+    Advanced, Announced, Announcement, Announcer, Claim, Incidents, LEASE, NewFailure, Standing,
+};
 use crate::investigation::{ExecutionRequest, investigate};
 use crate::notify::{Grouping, Notification, NotifyError, Route, idempotency_key, incident_key};
 use crate::outcome::{Outcome, of_answers};
@@ -43,6 +46,9 @@ const KEPT_REPORT: usize = 128 * 1024;
 
 /// For so long failures wait for a store that does not answer; then they are notified of one by one.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
+
+/// For so long a message waits for an alert that another worker is sending.
+const LONGEST_WAIT: Duration = LEASE.saturating_mul(4);
 
 /// How often the worker looks for incidents that are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -189,14 +195,14 @@ impl Pipeline {
         failure: &NewFailure,
         change: &StatusChange,
         attempt: MessageAttempt,
-    ) -> Result<(), NotifyError> {
+    ) -> Vec<(Arc<str>, Result<(), NotifyError>)> {
         let mut pauses = Policy::PROBE.start().until(attempt.until);
         loop {
             let error = match delivery.incidents.record(failure).await {
                 Ok(recorded) => {
                     self.store_answered(delivery, true);
                     reach(Point::Recorded).await;
-                    return self.alerted(delivery, &recorded, change, attempt).await;
+                    return vec![(NAME.into(), self.alerted(delivery, &recorded, change, attempt).await)];
                 }
                 Err(error) => error,
             };
@@ -210,7 +216,7 @@ impl Pipeline {
                 return self.singly(failure, change, attempt).await;
             }
             if !pauses.wait(None).await {
-                return Err(transient(&error));
+                return vec![(NAME.into(), Err(transient(&error)))];
             }
         }
     }
@@ -231,17 +237,21 @@ impl Pipeline {
     ) -> Result<(), NotifyError> {
         let mut pauses = Policy::IN_HAND.start().until(attempt.until);
         let mut probing = None;
+        let waiting_since = Instant::now();
+        delivery.incidents.ask_again(recorded).await.map_err(|error| transient(&error))?;
         loop {
             let sending = async {
+                let mut advanced = Advanced::Nothing;
                 if let Standing::Unalerted(_) = delivery.incidents.standing(recorded).await? {
                     let announcer = IncidentAnnouncer { pipeline: self, attempt: Some(attempt) };
-                    delivery.incidents.advance(&recorded.episode, &announcer).await?;
+                    advanced = delivery.incidents.advance(&recorded.episode, &announcer).await?;
                 }
-                delivery.incidents.standing(recorded).await
+                Ok((delivery.incidents.standing(recorded).await?, advanced))
             };
-            let standing = sending.await;
-            self.store_answered(delivery, standing.is_ok());
-            let unalerted = match standing.map_err(|error| transient(&error))? {
+            let sent = sending.await;
+            self.store_answered(delivery, sent.is_ok());
+            let (standing, advanced) = sent.map_err(|error| transient(&error))?;
+            let unalerted = match standing {
                 Standing::Settled => {
                     self.remember(recorded, change);
                     return Ok(());
@@ -255,6 +265,12 @@ impl Pipeline {
             let open = self.breakers_of(&unalerted).find(|breaker| breaker.is_open());
             let stays = match open {
                 Some(breaker) => stays(&breaker, attempt, &mut probing, None).await,
+                // Somebody else is sending it, and may have died meanwhile: this message need not be
+                // received again to find out.
+                None if advanced == Advanced::Nothing && waiting_since.elapsed() < LONGEST_WAIT => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    true
+                }
                 None => pauses.wait(None).await,
             };
             if !stays {
@@ -291,8 +307,9 @@ impl Pipeline {
         failure: &NewFailure,
         change: &StatusChange,
         attempt: MessageAttempt,
-    ) -> Result<(), NotifyError> {
+    ) -> Vec<(Arc<str>, Result<(), NotifyError>)> {
         let report: Report = serde_json::from_str(&failure.report).expect("it was written here");
+        let mut answers = Vec::new();
         for (route, breaker) in &self.required {
             let key = idempotency_key(&change.failure_key(), &route.audience, &route.name);
             let is_due = failure.row.routes.iter().any(|name| **name == *route.name);
@@ -300,7 +317,9 @@ impl Pipeline {
                 continue;
             }
             let composed = route.compose(&report.clone().redacted(&route.redactor), &key);
-            self.deliver(route, breaker, composed, attempt).await?;
+            answers.push(async move {
+                (route.name.clone(), self.deliver(route, breaker, composed, attempt).await)
+            });
         }
         for optional in &self.optional {
             let route = optional.route();
@@ -310,7 +329,7 @@ impl Pipeline {
                 optional.deliver(composed, &self.optional_tasks, &self.metrics);
             }
         }
-        Ok(())
+        join_all(answers).await
     }
 
     /// Sees to incidents that are due, until `stop`.

@@ -1,7 +1,9 @@
 //! A worker with incidents killed at each of its steps, and another that goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use misstep::failpoint::Point;
 use serde_json::Value;
 
@@ -9,6 +11,7 @@ use super::VARIABLE;
 use crate::support::errand::Errand;
 use crate::support::execution;
 use crate::support::receiver::Receiver;
+use crate::support::worker_process::PATIENCE;
 
 const FAILURES: usize = 3;
 
@@ -16,13 +19,12 @@ const FAILURES: usize = 3;
 async fn killed_at_any_step_of_an_incident_nothing_is_lost_and_a_key_has_one_content() {
     let sending = ["notification-sending-developers", "notification-answered-developers"];
     let points = Point::OF_INCIDENTS.map(Point::name).into_iter().chain(sending);
-    for point in points.collect::<Vec<_>>() {
-        cell(point).await;
-    }
+    join_all(points.map(cell)).await;
 }
 
 async fn cell(point: &str) {
-    let (errand, receiver) = tokio::join!(Errand::with(FAILURES), Receiver::start());
+    let (errand, receiver) =
+        tokio::join!(Errand::visible_again_after(Duration::from_secs(3), FAILURES), Receiver::start());
     let config = format!(
         r#"
         [incidents]
@@ -52,12 +54,22 @@ async fn cell(point: &str) {
         let executions = lists.flat_map(|list| list.as_array().unwrap().clone());
         executions.map(|one| one["execution_arn"].as_str().unwrap().to_owned()).collect::<BTreeSet<_>>()
     };
-    worker
-        .until(&format!("every failure and the resolve after {point}"), || {
-            let is_over = receiver.received().iter().any(|body| note(&body.json())["kind"] == "resolved");
-            errand.left() == 0 && is_over && named() == everybody
-        })
-        .await;
+    // The claim of a worker that was killed ends after a while.
+    let deadline = Instant::now() + 2 * PATIENCE;
+    let is_over = || {
+        let is_resolved = receiver.received().iter().any(|body| note(&body.json())["kind"] == "resolved");
+        errand.left() == 0 && is_resolved && named() == everybody
+    };
+    while !is_over() {
+        assert!(
+            Instant::now() < deadline,
+            "{point}: {} left, named {:?}\n{}",
+            errand.left(),
+            named(),
+            worker.log()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert_eq!(worker.stop().await, Some(0), "{point}");
     let mut contents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for received in receiver.received() {
