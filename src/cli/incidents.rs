@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use super::error::CliError;
 use super::{Exit, aws, print, run_async, sources, with_settings};
+use crate::incidents::location::StoreLocation;
 use crate::incidents::show::{self, ListedEpisode};
-use crate::incidents::store::{Episode, IncidentStore};
+use crate::incidents::store::{Episode, EpisodeState, IncidentStore};
 use crate::incidents::{Incidents, LONGEST_MUTE};
 use crate::settings::values::duration;
 use crate::telemetry;
@@ -56,6 +57,15 @@ pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
     run_async(async {
         let location = &settings.incidents.store;
         let aws = if location.needs_aws() { Some(aws::load_in_time().await?) } else { None };
+        // The worker makes the file: one that is not there is a path that is mistyped.
+        if let StoreLocation::Sqlite(path) = location
+            && !path.exists()
+        {
+            return Err(CliError::Failed(format!(
+                "there is no {}; name the store that the worker uses (MISSTEP_INCIDENT_STORE)",
+                path.display()
+            )));
+        }
         let store = location.open(aws.as_ref()).await?.expect("the settings name one");
         let incidents = Incidents::new(store, settings.incidents.schedule.clone());
         match name {
@@ -108,7 +118,10 @@ async fn mute(incidents: &Incidents, matches: &ArgMatches) -> Result<(), CliErro
 }
 
 async fn resolve(incidents: &Incidents, matches: &ArgMatches) -> Result<(), CliError> {
-    let id = found(incidents.store(), matches).await?.id;
+    let Episode { id, state, .. } = found(incidents.store(), matches).await?;
+    if state == EpisodeState::Resolved {
+        return print(&format!("{} is resolved already\n", id.incident));
+    }
     incidents.resolve(&id.incident, &user()).await?;
     print(&format!(
         "{} will be resolved by the worker; a failure that comes later opens it again\n",

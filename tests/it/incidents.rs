@@ -1,5 +1,6 @@
 //! Incidents: nothing lost whatever crashes when, every store alike, and what people get.
 
+mod commands;
 mod contract;
 mod delivery;
 #[cfg(feature = "dynamodb")]
