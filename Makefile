@@ -7,7 +7,7 @@ FEATURES = failpoints,otel,ses
 CHROMIUM := $(or $(MISSTEP_TEST_CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 
-.PHONY: help demo test crash-matrix storm soak infra-test check build clean python
+.PHONY: help demo test crash-matrix storm soak bench infra-test check build clean python
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ storm: python ## 300 failures, an API out of order, two workers killed three tim
 
 soak: ## a release build: 200,000 messages, large payloads, and waiting: memory, file descriptors, CPU
 	SOAK_MESSAGES=200000 SOAK_LARGE_MESSAGES=320 SOAK_SECONDS=60 cargo test --locked --release --test it soak:: -- --nocapture --test-threads=1
+
+bench: ## a release build beside the bare SDK loop: throughput, CPU, memory; BENCH_TABLE=1 shows how they grow
+	cargo bench --locked --bench throughput
 
 infra-test: python ## deploys infra/ to LocalStack with Terraform and CloudFormation, and lints it; says SKIPPED where a tool is absent
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s infra/tests -t infra'
