@@ -70,7 +70,8 @@ impl Loop {
         let asked = self.sfn.get_execution_history().execution_arn(execution);
         let history = asked.max_results(1_000).reverse_order(true).send().await.unwrap().events;
         let of = |id: i64| history.iter().find(|event| event.id == id).unwrap();
-        let failed = history.iter().find_map(|event| Some((event, event.task_failed_event_details.as_ref()?)));
+        let failed =
+            history.iter().find_map(|event| Some((event, event.task_failed_event_details.as_ref()?)));
         let (failed, failure) = failed.unwrap();
         let mut before = of(failed.previous_event_id);
         while before.state_entered_event_details.is_none() {

@@ -82,7 +82,10 @@ async fn side_by_side() {
             }
         }
     }
-    println!("12 events, {in_hand} in hand, no latency; medians of {} rounds of {messages} messages", worker.len());
+    println!(
+        "12 events, {in_hand} in hand, no latency; medians of {} rounds of {messages} messages",
+        worker.len()
+    );
     println!("{:>12} {:>12} {:>16} {:>10}", "", "messages/s", "CPU ms/message", "MiB");
     for (name, all) in [("misstep", &worker), ("bare loop", &bare)] {
         let Figures { rate, cpu, memory } = medians(all);

@@ -446,7 +446,18 @@ mod tests {
             .chain(ENDS)
             .chain(NO_PASS)
             .chain(ABOUT)
-            .chain(&["session", "key", "id", "token", "tokens", "secretar", "secretsmanager", "s", "order", "x"])
+            .chain(&[
+                "session",
+                "key",
+                "id",
+                "token",
+                "tokens",
+                "secretar",
+                "secretsmanager",
+                "s",
+                "order",
+                "x",
+            ])
             .chain(&["date", "birth", "loyalty", "größe", "2", "\u{200b}", "\u{212a}"])
             .copied()
             .collect();
