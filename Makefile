@@ -28,8 +28,9 @@ endif
 crash-matrix: ## crashes the worker at every step and writes docs/crash-matrix.md
 	CRASH_MATRIX=docs/crash-matrix.md cargo test --locked --features failpoints --test it crash:: -- --nocapture
 
-storm: python ## 300 failures, an API out of order, two workers killed three times each, on LocalStack
+storm: python ## two workers killed three times each: 300 failures on LocalStack, and 3,000 of three bugs in incidents
 	STORM_FAILURES=300 $(LOCALSTACK) cargo test --locked --test it localstack::storm:: -- --nocapture
+	INCIDENT_STORM=3000 cargo test --locked --test it incidents::storm:: -- --nocapture
 
 soak: ## a release build: 200,000 messages, large payloads, and waiting: memory, file descriptors, CPU
 	SOAK_MESSAGES=200000 SOAK_LARGE_MESSAGES=320 SOAK_SECONDS=60 cargo test --locked --release --test it soak:: -- --nocapture --test-threads=1

@@ -39,8 +39,21 @@ AUDIENCES = {
     "INTERNAL_ENQUIRY_ERROR": "dev-team@example.com",
     "ASSESTIVE_ENQUIRY_ERROR": "customer-assist@example.com",
 }
-# Developers get everything, which is the default; CustomerAssist gets it in plain words.
-ROUTES = """
+# Developers get everything, which is the default; CustomerAssist gets it in plain words; who is on call gets
+# one alert for each bug.
+CONFIG = """
+[incidents]
+store = "sqlite:{folder}/incidents.db"
+ladder = ["5s"]
+
+[[routes]]
+name = "on-call"
+audience = "on-call"
+channel = "http"
+url = "{on_call}"
+grouping = "incident"
+input_keys = ["order_id", "refund_id", "ledger"]
+
 [[routes]]
 name = "customer-assist"
 audience = "customer-assist"
@@ -48,6 +61,8 @@ channel = "http"
 form = "summary"
 input_keys = ["order_id", "refund_id", "ledger"]
 """
+# The bug that comes back, and how often.
+REPEATED, REPEATS = "catch-then-fail", 4
 STEP_SECONDS = 90
 ARRIVAL_SECONDS = 60
 EMPTY_SECONDS = 15
@@ -65,12 +80,14 @@ class Receiver:
 
     def __init__(self) -> None:
         self.arrived: queue.Queue[dict] = queue.Queue()
+        self.incidents: queue.Queue[dict] = queue.Queue()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
-                receiver.arrived.put(json.loads(body))
+                incident = self.path.endswith("/on-call")
+                (receiver.incidents if incident else receiver.arrived).put(json.loads(body))
                 self.send_response(202)
                 self.send_header("content-length", "0")
                 self.end_headers()
@@ -93,11 +110,11 @@ class Worker:
     def __init__(self, queue_url: str, api: str):
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MISSTEP_")}
         self.log = tempfile.TemporaryFile()
-        self._config = tempfile.NamedTemporaryFile("w", suffix=".toml")
-        self._config.write(ROUTES)
-        self._config.flush()
+        self._folder = tempfile.TemporaryDirectory(prefix="misstep-demo-")
+        self.config = Path(self._folder.name) / "misstep.toml"
+        self.config.write_text(CONFIG.format(folder=self._folder.name, on_call=f"{api}/on-call"))
         self._process = subprocess.Popen(
-            [str(MISSTEP), "work", "--config", self._config.name],
+            [str(MISSTEP), "work", "--config", str(self.config)],
             env={
                 **inherited,
                 "MISSTEP_QUEUE_URL": queue_url,
@@ -127,6 +144,11 @@ class Worker:
             self._process.kill()
             return self._process.wait()
 
+    def incidents(self) -> str:
+        """What `misstep incidents list` prints."""
+        command = [str(MISSTEP), "incidents", "list", "--config", str(self.config)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=STEP_SECONDS).stdout
+
     def last_lines(self, count: int = 40) -> str:
         self.log.seek(0)
         return "\n".join(self.log.read().decode(errors="replace").splitlines()[-count:])
@@ -150,6 +172,7 @@ class Demo:
             try:
                 self._tell.step(f"`misstep work` is on the queue, and notifies {receiver.url}")
                 self._watch(worker, receiver, machines)
+                self._watch_incidents(worker, receiver, machines)
                 self._look_into_queues(outputs)
                 if (code := worker.stop(STOP_SECONDS)) != 0:
                     raise Broken(f"on SIGTERM, `misstep work` ended with {code}")
@@ -197,6 +220,39 @@ class Demo:
             starting.communicate()
         self._tell.gap()
         self._tell.step(f"all {len(machines)} failures reached both audiences")
+
+    def _watch_incidents(self, worker: Worker, receiver: Receiver, machines: dict[str, str]) -> None:
+        """Lets one bug come back, and looks whether who is on call gets one alert and all executions."""
+        self._tell.step(f"{REPEATED} fails {REPEATS} times more …")
+        for _ in range(REPEATS):
+            self._step("start", REPEATED)
+        alerts: dict[str, int] = {}
+        named: dict[str, dict[str, str]] = {}
+
+        def all_named() -> bool:
+            worker.check()
+            while not receiver.incidents.empty():
+                incident = receiver.incidents.get()["data"]["analysis"]["incident"]
+                alerts[incident["id"]] = alerts.get(incident["id"], 0) + (incident["kind"] == "alert")
+                for execution in incident["new_executions"]:
+                    named.setdefault(incident["id"], {})[execution["execution_arn"]] = execution["role"]
+            return sum(len(executions) for executions in named.values()) == len(machines) + REPEATS
+
+        complete = self._interrupts.wait_until(all_named, ARRIVAL_SECONDS)
+        listed = worker.incidents()
+        if not complete:
+            raise Broken(f"who is on call does not know of every execution: {named}\n{listed}")
+        if any(count != 1 for count in alerts.values()):
+            raise Broken(f"more than one alert for a bug: {alerts}")
+        # One alert for the bug that came back, and one for a parent and its child.
+        sizes = sorted(len(executions) for executions in named.values())
+        if sizes != [1] * (len(machines) - 3) + [2, REPEATS + 1]:
+            raise Broken(f"the incidents have {sizes} executions\n{listed}")
+        self._tell.step(f"who is on call got {len(named)} alerts for {sum(sizes)} failures; `misstep incidents list`:")
+        self._tell.gap()
+        for line in listed.splitlines():
+            self._tell.line(line)
+        self._tell.gap()
 
     def _look_at(self, name: str, analysis: dict) -> None:
         """Whether the notification names what tripped; the tests compare every field."""

@@ -31,6 +31,9 @@ class Narrator:
     def gap(self) -> None:
         self._print("")
 
+    def line(self, text: str) -> None:
+        self._print(f"{MARGIN}{text}")
+
     def queues(self, counted: dict[str, int]) -> None:
         listed = ", ".join(f"{name} {count}" for name, count in counted.items())
         self.step(f"messages visible, in flight or delayed: {listed}")

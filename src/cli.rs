@@ -9,6 +9,7 @@ mod dlq;
 mod error;
 mod explain;
 mod health;
+mod incidents;
 mod notify;
 mod work;
 
@@ -74,6 +75,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(("health", matches)) => health::run(matches),
         Some(("notify", matches)) => notify::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
+        Some(("incidents", matches)) => incidents::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
     };
     done.unwrap_or_else(|error| {
@@ -92,6 +94,7 @@ pub fn command() -> Command {
         .subcommand(with_settings(work::command()))
         .subcommand(with_settings(explain::command()))
         .subcommand(dlq::command())
+        .subcommand(incidents::command())
         .subcommand(with_settings(notify::command()))
         .subcommand(with_settings(check::command()))
         .subcommand(with_settings(health::command()))

@@ -52,6 +52,14 @@ pub enum Point {
     NotificationAnswered(Recipient),
     /// A failure was recorded in its incident.
     Recorded,
+    /// An incident was claimed.
+    IncidentClaimed,
+    /// What its next notification says is fixed.
+    IncidentFrozen,
+    /// A route's acceptance of it was noted.
+    IncidentNoted,
+    /// Every route's acceptance of it was noted, and that it is done.
+    IncidentFinished,
     /// A message is to be deleted.
     DeleteQueued,
     /// A batch of deletes is about to go out.
@@ -73,7 +81,7 @@ pub enum Point {
 }
 
 impl Point {
-    /// All of them, in the order in which a message comes by.
+    /// Those that every message may come by, in their order.
     pub const ALL: [Self; 18] = [
         Self::Received,
         Self::Parsed,
@@ -93,6 +101,15 @@ impl Point {
         Self::ReleaseAnswered,
         Self::RenewalSending,
         Self::RenewalAnswered,
+    ];
+
+    /// Those that only a failure in an incident comes by, in their order.
+    pub const OF_INCIDENTS: [Self; 5] = [
+        Self::Recorded,
+        Self::IncidentClaimed,
+        Self::IncidentFrozen,
+        Self::IncidentNoted,
+        Self::IncidentFinished,
     ];
 
     /// The point at a page of a history.
@@ -115,6 +132,10 @@ impl Point {
             Self::NotificationSending(Recipient::Others) => "notification-sending-others",
             Self::NotificationAnswered(Recipient::Others) => "notification-answered-others",
             Self::Recorded => "recorded",
+            Self::IncidentClaimed => "incident-claimed",
+            Self::IncidentFrozen => "incident-frozen",
+            Self::IncidentNoted => "incident-noted",
+            Self::IncidentFinished => "incident-finished",
             Self::DeleteQueued => "delete-queued",
             Self::DeleteSending => "delete-sending",
             Self::DeleteAnswered => "delete-answered",

@@ -7,7 +7,8 @@
 //! - [`record`](Incidents::record): the row is written before anything is decided, so that a failure whose
 //!   message is deleted is never lost.
 //! - [`advance`](Incidents::advance): one worker at a time claims an episode, freezes what the next
-//!   notification says, sends it to each route, and notes each route by itself.
+//!   notification says, sends it to each route, and notes each route by itself. How a notification is
+//!   made, split into parts and sent is in [`pipeline`](crate::pipeline), `pipeline/incident.rs`.
 //!
 //! Why nothing is lost, whatever crashes when:
 //!
@@ -26,6 +27,7 @@ mod command;
 pub mod location;
 mod record;
 pub mod schedule;
+pub mod show;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod store;

@@ -26,7 +26,7 @@ use tracing::{Instrument as _, Span};
 use crate::telemetry::millis;
 pub use exposition::ExpositionFormat;
 use label::{
-    BREAKER, DEAD_LETTER_REASON, DEGRADED, FULL, MESSAGE_STATE, MESSAGE_STATES, NO_REASON,
+    BREAKER, DEAD_LETTER_REASON, DEGRADED, FULL, INCIDENT_KIND, MESSAGE_STATE, MESSAGE_STATES, NO_REASON,
     NOTIFICATION_RESULT, OPERATION, OUTCOME, OUTCOMES, REPORT_KIND, REPORT_REASON, RESULT, RETRIED_OPERATION,
     RETRY_REASON, ROUTE, SERVICE, STAGE, VERSION,
 };
@@ -67,6 +67,8 @@ struct Families {
     dead_letter_queue: OptionalGauge,
     panics: Counter,
     last_poll: OptionalGauge,
+    incidents: Counters<1>,
+    incident_store_away: FloatGauge,
     log_lines_dropped: Counter,
 }
 
@@ -139,6 +141,15 @@ impl Metrics {
                 "misstep_last_poll_timestamp_seconds",
                 "Unix time of the last poll that SQS answered; absent before the first",
             ),
+            incidents: table.counters(
+                "misstep_incident_notifications_total",
+                "Notifications of incidents that a required route accepted, by kind; each part of a long one is counted in misstep_notifications_total",
+                [INCIDENT_KIND],
+            ),
+            incident_store_away: table.gauge(
+                "misstep_incident_store_away",
+                "1 while the incident store does not answer; failures wait in hand for ten minutes, then they are delivered by themselves",
+            ),
             log_lines_dropped: table.counter(
                 "misstep_log_lines_dropped_total",
                 "Log lines that were dropped because standard error was too slow",
@@ -152,6 +163,16 @@ impl Metrics {
     pub fn message(&self, outcome: &'static str, took: Duration) {
         self.0.messages.with([outcome]).inc();
         self.0.message_duration.observe(took.as_secs_f64());
+    }
+
+    /// A required route accepted a notification of an incident.
+    pub fn incident(&self, kind: &'static str) {
+        self.0.incidents.with([kind]).inc();
+    }
+
+    /// Whether the incident store does not answer.
+    pub fn incident_store_away(&self, is_away: bool) {
+        self.0.incident_store_away.set(f64::from(u8::from(is_away)));
     }
 
     /// Work on a message panicked; what becomes of the message is counted by itself.

@@ -2,7 +2,7 @@
 //!
 //! | result of the work | outcome |
 //! |---|---|
-//! | every required route accepted its notification | [`Outcome::Done`]: deleted |
+//! | every required route accepted its notification, or the alert of its incident | [`Outcome::Done`]: deleted |
 //! | the event is not a failure, or not one to handle | [`Outcome::Ignore`]: deleted and counted |
 //! | a retry may succeed | [`Outcome::Retry`]: released with a delay |
 //! | a retry can never succeed | [`Outcome::DeadLetter`]: sent to the dead-letter queue, then deleted |

@@ -250,10 +250,16 @@ impl Pipeline {
         {
             return outcome;
         }
-        let (report, memory) = match self.metrics.timed(Stage::Analyse, self.report(change, attempt)).await {
-            Ok(reported) => reported,
-            Err(later) => return later,
+        let of_parent = match unrecorded {
+            Some(_) => self.bug_of_parent(change).await,
+            None => None,
         };
+        let (mut report, memory) =
+            match self.metrics.timed(Stage::Analyse, self.report(change, attempt)).await {
+                Ok(reported) => reported,
+                Err(later) => return later,
+            };
+        report.bug = of_parent.or(report.bug);
         let (due, excluded): (Vec<PendingDelivery<'_>>, _) =
             pending.into_iter().partition(|pending| pending.route.filter.takes(&report));
         // With the history, a filter may pass a failure that it excludes on the event alone.
@@ -292,8 +298,8 @@ impl Pipeline {
         // The rest are requests, which have limits of their own.
         drop((redacted, with_logs, memory));
         let recording = async {
-            let (delivery, failure) = new_failure.as_ref()?;
-            Some((incident::NAME.into(), self.into_incident(delivery, failure, change, attempt).await))
+            let Some((delivery, failure)) = &new_failure else { return Vec::new() };
+            self.record_in_incident(delivery, failure, change, attempt).await
         };
         let both = async { tokio::join!(join_all(answers), recording) };
         let (mut answers, recorded) = self.metrics.timed(Stage::Notify, both).await;

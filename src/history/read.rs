@@ -5,6 +5,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::{HistoryEvent, Status};
 use crate::aws::arn::{ExecutionArn, MapRunArn};
@@ -34,6 +35,12 @@ pub trait ExecutionReader: Send + Sync {
         status: Status,
         limit: u32,
     ) -> Result<Vec<ExecutionArn>, ReadError>;
+
+    /// When the last execution of a state machine that succeeded ended; `None` where none has.
+    async fn last_success(&self, state_machine_arn: &str) -> Result<Option<Timestamp>, ReadError> {
+        let call = Call { operation: "ListExecutions", target: state_machine_arn.to_owned() };
+        Err(ReadError::new(ErrorClass::Unsupported, call, "this reader lists no executions"))
+    }
 }
 
 /// Which page of a history is asked for.

@@ -12,6 +12,7 @@ use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_map_run::DescribeMapRunOutput;
 use aws_sdk_sfn::types::ExecutionStatus;
+use jiff::Timestamp;
 use tracing::debug;
 
 use super::{
@@ -156,6 +157,24 @@ impl ExecutionReader for SfnReader {
                     .map_err(|error| ReadError::new(ErrorClass::Unreachable, call(), error))
             })
             .collect()
+    }
+
+    async fn last_success(&self, state_machine_arn: &str) -> Result<Option<Timestamp>, ReadError> {
+        let call = Call { operation: "ListExecutions", target: state_machine_arn.to_owned() };
+        let region = state_machine_arn.split(':').nth(3).unwrap_or_default();
+        // Ended executions come with the newest first.
+        let asked = self
+            .clients
+            .of(region)
+            .list_executions()
+            .state_machine_arn(state_machine_arn)
+            .status_filter(ExecutionStatus::Succeeded)
+            .max_results(1)
+            .customize()
+            .interceptor(BodyLimit::new(DESCRIPTION_BYTES));
+        let answer = self.call(call, asked.send()).await?;
+        let ended = answer.executions.first().and_then(|newest| newest.stop_date.as_ref()?.to_millis().ok());
+        Ok(ended.and_then(|at| Timestamp::from_millisecond(at).ok()))
     }
 }
 

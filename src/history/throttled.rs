@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use lru::LruCache;
 use tokio::time::Instant;
 use tracing::debug;
@@ -227,6 +228,19 @@ impl ExecutionReader for ThrottledReader {
             |quotas| &quotas.list_executions,
             None,
             || self.reader.children(map_run, status, limit),
+        )
+        .await
+    }
+
+    async fn last_success(&self, state_machine_arn: &str) -> Result<Option<Timestamp>, ReadError> {
+        let mut parts = state_machine_arn.split(':').skip(3).map(str::to_owned);
+        let region = parts.next().unwrap_or_default();
+        let account_region = AccountRegion { region, account: parts.next().unwrap_or_default() };
+        self.call_with_retry(
+            &account_region,
+            |quotas| &quotas.list_executions,
+            None,
+            || self.reader.last_success(state_machine_arn),
         )
         .await
     }

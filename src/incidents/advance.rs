@@ -7,12 +7,16 @@ use jiff::Timestamp;
 
 use super::Incidents;
 use super::schedule::{CHECK_EVERY, has_leapt, later};
-use super::store::{Episode, EpisodeId, EpisodeState, FailureRow, PendingNotification, StoreError, Tally};
+use super::store::{
+    Episode, EpisodeId, EpisodeState, FailureRow, PendingNotification, RouteProgress, SentNotification,
+    StoreError, Tally,
+};
+use crate::failpoint::{Point, reach};
 use crate::report::incident::IncidentKind;
 
-/// How long a worker has an episode for itself, from its last sign of life on. A notification takes no
-/// longer: the limit of one attempt, plus what the store takes to note it.
-pub const LEASE: Duration = Duration::from_secs(60);
+/// How long a worker has an episode for itself, from the last time that it extended its claim. After a crash
+/// another worker takes over when this time is over.
+pub const LEASE: Duration = Duration::from_secs(30);
 
 /// When a notification that a route did not accept is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -127,6 +131,8 @@ impl Claim<'_> {
 /// What is due of an episode.
 enum Due {
     Notification(IncidentKind),
+    /// An alert for routes that joined later.
+    FurtherAlert,
     LookAgain(Timestamp),
 }
 
@@ -155,10 +161,12 @@ impl Incidents {
         let claimed = Episode { claim: fastrand::u64(..), leased_until: Some(until), ..episode };
         let Some(episode) = self.store.replace(claimed).await? else { return Ok(Advanced::Nothing) };
         let mut claim = Claim { incidents: self, episode };
+        reach(Point::IncidentClaimed).await;
         if !self.freeze(&mut claim, announcer).await? {
             return Ok(Advanced::Nothing);
         }
         let Some(pending) = claim.episode.pending.clone() else { return Ok(Advanced::Nothing) };
+        reach(Point::IncidentFrozen).await;
         let Some(complete) = self.send(&mut claim, &pending, announcer).await? else {
             return Ok(Advanced::Nothing);
         };
@@ -172,6 +180,7 @@ impl Incidents {
             return Ok(Advanced::Unfinished);
         }
         let ended = self.finish(&mut claim, &pending).await?;
+        reach(Point::IncidentFinished).await;
         Ok(if ended { Advanced::Announced } else { Advanced::Nothing })
     }
 
@@ -183,8 +192,9 @@ impl Incidents {
         }
         let now = self.now();
         let tally = self.store.tally(&claim.episode.id).await?;
-        let kind = match self.due_of(&claim.episode, &tally, now) {
-            Due::Notification(kind) => kind,
+        let (kind, alerts_only) = match self.due_of(&claim.episode, &tally, now) {
+            Due::Notification(kind) => (kind, false),
+            Due::FurtherAlert => (IncidentKind::Update, true),
             Due::LookAgain(at) => {
                 let look_again = |episode: &mut Episode| {
                     episode.leased_until = None;
@@ -225,7 +235,8 @@ impl Incidents {
             IncidentKind::Resolved => announcer.succeeded_since(&claim.episode, tally.newest).await,
             IncidentKind::Alert | IncidentKind::Update => None,
         };
-        let pending = PendingNotification { number, kind, count, as_of: now, reopened, succeeded_since };
+        let pending =
+            PendingNotification { number, kind, count, as_of: now, alerts_only, reopened, succeeded_since };
         let frozen = |episode: &mut Episode| {
             if kind != IncidentKind::Resolved {
                 episode.state = EpisodeState::Open;
@@ -237,14 +248,18 @@ impl Incidents {
 
     fn due_of(&self, episode: &Episode, tally: &Tally, now: Timestamp) -> Due {
         let muted = episode.is_muted(now, tally.count);
-        let has_grown = tally.unnamed > 0;
-        let lacks_alert = episode.routes.values().any(|route| route.number == 0 && !route.rejected);
         if !muted && episode.number == 0 {
             return Due::Notification(IncidentKind::Alert);
         }
+        // A route is behind that rejected an update, or was left out while others got their first alert.
+        let is_behind = |route: &RouteProgress| route.number > 0 && route.number < episode.number;
+        let has_grown = tally.unnamed > 0 || episode.routes.values().any(is_behind);
         let leaps = has_leapt(episode.named, tally.count);
-        if !muted && (lacks_alert || has_grown && (now >= episode.update_at || leaps)) {
+        if !muted && has_grown && (now >= episode.update_at || leaps) {
             return Due::Notification(IncidentKind::Update);
+        }
+        if !muted && episode.routes.values().any(|route| route.number == 0 && !route.rejected) {
+            return Due::FurtherAlert;
         }
         let quiet_from = self.schedule.quiet_from(tally);
         if now < quiet_from && episode.resolved_by.is_none() {
@@ -252,7 +267,8 @@ impl Incidents {
         }
         // What was not named is named before the end, even though no step of the ladder is due; while the
         // incident is muted, with the end.
-        Due::Notification(if has_grown && !muted { IncidentKind::Update } else { IncidentKind::Resolved })
+        let names_first = tally.unnamed > 0 && !muted;
+        Due::Notification(if names_first { IncidentKind::Update } else { IncidentKind::Resolved })
     }
 
     /// Sends a notification to every route that lacks it, and notes each that has it. `Some(true)` if
@@ -265,18 +281,25 @@ impl Incidents {
     ) -> Result<Option<bool>, StoreError> {
         let report = self.store.report(&claim.episode.id).await?.unwrap_or_default();
         let mut complete = true;
-        let lacking = claim.episode.routes.iter().filter(|(_, progress)| progress.number < pending.number);
+        let lacks = |progress: &RouteProgress| {
+            progress.number < pending.number && (progress.number == 0 || !pending.alerts_only)
+        };
+        let lacking = claim.episode.routes.iter().filter(|(_, progress)| lacks(progress));
         let lacking: Vec<_> = lacking.map(|(route, progress)| (route.clone(), *progress)).collect();
         for (route, progress) in lacking {
             let failures = self.store.numbered(&claim.episode.id, progress.number, pending.number).await?;
             let concerns = |row: &FailureRow| row.routes.contains(&route);
             let failures: Vec<FailureRow> = failures.into_iter().filter(concerns).collect();
             let has_none = failures.is_empty() && pending.kind != IncidentKind::Resolved;
-            if has_none && progress.number == 0 && !progress.rejected {
+            if has_none && progress.number == 0 {
                 // Its failure was recorded after the notification was fixed: the next one is its alert.
                 continue;
             }
-            let answer = if has_none || progress.rejected {
+            if progress.rejected {
+                // Until a message asks for it again.
+                continue;
+            }
+            let answer = if has_none {
                 Announced::Accepted
             } else {
                 if !claim.renew().await? {
@@ -289,21 +312,28 @@ impl Incidents {
                     Announcement { episode, pending, route, kind, failures: &failures, report: &report };
                 announcer.announce(&announcement, claim).await
             };
-            let rejected = progress.rejected || answer == Announced::Rejected && progress.number == 0;
-            if answer == Announced::Later {
-                complete = false;
-                continue;
+            match answer {
+                Announced::Accepted => {}
+                // What it would not take is named in the next update too.
+                Announced::Rejected if progress.number > 0 => continue,
+                Announced::Rejected => {}
+                Announced::Later => {
+                    complete = false;
+                    continue;
+                }
             }
+            let number = if answer == Announced::Accepted { pending.number } else { 0 };
             let until = later(self.now(), LEASE);
             let noted = |episode: &mut Episode| {
                 let progress = episode.routes.entry(route.clone()).or_default();
-                progress.number = pending.number;
-                progress.rejected = rejected;
+                progress.number = number;
+                progress.rejected = number == 0;
                 episode.leased_until = Some(until);
             };
             if !claim.change(noted).await? {
                 return Ok(None);
             }
+            reach(Point::IncidentNoted).await;
         }
         Ok(Some(complete))
     }
@@ -312,15 +342,19 @@ impl Incidents {
     async fn finish(&self, claim: &mut Claim<'_>, pending: &PendingNotification) -> Result<bool, StoreError> {
         let now = self.now();
         let update_at = later(now, self.schedule.after(pending.number));
+        let PendingNotification { number, kind, count, .. } = *pending;
         claim
             .change(|episode| {
+                episode.sent.push(SentNotification { number, kind, count, at: now });
                 episode.number = pending.number;
-                episode.named = pending.count;
                 episode.pending = None;
                 episode.leased_until = None;
-                episode.reopened = false;
-                episode.update_at = update_at;
-                episode.due_at = later(now, CHECK_EVERY).min(update_at);
+                if !pending.alerts_only {
+                    episode.named = pending.count;
+                    episode.reopened = false;
+                    episode.update_at = update_at;
+                }
+                episode.due_at = later(now, CHECK_EVERY).min(episode.update_at).max(later(now, TRY_AGAIN));
                 if pending.kind == IncidentKind::Resolved {
                     episode.state = EpisodeState::Resolved;
                     episode.resolved_at = Some(now);

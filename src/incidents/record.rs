@@ -96,8 +96,29 @@ impl Incidents {
             resolved_at: None,
             reopened: false,
             mute: before.and_then(|before| before.mute.clone()).filter(|mute| mute.holds(now, 1)),
+            sent: Vec::new(),
             resolved_by: None,
             about: failure.about.clone(),
+        }
+    }
+
+    /// Has the alert sent again to routes that rejected it, for a message that waits for one of them.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn ask_again(&self, recorded: &RecordedFailure) -> Result<(), StoreError> {
+        loop {
+            let Some(mut episode) = self.store.episode(&recorded.episode).await? else { return Ok(()) };
+            let waits_for = |name: &String| recorded.routes.contains(name);
+            let rejected = episode.routes.iter_mut().filter(|(name, its)| its.rejected && waits_for(name));
+            let asked_again = rejected.map(|(_, progress)| progress.rejected = false).count();
+            if asked_again == 0 {
+                return Ok(());
+            }
+            episode.due_at = self.now();
+            if self.store.replace(episode).await?.is_some() {
+                return Ok(());
+            }
         }
     }
 

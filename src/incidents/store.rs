@@ -84,6 +84,8 @@ pub struct Episode {
     pub reopened: bool,
     /// Until when its alert and its updates are held back.
     pub mute: Option<Mute>,
+    /// The notifications that every route has.
+    pub sent: Vec<SentNotification>,
     /// Who resolved it by hand, where that has not been sent yet.
     pub resolved_by: Option<String>,
     /// What people see in a list.
@@ -99,6 +101,8 @@ fn nowhere() -> EpisodeId {
 pub struct IncidentTitle {
     /// The state machine of the execution that failed first in the chain, by its name.
     pub state_machine: String,
+    /// Its ARN, without version and alias.
+    pub state_machine_arn: Option<String>,
     /// The state that failed.
     pub state: Option<String>,
     /// Its error.
@@ -118,10 +122,25 @@ pub struct PendingNotification {
     pub count: u64,
     /// When they were counted.
     pub as_of: Timestamp,
+    /// Whether it is only for routes that have no alert yet.
+    pub alerts_only: bool,
     /// Whether the incident was opened again after a resolve.
     pub reopened: bool,
     /// For a resolve, whether an execution has succeeded since the last failure, where that is known.
     pub succeeded_since: Option<bool>,
+}
+
+/// A notification that every route has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentNotification {
+    /// Its number.
+    pub number: u32,
+    /// What it is.
+    pub kind: IncidentKind,
+    /// How many failures there were.
+    pub count: u64,
+    /// When the last route accepted it.
+    pub at: Timestamp,
 }
 
 /// What a route has of an episode.
@@ -129,7 +148,7 @@ pub struct PendingNotification {
 pub struct RouteProgress {
     /// The last notification that it accepted; 0 before the first.
     pub number: u32,
-    /// Whether it rejected its first one for good: its failures cannot be delivered there.
+    /// Whether it rejected its alert for good. The next message that waits for it has it sent again.
     pub rejected: bool,
 }
 

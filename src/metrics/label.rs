@@ -67,6 +67,7 @@ pub(super) const DEAD_LETTER_REASON: Label = named(
 pub(super) const MESSAGE_STATE: Label = listed("state", MESSAGE_STATES);
 pub(super) const REPORT_KIND: Label = listed("kind", &[FULL, DEGRADED]);
 pub(super) const REPORT_REASON: Label = listed("reason", REPORT_REASONS);
+pub(super) const INCIDENT_KIND: Label = listed("kind", &["alert", "update", "resolved"]);
 pub(super) const VERSION: Label = named("version", "one");
 
 /// The kind of a report on a history that was read.

@@ -108,10 +108,11 @@ impl RouteSettings {
         let audience = fields.needed("audience", audience);
         let required = fields.flag("required").unwrap_or(true);
         let filter = fields.table("match", filter).unwrap_or_default();
-        let grouping = grouping(&mut fields, defaults);
-        let form = form(&mut fields, &grouping);
+        let input_keys = input_keys(&mut fields);
+        let grouping = grouping(&mut fields, defaults, &input_keys.0);
+        let form = form(&mut fields, &grouping, input_keys);
         let redaction = redaction(&mut fields, &defaults.redaction);
-        let logs = logs(&mut fields, &form);
+        let logs = logs(&mut fields, &form, &grouping);
         let channel = fields.text("channel", channel);
         let channel = fields.needed("channel", channel);
         let Some(channel) = channel else {
@@ -226,8 +227,17 @@ fn filter(fields: &mut SettingsTable<'_>) -> Filter {
     }
 }
 
+/// The keys of inputs that are shown, and whether the route names them itself.
+fn input_keys(fields: &mut SettingsTable<'_>) -> (Vec<String>, bool) {
+    let keys = fields.texts("input_keys", values::name);
+    match fields.has("input_keys") {
+        true => (keys, true),
+        false => (INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect(), false),
+    }
+}
+
 /// Whether a route gets each failure, or incidents.
-fn grouping(fields: &mut SettingsTable<'_>, defaults: &Defaults) -> Grouping {
+fn grouping(fields: &mut SettingsTable<'_>, defaults: &Defaults, input_keys: &[String]) -> Grouping {
     let incident = fields.text("grouping", |text| match text {
         "each" => Ok(false),
         "incident" => Ok(true),
@@ -240,44 +250,39 @@ fn grouping(fields: &mut SettingsTable<'_>, defaults: &Defaults) -> Grouping {
         let why = "incident needs a store of incidents: set MISSTEP_INCIDENT_STORE";
         fields.fault("grouping", InvalidValue::not_allowed(why));
     }
-    Grouping::Incident { input_keys: input_keys(fields) }
+    Grouping::Incident { input_keys: input_keys.to_vec() }
 }
 
-/// The keys of inputs that are shown, those that are shown where none are named included.
-fn input_keys(fields: &mut SettingsTable<'_>) -> Vec<String> {
-    let named = fields.has("input_keys");
-    let keys = fields.texts("input_keys", values::name);
-    if named { keys } else { INPUT_KEYS.iter().map(|key| (*key).to_owned()).collect() }
-}
-
-fn form(fields: &mut SettingsTable<'_>, grouping: &Grouping) -> Form {
+/// How much a route shows.
+fn form(
+    fields: &mut SettingsTable<'_>,
+    grouping: &Grouping,
+    (input_keys, named): (Vec<String>, bool),
+) -> Form {
     let summary = fields.text("form", |text| match text {
         "full" => Ok(false),
         "summary" => Ok(true),
         _ => Err(InvalidValue::found("full or summary", text)),
     });
     if summary == Some(true) {
-        let input_keys = match grouping {
-            Grouping::Incident { input_keys } => input_keys.clone(),
-            Grouping::Each => input_keys(fields),
-        };
         return Form::Summary { input_keys };
     }
-    let has_use = *grouping != Grouping::Each;
-    if !has_use && fields.has("input_keys") {
-        drop(fields.texts("input_keys", values::name));
-        // Where the form is faulty, nothing is known of the rest.
-        if summary.is_some() || !fields.has("form") {
-            let why = "only the form summary, and incidents, show some keys of inputs alone";
-            fields.fault("input_keys", InvalidValue::not_allowed(why));
-        }
+    // Where the form is faulty, nothing is known of the rest.
+    let is_full = summary.is_some() || !fields.has("form");
+    if named && is_full && *grouping == Grouping::Each {
+        let why = "only the form summary, and incidents, show some keys of inputs alone";
+        fields.fault("input_keys", InvalidValue::not_allowed(why));
     }
     Form::Full
 }
 
 /// Whether a route shows the last lines of a log.
-fn logs(fields: &mut SettingsTable<'_>, form: &Form) -> bool {
+fn logs(fields: &mut SettingsTable<'_>, form: &Form, grouping: &Grouping) -> bool {
     let wanted = fields.flag("logs").unwrap_or(false);
+    if wanted && *grouping != Grouping::Each {
+        fields.fault("logs", InvalidValue::not_allowed("only routes that get each failure show logs"));
+        return false;
+    }
     if wanted && *form != Form::Full {
         fields.fault("logs", InvalidValue::not_allowed("only the form full shows logs"));
     } else if wanted && !crate::logs::AVAILABLE {

@@ -6,37 +6,49 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::deliver::stays;
 use super::{Handled, MessageAttempt, Pipeline};
-use crate::aws::arn::state_machine_name;
+use crate::aws::arn::{ExecutionArn, state_machine_name};
 use crate::breaker::Breaker;
 use crate::event::StatusChange;
 use crate::failpoint::{Point, Recipient, reach};
-use crate::incidents::store::{FailureRow, IncidentTitle, RecordedFailure, StoreError};
-use crate::incidents::{Announced, Announcement, Announcer, Claim, Incidents, NewFailure, Standing};
+use crate::history::{ExecutionReader as _, Status};
+use crate::incidents::store::{Episode, FailureRow, IncidentTitle, RecordedFailure, StoreError};
+use crate::incidents::{
+    Advanced, Announced, Announcement, Announcer, Claim, Incidents, LEASE, NewFailure, Standing,
+};
+use crate::investigation::{ExecutionRequest, investigate};
 use crate::notify::{Grouping, Notification, NotifyError, Route, idempotency_key, incident_key};
 use crate::outcome::{Outcome, of_answers};
 use crate::redact::{Redactor, Rules};
 use crate::report::incident::{ExecutionRole, IncidentKind, IncidentNote, NewExecution};
 use crate::report::notice::Notice;
-use crate::report::{Report, summary};
+use crate::report::{Bug, Report, Subject, summary};
 use crate::retry::Policy;
 use crate::telemetry::chain;
 
 /// What an answer of the store is called, beside those of the routes.
 pub(super) const NAME: &str = "incidents";
 
+/// The key of an input under which Step Functions' optimized integration names the execution that started
+/// this one.
+const STARTED_BY: &str = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID";
+
 /// Bytes of the report that an incident keeps of its first failure.
 const KEPT_REPORT: usize = 128 * 1024;
 
 /// For so long failures wait for a store that does not answer; then they are notified of one by one.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
+
+/// For so long a message waits for an alert that another worker is sending.
+const LONGEST_WAIT: Duration = LEASE.saturating_mul(4);
 
 /// How often the worker looks for incidents that are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -80,6 +92,7 @@ impl IncidentDelivery {
                 bug.role,
                 IncidentTitle {
                     state_machine: bug.state_machine.clone(),
+                    state_machine_arn: bug.state_machine_arn.clone(),
                     state: bug.state.clone(),
                     error: bug.error.clone(),
                     reason: bug.reason.clone(),
@@ -146,6 +159,21 @@ impl Pipeline {
         self.handled().get(&recorded_key(change)).is_some()
     }
 
+    /// The bug of the execution that started this one and ended before it: one that was aborted fell with
+    /// what waited for it, and has none of its own. `None` where that is not so, or not known.
+    pub(super) async fn bug_of_parent(&self, change: &StatusChange) -> Option<Bug> {
+        let input = change.input.as_deref().filter(|_| change.status == Status::Aborted)?;
+        let started_by = summary::keyed_values(input, &[STARTED_BY.to_owned()]);
+        let execution = ExecutionArn::parse(started_by.values().next()?).ok()?;
+        let asked = ExecutionRequest { execution: execution.clone(), status: None, redrive_count: None };
+        let memory = self.memory.report().await;
+        let finding = investigate(&self.reader, &asked, &memory).await.ok()?;
+        let has_failed =
+            matches!(finding.analysis.status, Status::Failed | Status::TimedOut | Status::Aborted);
+        let subject = Subject { execution: Some(execution), ..Subject::default() };
+        Report::new(&subject, &finding).bug.filter(|_| has_failed)
+    }
+
     /// The outcome of a failure that is in an incident already: its history is not read again. `None` where
     /// it is in none, or that is not known.
     pub(super) async fn known_incident(
@@ -161,24 +189,24 @@ impl Pipeline {
 
     /// Records a failure and waits until the routes that it concerns have the alert of its incident. Where
     /// the store is away for long, or this is the last receive, it is notified of by itself.
-    pub(super) async fn into_incident(
+    pub(super) async fn record_in_incident(
         &self,
         delivery: &IncidentDelivery,
         failure: &NewFailure,
         change: &StatusChange,
         attempt: MessageAttempt,
-    ) -> Result<(), NotifyError> {
+    ) -> Vec<(Arc<str>, Result<(), NotifyError>)> {
         let mut pauses = Policy::PROBE.start().until(attempt.until);
         loop {
             let error = match delivery.incidents.record(failure).await {
                 Ok(recorded) => {
-                    delivery.away(true);
+                    self.store_answered(delivery, true);
                     reach(Point::Recorded).await;
-                    return self.alerted(delivery, &recorded, change, attempt).await;
+                    return vec![(NAME.into(), self.alerted(delivery, &recorded, change, attempt).await)];
                 }
                 Err(error) => error,
             };
-            let away = delivery.away(false);
+            let away = self.store_answered(delivery, false);
             warn!(
                 error = chain(&error),
                 away_s = away.as_secs(),
@@ -188,9 +216,15 @@ impl Pipeline {
                 return self.singly(failure, change, attempt).await;
             }
             if !pauses.wait(None).await {
-                return Err(transient(&error));
+                return vec![(NAME.into(), Err(transient(&error)))];
             }
         }
+    }
+
+    /// Notes whether the store answered, and returns how long it has not.
+    fn store_answered(&self, delivery: &IncidentDelivery, answered: bool) -> Duration {
+        self.metrics.incident_store_away(!answered);
+        delivery.away(answered)
     }
 
     /// Waits until the routes that a recorded failure concerns have the alert of its incident.
@@ -203,17 +237,21 @@ impl Pipeline {
     ) -> Result<(), NotifyError> {
         let mut pauses = Policy::IN_HAND.start().until(attempt.until);
         let mut probing = None;
+        let waiting_since = Instant::now();
+        delivery.incidents.ask_again(recorded).await.map_err(|error| transient(&error))?;
         loop {
             let sending = async {
+                let mut advanced = Advanced::Nothing;
                 if let Standing::Unalerted(_) = delivery.incidents.standing(recorded).await? {
                     let announcer = IncidentAnnouncer { pipeline: self, attempt: Some(attempt) };
-                    delivery.incidents.advance(&recorded.episode, &announcer).await?;
+                    advanced = delivery.incidents.advance(&recorded.episode, &announcer).await?;
                 }
-                delivery.incidents.standing(recorded).await
+                Ok((delivery.incidents.standing(recorded).await?, advanced))
             };
-            let standing = sending.await;
-            delivery.away(standing.is_ok());
-            let unalerted = match standing.map_err(|error| transient(&error))? {
+            let sent = sending.await;
+            self.store_answered(delivery, sent.is_ok());
+            let (standing, advanced) = sent.map_err(|error| transient(&error))?;
+            let unalerted = match standing {
                 Standing::Settled => {
                     self.remember(recorded, change);
                     return Ok(());
@@ -227,6 +265,12 @@ impl Pipeline {
             let open = self.breakers_of(&unalerted).find(|breaker| breaker.is_open());
             let stays = match open {
                 Some(breaker) => stays(&breaker, attempt, &mut probing, None).await,
+                // Somebody else is sending it, and may have died meanwhile: this message need not be
+                // received again to find out.
+                None if advanced == Advanced::Nothing && waiting_since.elapsed() < LONGEST_WAIT => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    true
+                }
                 None => pauses.wait(None).await,
             };
             if !stays {
@@ -263,8 +307,9 @@ impl Pipeline {
         failure: &NewFailure,
         change: &StatusChange,
         attempt: MessageAttempt,
-    ) -> Result<(), NotifyError> {
+    ) -> Vec<(Arc<str>, Result<(), NotifyError>)> {
         let report: Report = serde_json::from_str(&failure.report).expect("it was written here");
+        let mut answers = Vec::new();
         for (route, breaker) in &self.required {
             let key = idempotency_key(&change.failure_key(), &route.audience, &route.name);
             let is_due = failure.row.routes.iter().any(|name| **name == *route.name);
@@ -272,7 +317,9 @@ impl Pipeline {
                 continue;
             }
             let composed = route.compose(&report.clone().redacted(&route.redactor), &key);
-            self.deliver(route, breaker, composed, attempt).await?;
+            answers.push(async move {
+                (route.name.clone(), self.deliver(route, breaker, composed, attempt).await)
+            });
         }
         for optional in &self.optional {
             let route = optional.route();
@@ -282,7 +329,7 @@ impl Pipeline {
                 optional.deliver(composed, &self.optional_tasks, &self.metrics);
             }
         }
-        Ok(())
+        join_all(answers).await
     }
 
     /// Sees to incidents that are due, until `stop`.
@@ -336,6 +383,17 @@ struct IncidentAnnouncer<'p> {
 
 #[async_trait]
 impl Announcer for IncidentAnnouncer<'_> {
+    async fn succeeded_since(&self, episode: &Episode, since: Timestamp) -> Option<bool> {
+        let machine = episode.about.state_machine_arn.as_deref()?;
+        match self.pipeline.reader.last_success(machine).await {
+            Ok(last) => Some(last.is_some_and(|at| at > since)),
+            Err(error) => {
+                debug!(error = chain(&error), "whether executions have succeeded since is not known");
+                None
+            }
+        }
+    }
+
     async fn announce(&self, announcement: &Announcement<'_>, claim: &mut Claim<'_>) -> Announced {
         let name = announcement.route;
         let Pipeline { required, optional, metrics, optional_tasks, .. } = self.pipeline;
@@ -380,6 +438,7 @@ impl Announcer for IncidentAnnouncer<'_> {
             return Announced::Later;
         }
         let Announcement { episode, pending, kind, failures, .. } = announcement;
+        metrics.incident(kind.name());
         info!(route = name, incident = %episode.id, number = pending.number, kind = kind.name(), failures = failures.len(), "incident notified");
         Announced::Accepted
     }

@@ -8,6 +8,8 @@
 #[cfg(feature = "failpoints")]
 mod cell;
 #[cfg(feature = "failpoints")]
+mod incidents;
+#[cfg(feature = "failpoints")]
 mod matrix;
 #[cfg(feature = "failpoints")]
 mod table;

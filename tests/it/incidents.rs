@@ -3,4 +3,5 @@
 mod contract;
 mod delivery;
 mod model;
+mod storm;
 mod world;

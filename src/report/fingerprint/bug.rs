@@ -7,7 +7,7 @@
 use super::message::normal;
 use super::said;
 use crate::analysis::cause::ParsedCause;
-use crate::aws::arn::state_machine_name;
+use crate::aws::arn::{base_state_machine, state_machine_name};
 use crate::history::Status;
 use crate::investigation::Finding;
 use crate::report::incident::ExecutionRole;
@@ -25,6 +25,8 @@ pub struct Bug {
     pub role: ExecutionRole,
     /// The state machine that it is in, by name.
     pub state_machine: String,
+    /// Its ARN, without version and alias.
+    pub state_machine_arn: Option<String>,
     /// The state that fails.
     pub state: Option<String>,
     /// Its error.
@@ -81,7 +83,9 @@ impl Bug {
         let machine = report.event_info.state_machine_arn.as_deref();
         let machine = machine.and_then(state_machine_name).unwrap_or_default().to_owned();
         let reason = reason(report, &machine, state.as_deref(), error.as_deref());
-        Some(Self { key: analysis.fingerprint.clone()?, role, state_machine: machine, state, error, reason })
+        let state_machine_arn = report.event_info.state_machine_arn.as_deref().map(base_state_machine);
+        let key = analysis.fingerprint.clone()?;
+        Some(Self { key, role, state_machine: machine, state_machine_arn, state, error, reason })
     }
 }
 

@@ -42,6 +42,7 @@ fn episode(incident: &str, number: u32) -> Episode {
         resolved_at: None,
         reopened: false,
         mute: None,
+        sent: Vec::new(),
         resolved_by: None,
         about: IncidentTitle { state_machine: "orders".to_owned(), ..IncidentTitle::default() },
     }
@@ -225,4 +226,35 @@ async fn sqlite_is_shared_by_processes_that_are_killed() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     let integrity: String = raw.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(integrity, "ok");
+}
+
+/// Of an incident with very many failures, what an update needs takes no longer than people notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_failures_are_counted_and_numbered_in_seconds() {
+    const FAILURES: usize = 100_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("incidents.db");
+    let store = SqliteStore::open(&path).unwrap();
+    let opened = episode("a", 1);
+    store.open(&opened, &row("first", 0), "").await.unwrap();
+    let mut raw = rusqlite::Connection::open(&path).unwrap();
+    let step = raw.transaction().unwrap();
+    for failure in 1..FAILURES {
+        let row = row(&format!("failure {failure}"), 1);
+        let values = rusqlite::params![row.failure, serde_json::to_string(&row).unwrap()];
+        step.execute("INSERT INTO failure VALUES (?1, 'a', 1, NULL, 1000, ?2)", values).unwrap();
+    }
+    step.commit().unwrap();
+    let one = id("a", 1);
+    let began = Instant::now();
+    assert_eq!(store.tally(&one).await.unwrap().count, FAILURES as u64);
+    let counted = began.elapsed();
+    assert_eq!(store.assign_number(&one, 0, 1).await, Ok(Some(FAILURES as u64)));
+    let numbered = began.elapsed();
+    assert_eq!(store.numbered(&one, 0, 1).await.unwrap().len(), FAILURES);
+    let read = began.elapsed();
+    println!(
+        "{FAILURES} failures: counted after {counted:?}, numbered after {numbered:?}, read after {read:?}"
+    );
+    assert!(read < Duration::from_secs(30), "{read:?}");
 }

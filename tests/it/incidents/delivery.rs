@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use misstep::aws::error::ErrorClass;
 use misstep::incidents::Incidents;
 use misstep::incidents::schedule::Schedule;
 use misstep::metrics::Metrics;
@@ -256,7 +257,7 @@ fn a_message_waits_until_the_alert_is_accepted_and_is_dead_lettered_if_it_never_
         for number in 0..2 {
             assert!(matches!(bench.handle(number).await, Outcome::DeadLetter(_)));
         }
-        assert_eq!(refusing.attempts(), 1, "the second failure is of the same incident");
+        assert_eq!(refusing.attempts(), 2, "each message has it tried again");
     });
 }
 
@@ -299,5 +300,39 @@ fn resolved_by_hand_it_is_resolved_at_once() {
         assert!(bench.incidents.resolve(&id, "ana").await.unwrap().is_some());
         minutes(0).await;
         assert_eq!(kinds(&pager), ["alert", "resolved"]);
+    });
+}
+
+#[test]
+fn an_execution_that_was_aborted_with_the_one_that_started_it_is_of_its_incident() {
+    on_paused_time(async {
+        let pager = Kept::willing();
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        let mut aborted: Value = serde_json::from_str(&failure(7)).unwrap();
+        aborted["detail"]["status"] = json!("ABORTED");
+        aborted["detail"]["input"] =
+            json!(json!({"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": execution(1)}).to_string());
+        let attempt = MessageAttempt { until: Instant::now() + LONGEST_WORK, last: true, half_open: false };
+        assert_eq!(bench.pipeline.process_message(&aborted.to_string(), attempt).await, Outcome::Done);
+        assert_eq!(bench.handle(1).await, Outcome::Done);
+        let list = bench.incidents.store().list(true).await.unwrap();
+        assert_eq!(list.len(), 1, "{list:?}");
+        assert_eq!(kinds(&pager), ["alert"]);
+    });
+}
+
+#[test]
+fn failures_of_which_too_little_is_known_are_put_together_with_no_other() {
+    on_paused_time(async {
+        let pager = Kept::willing();
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        bench.reader.set_broken(Some(ErrorClass::Gone));
+        for number in 0..3 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        assert_eq!(kinds(&pager), ["alert", "alert", "alert"]);
+        let ids: BTreeSet<String> =
+            pager.taken().iter().map(|taken| incident(taken)["id"].to_string()).collect();
+        assert_eq!(ids.len(), 3);
     });
 }

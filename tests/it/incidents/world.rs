@@ -122,6 +122,9 @@ impl Announcer for Shared {
         if self.goes_wrong(0.03) {
             return Announced::Later;
         }
+        if announcement.kind == IncidentKind::Update && self.goes_wrong(0.05) {
+            return Announced::Rejected;
+        }
         let sent = Sent {
             episode: announcement.episode.id.clone(),
             number: announcement.pending.number,

@@ -24,9 +24,14 @@ pub(crate) struct Errand {
 impl Errand {
     /// With so many failures on the queue, each by the error `Exception` of a Lambda function.
     pub(crate) async fn with(failures: usize) -> Self {
+        Self::visible_again_after(Duration::from_secs(30), failures).await
+    }
+
+    /// The same; what a dead worker had in hand comes back after this time.
+    pub(crate) async fn visible_again_after(visibility: Duration, failures: usize) -> Self {
         let (sqs, sfn) = tokio::join!(Sqs::start(), StepFunctions::start());
         sqs.queue("dead", Duration::from_secs(30));
-        let queue_url = sqs.queue("failures", Duration::from_secs(30));
+        let queue_url = sqs.queue("failures", visibility);
         sqs.dead_letters("failures", "dead", 1_000);
         let errand = Self { sqs, sfn, queue_url, folder: tempfile::tempdir().unwrap() };
         for number in 0..failures {
