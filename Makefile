@@ -6,6 +6,8 @@ FEATURES = failpoints,otel,ses
 # The page is opened in it; `cargo test` alone ignores those tests.
 CHROMIUM := $(or $(MISSTEP_TEST_CHROMIUM),$(shell command -v chromium || command -v chromium-browser || command -v google-chrome))
 LOCALSTACK = $(PYTHON) localstack/localstack.py run --
+# An emulator of DynamoDB; `cargo test` alone ignores the tests that need it.
+MINISTACK = $(PYTHON) localstack/ministack.py run --
 
 .PHONY: help demo test crash-matrix storm soak bench infra-test check build clean python
 
@@ -20,6 +22,7 @@ test: python ## runs all tests, those against LocalStack included
 	$(LOCALSTACK) cargo test --locked --all-targets
 	$(LOCALSTACK) cargo test --locked --features $(FEATURES) --lib --test it -- \
 	    admin::a_panic crash:: docs::notifications:: docs::sample_configurations:: leaks:: localstack::mail:: otel::
+	$(MINISTACK) cargo test --locked --test it -- --ignored incidents::dynamodb::
 	cargo test --locked --doc
 ifneq ($(CHROMIUM),)
 	MISSTEP_TEST_CHROMIUM='$(CHROMIUM)' cargo test --locked --test it -- --ignored browser::
@@ -52,7 +55,7 @@ build: ## builds target/debug/misstep
 
 clean: python ## removes what was built and installed here, LocalStack included
 	$(PYTHON) localstack/localstack.py down
-	rm -rf localstack/.venv localstack/.run infra/tests/.tools
+	rm -rf localstack/.venv localstack/.venv-ministack localstack/.run infra/tests/.tools
 	find localstack infra -name __pycache__ -prune -exec rm -rf {} +
 	cargo clean
 

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod history;
 pub mod queue;
 pub mod routes;
+pub mod store;
 
 use serde::Serialize;
 

@@ -24,6 +24,8 @@
 
 mod advance;
 mod command;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 pub mod location;
 mod record;
 pub mod schedule;

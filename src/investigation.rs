@@ -70,6 +70,8 @@ pub struct DeepestFailure {
     pub execution: ExecutionArn,
     /// What its history says, without inputs and without the timeline.
     pub analysis: Analysis,
+    /// The deepest cause known of it, also from executions below that have no history.
+    pub root_cause: Option<RootCause>,
 }
 
 impl DeepestFailure {
@@ -86,7 +88,7 @@ impl DeepestFailure {
             failed.input = None;
             failed.attempts.clear();
         }
-        Self { execution, analysis }
+        Self { execution, root_cause: analysis.root_cause.clone(), analysis }
     }
 }
 

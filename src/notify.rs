@@ -350,9 +350,15 @@ pub fn idempotency_key(failure: &FailureKey, audience: &Audience, route: &str) -
     digest(&text)
 }
 
-/// The idempotency key of one part of a notification of an incident on a route. One key has one content.
-pub fn incident_key(incident: &str, episode: u32, number: u32, route: &str, part: u32) -> String {
-    digest(&format!("incident {incident} {episode} {number} {route} {part}"))
+/// The idempotency key of one part of a notification of an incident on a route. `episode` tells the episode
+/// from every other one, also from those that were removed. One key has one content.
+pub fn incident_key(episode: &str, number: u32, route: &str, part: u32) -> String {
+    digest(&format!("incident {episode} {number} {route} {part}"))
+}
+
+/// The id of an incident that holds one failure alone.
+pub fn incident_of_one(failure: &FailureKey) -> String {
+    digest(&format!("alone {}", failure.as_str()))["misstep-".len()..].chars().take(16).collect()
 }
 
 fn digest(text: &str) -> String {

@@ -4,6 +4,7 @@
 //! grace ended) may have notified an audience already; the receiver recognises a second notification
 //! by its idempotency key.
 
+mod announce;
 mod deliver;
 mod diagnose;
 mod incident;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -109,13 +110,14 @@ impl Worker {
         let leases_end = CancellationToken::new();
         let keeping = tokio::spawn(self.leases.clone().keep(leases_end.clone()));
         self.health.relies_on(keeping.abort_handle());
-        let (worker, tending_ends) = (self.clone(), stop.child_token());
-        let until = tending_ends.clone();
-        self.tasks.spawn(async move { worker.pipeline.tend_incidents(until).await });
+        let (worker, incidents_end) = (self.clone(), stop.child_token());
+        let until = incidents_end.clone();
+        // Not among the tasks: those are messages, and none of them means that the queue is empty.
+        let incidents = tokio::spawn(async move { worker.pipeline.advance_incidents(until).await });
         let (taken_in, last_polls) = self.take_in(&stop).await;
-        tending_ends.cancel();
+        incidents_end.cancel();
         self.health.drains();
-        self.drain(last_polls).await;
+        self.drain(last_polls, incidents).await;
         leases_end.cancel();
         if let Err(panic) = keeping.await {
             error!(%panic, "the renewal of leases ended early");
@@ -128,7 +130,7 @@ impl Worker {
 
     /// Waits for messages in hand and for running polls until the grace period ends;
     /// then releases everything.
-    async fn drain(&self, last_polls: impl Future<Output = ()>) {
+    async fn drain(&self, last_polls: impl Future<Output = ()>, incidents: JoinHandle<()>) {
         self.tasks.close();
         let all = async {
             last_polls.await;
@@ -147,6 +149,11 @@ impl Worker {
             if tokio::time::timeout(longest, all).await.is_err() {
                 warn!("could not release everything; it returns after its visibility timeout");
             }
+        }
+        let end = incidents.abort_handle();
+        if tokio::time::timeout_at(deadline, incidents).await.is_err() {
+            // What it was sending is sent again by the next worker, with the same keys.
+            end.abort();
         }
         if tokio::time::timeout_at(deadline, self.pipeline.drain_optional()).await.is_err() {
             let left = self.pipeline.optional_in_flight();

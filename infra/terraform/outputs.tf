@@ -13,6 +13,7 @@ output "worker_environment" {
     },
     length(var.step_function_arns) == 0 ? {} : { MISSTEP_STEP_FUNCTION_ARNS = join(",", var.step_function_arns) },
     var.map_run_children == "fold" ? {} : { MISSTEP_MAP_RUN_CHILDREN = var.map_run_children },
+    var.incident_table == null ? {} : { MISSTEP_INCIDENT_STORE = "dynamodb:${var.incident_table}" },
   )
 }
 
@@ -64,6 +65,11 @@ output "worker_policy_arn" {
 output "worker_policy_json" {
   description = "The same as a document, for an inline policy."
   value       = local.worker_policy
+}
+
+output "incident_table_arn" {
+  description = "ARN of the table of incidents; null without incident_table."
+  value       = one(aws_dynamodb_table.incidents[*].arn)
 }
 
 output "logs_policy_arn" {

@@ -96,6 +96,27 @@ locals {
     },
   ]
 
+  # Made here for the same reason as the queues' ARNs.
+  incident_table_arn = var.incident_table == null ? null : "arn:${data.aws_partition.here.partition}:dynamodb:${data.aws_region.here.region}:${data.aws_caller_identity.here.account_id}:table/${var.incident_table}"
+
+  keep_incidents = var.incident_table == null ? [] : [
+    {
+      Sid    = "KeepIncidents"
+      Effect = "Allow"
+      Action = [
+        "dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DescribeTable",
+      ]
+      Resource = local.incident_table_arn
+    },
+    {
+      Sid      = "FindIncidentsThatAreDue"
+      Effect   = "Allow"
+      Action   = ["dynamodb:Query"]
+      Resource = "${local.incident_table_arn}/index/due"
+    },
+  ]
+
   logs_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -126,6 +147,7 @@ locals {
         },
       ],
       local.use_key, local.read_executions, local.read_encrypted, local.publish, local.use_topic_keys, local.send_mail,
+      local.keep_incidents,
     )
   })
 

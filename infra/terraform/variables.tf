@@ -250,6 +250,17 @@ variable "notification_identity_arns" {
   }
 }
 
+variable "incident_table" {
+  description = "Name of a DynamoDB table to make for incidents; none is made, and no incidents are kept, if null."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.incident_table == null || can(regex("^[A-Za-z0-9_.-]{3,255}$", var.incident_table))
+    error_message = "The incident_table must have 3 to 255 letters, digits, dots, hyphens or underscores."
+  }
+}
+
 variable "iam_path" {
   description = "Path of the policies, for accounts that ask for one."
   type        = string

@@ -22,6 +22,7 @@ JSON = ["RedrivePolicy", "Policy"]
 # What of the worker's environment follows from what is deployed.
 KNOWN_TO_BOTH = {
     "AWS_REGION", "MISSTEP_QUEUE_URL", "MISSTEP_DLQ_URL", "MISSTEP_STEP_FUNCTION_ARNS", "MISSTEP_MAP_RUN_CHILDREN",
+    "MISSTEP_INCIDENT_STORE",
 }  # fmt: skip
 SUFFIXES = ("", "-dlq", "-target-dlq")
 

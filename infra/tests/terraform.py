@@ -28,6 +28,7 @@ REPLACED = [
     (r'^resource "aws_sqs_queue_redrive_allow_policy" .*?^}\n', ""),
     (r"data\.aws_region\.here\.region", "data.aws_region.here.name"),
     (r'(mock_data "aws_region" \{\n +defaults = \{) region =', r"\1 name ="),
+    (r"^ +deletion_protection_enabled = true\n\n?", ""),
     (r"^ +runtime_platform \{.*?\}\n", ""),
 ]
 # The example's file with metric math of scaling.

@@ -17,16 +17,24 @@ from . import cloudformation, tools
 from .cloudformation import as_list
 
 # The SDKs' names of services that botocore calls otherwise.
-SERVICES = {"sqs": "sqs", "sfn": "stepfunctions", "sns": "sns", "ses": "ses", "cloudwatchlogs": "logs"}
+SERVICES = {
+    "sqs": "sqs",
+    "sfn": "stepfunctions",
+    "sns": "sns",
+    "ses": "ses",
+    "cloudwatchlogs": "logs",
+    "dynamodb": "dynamodb",
+}
 WORKER, REPLAY, LOGS = "WorkerPolicy", "ReplayPolicy", "LogsPolicy"
 LOG_GROUPS = "LogGroupArns"
 QUEUE, DLQ, TARGET_DLQ = "Queue", "DeadLetterQueue", "TargetDeadLetterQueue"
 EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS = ":execution:", ":express:", ":mapRun:"
-KINDS = (EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS)
+INCIDENT_TABLE, INCIDENT_INDEX = ':table/${IncidentTableName}"', "${IncidentTableName}/index/due"
+KINDS = (EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS, INCIDENT_TABLE, INCIDENT_INDEX)
 TOPICS, TOPIC_KEYS, IDENTITIES = "NotificationTopicArns", "NotificationKeyArns", "NotificationIdentityArns"
 STATE_MACHINE_KEYS = "StateMachineKeyArns"
 BOTH_DLQS = [(REPLAY, DLQ), (REPLAY, TARGET_DLQ)]
-BOTH = {resource: [(WORKER, resource), (REPLAY, resource)] for resource in KINDS}
+BOTH = {resource: [(WORKER, resource), (REPLAY, resource)] for resource in (EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS)}
 
 # Each call that the code makes: its IAM action, and who makes it of what.
 CALLS = {
@@ -48,6 +56,13 @@ CALLS = {
     "logs.GetLogEvents": ("logs:GetLogEvents", [(LOGS, LOG_GROUPS)]),
     "logs.FilterLogEvents": ("logs:FilterLogEvents", [(LOGS, LOG_GROUPS)]),
     "ses.SendEmail": ("ses:SendEmail", [(WORKER, IDENTITIES)]),
+    "dynamodb.GetItem": ("dynamodb:GetItem", [(WORKER, INCIDENT_TABLE)]),
+    "dynamodb.BatchGetItem": ("dynamodb:BatchGetItem", [(WORKER, INCIDENT_TABLE)]),
+    "dynamodb.Query": ("dynamodb:Query", [(WORKER, INCIDENT_TABLE), (WORKER, INCIDENT_INDEX)]),
+    "dynamodb.PutItem": ("dynamodb:PutItem", [(WORKER, INCIDENT_TABLE)]),
+    "dynamodb.BatchWriteItem": ("dynamodb:BatchWriteItem", [(WORKER, INCIDENT_TABLE)]),
+    "dynamodb.TransactWriteItems": ("dynamodb:ConditionCheckItem", [(WORKER, INCIDENT_TABLE)]),
+    "dynamodb.DescribeTable": ("dynamodb:DescribeTable", [(WORKER, INCIDENT_TABLE)]),
 }
 
 # Needed by no call of today's code, each for a reason.
@@ -64,6 +79,10 @@ BEYOND_CALLS = {
     **{
         (WORKER, action, TOPIC_KEYS): "SNS makes the call on behalf of whoever publishes"
         for action in ("kms:Decrypt", "kms:GenerateDataKey*")
+    },
+    **{
+        (WORKER, action, INCIDENT_TABLE): "a transaction needs the actions of what is in it"
+        for action in ("dynamodb:UpdateItem", "dynamodb:DeleteItem")
     },
 }
 
@@ -142,8 +161,8 @@ class CallsTest(unittest.TestCase):
         self.assertEqual(calls_in(planted, self.services), {"stepfunctions.StopExecution": {"src/new.rs"}})
 
     def test_a_service_that_is_new_is_seen(self) -> None:
-        with self.assertRaisesRegex(KeyError, "dynamodb"):
-            services_in('aws-sdk-dynamodb = { version = "1" }\n')
+        with self.assertRaisesRegex(KeyError, "kinesis"):
+            services_in('aws-sdk-kinesis = { version = "1" }\n')
 
     def test_an_action_that_goes_missing_or_moves_is_seen(self) -> None:
         text = cloudformation.TEMPLATE.read_text()

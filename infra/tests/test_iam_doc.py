@@ -7,7 +7,7 @@ import unittest
 
 from . import cloudformation, tools
 from .test_calls import (
-    DLQ, EXECUTIONS, EXPRESS_CHILDREN, IDENTITIES, LOG_GROUPS, LOGS, MAP_RUNS, QUEUE, REPLAY, STATE_MACHINE_KEYS,
+    DLQ, EXECUTIONS, EXPRESS_CHILDREN, IDENTITIES, INCIDENT_INDEX, INCIDENT_TABLE, LOG_GROUPS, LOGS, MAP_RUNS, QUEUE, REPLAY, STATE_MACHINE_KEYS,
     TARGET_DLQ, TOPIC_KEYS, TOPICS, WORKER, granted,
 )  # fmt: skip
 
@@ -26,6 +26,8 @@ RESOURCES = {
     "topics": TOPICS,
     "topics' keys": TOPIC_KEYS,
     "identities": IDENTITIES,
+    "incident table": INCIDENT_TABLE,
+    "its index": INCIDENT_INDEX,
 }
 
 

@@ -106,6 +106,7 @@ class SchemaTest(unittest.TestCase):
                 ("aws_sqs_queue", "sqs_managed_sse_enabled"),
                 ("aws_sqs_queue_redrive_allow_policy", "queue_url"),
                 ("aws_sqs_queue_redrive_allow_policy", "redrive_allow_policy"),
+                ("aws_dynamodb_table", "deletion_protection_enabled"),
                 ("aws_ecs_task_definition", "runtime_platform"),
                 ("aws_ecs_task_definition", "operating_system_family"),
                 ("aws_ecs_task_definition", "cpu_architecture"),

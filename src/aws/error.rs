@@ -92,7 +92,8 @@ impl ErrorClass {
             | "RequestThrottled"
             | "RateExceeded"
             | "SlowDown"
-            | "LimitExceeded" => Self::Throttled,
+            | "LimitExceeded"
+            | "ProvisionedThroughputExceeded" => Self::Throttled,
             "ExpiredToken"
             | "UnrecognizedClient"
             | "InvalidClientTokenId"
@@ -109,7 +110,10 @@ impl ErrorClass {
             | "InternalFailure"
             | "InternalServerError"
             | "ServiceUnavailable"
-            | "RequestTimeout" => Self::Unavailable,
+            | "RequestTimeout"
+            // DynamoDB is still at another request for the same items.
+            | "TransactionConflict"
+            | "TransactionInProgress" => Self::Unavailable,
             _ => match http_status {
                 401 => Self::Credentials,
                 403 => Self::Denied,
@@ -196,6 +200,11 @@ mod tests {
             ("RequestLimitExceeded", ErrorClass::Throttled),
             ("InvalidToken", ErrorClass::Unavailable),
             ("InternalFailure", ErrorClass::Unavailable),
+            (
+                "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+                ErrorClass::Throttled,
+            ),
+            ("TransactionInProgressException", ErrorClass::Unavailable),
             ("ExpiredTokenException", ErrorClass::Credentials),
             ("UnrecognizedClientException", ErrorClass::Credentials),
             ("InvalidSignatureException", ErrorClass::Credentials),

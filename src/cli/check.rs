@@ -58,6 +58,8 @@ async fn look(settings: &WorkSettings) -> Vec<CheckResult> {
             "nothing of AWS was checked; begin here",
         )),
     }
+    let store = check::store::check(&settings.incidents.store, aws.as_ref().ok());
+    findings.extend(in_time("incident store", store).await);
     let mut routes = Vec::new();
     for (connected, route) in connect(&settings.routes, aws.as_ref().ok()).into_iter().zip(&settings.routes) {
         match connected {

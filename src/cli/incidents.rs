@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use jiff::Timestamp;
 
 use super::error::CliError;
-use super::{Exit, print, run_async, sources, with_settings};
+use super::{Exit, aws, print, run_async, sources, with_settings};
 use crate::incidents::show::{self, ListedEpisode};
 use crate::incidents::store::{Episode, IncidentStore};
 use crate::incidents::{Incidents, LONGEST_MUTE};
@@ -54,7 +54,9 @@ pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
     let settings = sources(matches).incidents().map_err(CliError::Settings)?;
     let _log = telemetry::start(&settings.common.log, settings.common.log_format);
     run_async(async {
-        let store = settings.incidents.store.open()?.expect("the settings name one");
+        let location = &settings.incidents.store;
+        let aws = if location.needs_aws() { Some(aws::load_in_time().await?) } else { None };
+        let store = location.open(aws.as_ref()).await?.expect("the settings name one");
         let incidents = Incidents::new(store, settings.incidents.schedule.clone());
         match name {
             "list" => list(incidents.store(), matches).await,

@@ -154,7 +154,7 @@ async fn build(
         Some(reader) => pipeline.reading_logs(reader),
         None => pipeline,
     };
-    let store = settings.incidents.store.open()?;
+    let store = settings.incidents.store.open(Some(&aws)).await?;
     let pipeline = match store {
         Some(store) => {
             info!(store = store.name(), "incidents are kept");

@@ -120,7 +120,7 @@ pub const SETTINGS: &[Setting] = &[
         "incident_store",
         "STORE",
         Some("off"),
-        "Where incidents are kept: off, or sqlite:PATH on a disk of this machine",
+        "Where incidents are kept: off, sqlite:PATH on a disk of this machine, or dynamodb:TABLE",
     ),
     setting(
         "incident_ladder",

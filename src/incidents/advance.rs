@@ -18,8 +18,11 @@ use crate::report::incident::IncidentKind;
 /// another worker takes over when this time is over.
 pub const LEASE: Duration = Duration::from_secs(30);
 
-/// When a notification that a route did not accept is tried again.
+/// When a notification that a route did not accept is tried again; each time it takes twice as long.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// And never longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What came of a look at an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub struct Announcement<'a> {
     pub failures: &'a [FailureRow],
     /// The report on the episode's first failure, as JSON.
     pub report: &'a str,
+    /// How many parts of it the route accepted before.
+    pub parts: u32,
 }
 
 /// What a route made of a notification.
@@ -56,13 +61,18 @@ pub enum Announced {
     Accepted,
     /// It will never accept it.
     Rejected,
-    /// It may accept it later.
-    Later,
+    /// It may accept it later, and asked to be left alone for so long.
+    Later(Option<Duration>),
 }
 
 /// Sends notifications.
 #[async_trait]
 pub trait Announcer: Send + Sync {
+    /// Whether it would make an attempt now, for all that it knows of the routes.
+    fn may_send(&self, _episode: &Episode) -> bool {
+        true
+    }
+
     /// Makes one attempt. What takes long extends the `claim` on the episode meanwhile.
     async fn announce(&self, announcement: &Announcement<'_>, claim: &mut Claim<'_>) -> Announced;
 
@@ -87,6 +97,20 @@ impl Claim<'_> {
     pub async fn renew(&mut self) -> Result<bool, StoreError> {
         let until = later(self.incidents.now(), LEASE);
         self.change(|episode| episode.leased_until = Some(until)).await
+    }
+
+    /// Notes that a route accepted so many parts of the pending notification, and extends the claim. `false` if
+    /// it was lost: then nothing more may be sent.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn accepted(&mut self, route: &str, parts: u32) -> Result<bool, StoreError> {
+        let until = later(self.incidents.now(), LEASE);
+        let noted = |episode: &mut Episode| {
+            episode.routes.entry(route.to_owned()).or_default().parts = parts;
+            episode.leased_until = Some(until);
+        };
+        self.change(noted).await
     }
 
     /// Waits for a call, and extends the claim as long as that takes.
@@ -128,6 +152,13 @@ impl Claim<'_> {
     }
 }
 
+/// What came of sending a notification to the routes that lacked it.
+#[derive(Default)]
+struct RouteAnswers {
+    /// If any of them may accept it later: for how long they asked to be left alone.
+    wait: Option<Duration>,
+}
+
 /// What is due of an episode.
 enum Due {
     Notification(IncidentKind),
@@ -154,7 +185,8 @@ impl Incidents {
         let Some(episode) = self.store.episode(id).await? else { return Ok(Advanced::Nothing) };
         let now = self.now();
         let is_claimed = episode.leased_until.is_some_and(|until| until > now);
-        if episode.state == EpisodeState::Resolved || episode.due_at > now || is_claimed {
+        let is_due = episode.state != EpisodeState::Resolved && episode.due_at <= now && !is_claimed;
+        if !is_due || !announcer.may_send(&episode) {
             return Ok(Advanced::Nothing);
         }
         let until = later(now, LEASE);
@@ -167,14 +199,16 @@ impl Incidents {
         }
         let Some(pending) = claim.episode.pending.clone() else { return Ok(Advanced::Nothing) };
         reach(Point::IncidentFrozen).await;
-        let Some(complete) = self.send(&mut claim, &pending, announcer).await? else {
+        let Some(answers) = self.send(&mut claim, &pending, announcer).await? else {
             return Ok(Advanced::Nothing);
         };
-        if !complete {
-            let again = later(self.now(), TRY_AGAIN);
+        if let Some(asked) = answers.wait {
+            let grown = TRY_AGAIN.saturating_mul(1 << claim.episode.tries.min(6));
+            let again = later(self.now(), grown.max(asked).min(LONGEST_PAUSE));
             let released = |episode: &mut Episode| {
                 episode.leased_until = None;
                 episode.due_at = again;
+                episode.tries = episode.tries.saturating_add(1);
             };
             claim.change(released).await?;
             return Ok(Advanced::Unfinished);
@@ -235,8 +269,18 @@ impl Incidents {
             IncidentKind::Resolved => announcer.succeeded_since(&claim.episode, tally.newest).await,
             IncidentKind::Alert | IncidentKind::Update => None,
         };
-        let pending =
-            PendingNotification { number, kind, count, as_of: now, alerts_only, reopened, succeeded_since };
+        let asked = claim.episode.resolved_by.as_ref().filter(|_| kind == IncidentKind::Resolved);
+        let resolved_by = asked.map(|asked| asked.by.clone());
+        let pending = PendingNotification {
+            number,
+            kind,
+            count,
+            as_of: now,
+            alerts_only,
+            reopened,
+            succeeded_since,
+            resolved_by,
+        };
         let frozen = |episode: &mut Episode| {
             if kind != IncidentKind::Resolved {
                 episode.state = EpisodeState::Open;
@@ -262,8 +306,10 @@ impl Incidents {
             return Due::FurtherAlert;
         }
         let quiet_from = self.schedule.quiet_from(tally);
-        if now < quiet_from && episode.resolved_by.is_none() {
-            return Due::LookAgain(later(now, CHECK_EVERY).min(quiet_from));
+        let is_asked_for = episode.resolved_by.as_ref().is_some_and(|asked| tally.newest <= asked.at);
+        if now < quiet_from && !is_asked_for {
+            let check = later(now, CHECK_EVERY).min(quiet_from);
+            return Due::LookAgain(if has_grown { check.min(episode.update_at.max(now)) } else { check });
         }
         // What was not named is named before the end, even though no step of the ladder is due; while the
         // incident is muted, with the end.
@@ -278,9 +324,9 @@ impl Incidents {
         claim: &mut Claim<'_>,
         pending: &PendingNotification,
         announcer: &dyn Announcer,
-    ) -> Result<Option<bool>, StoreError> {
+    ) -> Result<Option<RouteAnswers>, StoreError> {
         let report = self.store.report(&claim.episode.id).await?.unwrap_or_default();
-        let mut complete = true;
+        let mut answers = RouteAnswers::default();
         let lacks = |progress: &RouteProgress| {
             progress.number < pending.number && (progress.number == 0 || !pending.alerts_only)
         };
@@ -295,8 +341,8 @@ impl Incidents {
                 // Its failure was recorded after the notification was fixed: the next one is its alert.
                 continue;
             }
-            if progress.rejected {
-                // Until a message asks for it again.
+            if progress.rejected || progress.refused == pending.number {
+                // Until a message asks for the alert again, or there is another update.
                 continue;
             }
             let answer = if has_none {
@@ -308,26 +354,24 @@ impl Incidents {
                 let is_first = progress.number == 0 && pending.kind == IncidentKind::Update;
                 let kind = if is_first { IncidentKind::Alert } else { pending.kind };
                 let (episode, route) = (&claim.episode.clone(), &*route);
-                let announcement =
-                    Announcement { episode, pending, route, kind, failures: &failures, report: &report };
+                let (failures, report, parts) = (&failures, &report, progress.parts);
+                let announcement = Announcement { episode, pending, route, kind, failures, report, parts };
                 announcer.announce(&announcement, claim).await
             };
-            match answer {
-                Announced::Accepted => {}
-                // What it would not take is named in the next update too.
-                Announced::Rejected if progress.number > 0 => continue,
-                Announced::Rejected => {}
-                Announced::Later => {
-                    complete = false;
-                    continue;
-                }
+            if let Announced::Later(asked) = answer {
+                answers.wait = Some(answers.wait.unwrap_or_default().max(asked.unwrap_or_default()));
+                continue;
             }
-            let number = if answer == Announced::Accepted { pending.number } else { 0 };
+            let accepted = answer == Announced::Accepted;
             let until = later(self.now(), LEASE);
             let noted = |episode: &mut Episode| {
                 let progress = episode.routes.entry(route.clone()).or_default();
-                progress.number = number;
-                progress.rejected = number == 0;
+                // What it rejects of an update is named in the next one too.
+                match accepted {
+                    true => *progress = RouteProgress { number: pending.number, ..RouteProgress::default() },
+                    false => *progress = RouteProgress { parts: 0, refused: pending.number, ..*progress },
+                }
+                progress.rejected = progress.number == 0;
                 episode.leased_until = Some(until);
             };
             if !claim.change(noted).await? {
@@ -335,17 +379,20 @@ impl Incidents {
             }
             reach(Point::IncidentNoted).await;
         }
-        Ok(Some(complete))
+        Ok(Some(answers))
     }
 
     /// Every route has the notification.
     async fn finish(&self, claim: &mut Claim<'_>, pending: &PendingNotification) -> Result<bool, StoreError> {
         let now = self.now();
         let update_at = later(now, self.schedule.after(pending.number));
-        let PendingNotification { number, kind, count, .. } = *pending;
+        let &PendingNotification { number, kind, count, .. } = pending;
         claim
             .change(|episode| {
-                episode.sent.push(SentNotification { number, kind, count, at: now });
+                if episode.routes.values().any(|route| route.number == number) {
+                    episode.sent.push(SentNotification { number, kind, count, at: now });
+                }
+                episode.tries = 0;
                 episode.number = pending.number;
                 episode.pending = None;
                 episode.leased_until = None;
@@ -354,7 +401,9 @@ impl Incidents {
                     episode.reopened = false;
                     episode.update_at = update_at;
                 }
-                episode.due_at = later(now, CHECK_EVERY).min(episode.update_at).max(later(now, TRY_AGAIN));
+                let lacks_alert = episode.routes.values().any(|route| route.number == 0 && !route.rejected);
+                let next = if lacks_alert { now } else { later(now, CHECK_EVERY).min(episode.update_at) };
+                episode.due_at = next.max(later(now, TRY_AGAIN));
                 if pending.kind == IncidentKind::Resolved {
                     episode.state = EpisodeState::Resolved;
                     episode.resolved_at = Some(now);

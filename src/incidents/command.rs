@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Incidents;
 use super::schedule::later;
-use super::store::{Episode, EpisodeState, Mute, StoreError};
+use super::store::{Episode, EpisodeState, Mute, ResolveRequest, StoreError};
 
 /// A mute is never longer than this: one that is forgotten must not swallow the next bug.
 pub const LONGEST_MUTE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -49,7 +49,8 @@ impl Incidents {
                 return Ok(Some(episode));
             }
             let due_at = self.now();
-            let resolving = Episode { resolved_by: Some(by.to_owned()), due_at, ..episode };
+            let resolved_by = Some(ResolveRequest { by: by.to_owned(), at: due_at });
+            let resolving = Episode { resolved_by, due_at, ..episode };
             if let Some(resolving) = self.store.replace(resolving).await? {
                 return Ok(Some(resolving));
             }

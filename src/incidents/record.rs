@@ -97,6 +97,7 @@ impl Incidents {
             reopened: false,
             mute: before.and_then(|before| before.mute.clone()).filter(|mute| mute.holds(now, 1)),
             sent: Vec::new(),
+            tries: 0,
             resolved_by: None,
             about: failure.about.clone(),
         }
@@ -162,11 +163,17 @@ impl Incidents {
         let missing = recorded.routes.iter().filter(|route| !episode.routes.contains_key(*route));
         let missing: BTreeMap<String, RouteProgress> =
             missing.map(|route| (route.clone(), RouteProgress::default())).collect();
+        // A message that was dead-lettered since a route rejected the alert may be replayed much later.
+        let lacks =
+            |route: &String| episode.routes.get(route).is_some_and(|its| its.number == 0 && !its.rejected);
+        let lacks_alert = recorded.routes.iter().any(lacks);
         // The recorder's half of the agreement with whoever resolves: its row is written before it looks.
         let is_open = match episode.state {
             EpisodeState::Open => true,
             EpisodeState::Resolving => false,
-            EpisodeState::Resolved => missing.is_empty() && self.store.tally(&episode.id).await?.unnamed == 0,
+            EpisodeState::Resolved => {
+                missing.is_empty() && !lacks_alert && self.store.tally(&episode.id).await?.unnamed == 0
+            }
         };
         if !is_open {
             // What was being sent may have arrived somewhere: its number is not used again.

@@ -5,6 +5,8 @@
 //! system (<https://www.sqlite.org/wal.html>), so one of those is refused.
 
 use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +26,9 @@ use super::store::{
 
 /// How long a step waits for another process's.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// A step that takes longer counts as failed.
+const LONGEST_STEP: Duration = Duration::from_secs(15);
 
 /// The tables. `version`, `state`, `due_at` and `resolved_at` repeat what is in `body`, to be searched by.
 const TABLES: &str = "
@@ -66,6 +71,9 @@ impl SqliteStore {
             );
             return Err(unusable(&why));
         }
+        // Only for whoever runs the worker: what is in it comes from people's inputs.
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        file.map_err(|error| unusable(&error))?;
         let mut connection = Connection::open(path).map_err(|error| unusable(&error))?;
         set_up(&mut connection).map_err(|error| match error {
             SetUpError::Sqlite(error) => unusable(&error),
@@ -89,9 +97,11 @@ impl SqliteStore {
             transaction.commit()?;
             Ok(done)
         });
-        match stepped.await {
-            Ok(done) => done.map_err(|error: rusqlite::Error| self.error(&error)),
-            Err(error) => Err(StoreError::Unavailable(format!("{}: {error}", self.path.display()))),
+        match tokio::time::timeout(LONGEST_STEP, stepped).await {
+            Ok(Ok(done)) => done.map_err(|error: rusqlite::Error| self.error(&error)),
+            Ok(Err(error)) => Err(StoreError::Unavailable(format!("{}: {error}", self.path.display()))),
+            // It may take effect nevertheless, as with any answer that is lost.
+            Err(_elapsed) => Err(StoreError::Unavailable(format!("{}: the disk hangs", self.path.display()))),
         }
     }
 

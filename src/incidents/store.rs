@@ -86,14 +86,25 @@ pub struct Episode {
     pub mute: Option<Mute>,
     /// The notifications that every route has.
     pub sent: Vec<SentNotification>,
-    /// Who resolved it by hand, where that has not been sent yet.
-    pub resolved_by: Option<String>,
+    /// How often in a row a route did not accept the pending notification.
+    pub tries: u32,
+    /// Who asked for it to be resolved, where that has not been sent yet.
+    pub resolved_by: Option<ResolveRequest>,
     /// What people see in a list.
     pub about: IncidentTitle,
 }
 
 fn nowhere() -> EpisodeId {
     EpisodeId { incident: String::new(), episode: 0 }
+}
+
+/// Somebody's wish to have an incident resolved. A failure that is recorded later makes it void.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolveRequest {
+    /// Who asked.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What an incident is about, redacted.
@@ -128,6 +139,8 @@ pub struct PendingNotification {
     pub reopened: bool,
     /// For a resolve, whether an execution has succeeded since the last failure, where that is known.
     pub succeeded_since: Option<bool>,
+    /// For a resolve, who asked for it; `None` where it has been quiet for long enough.
+    pub resolved_by: Option<String>,
 }
 
 /// A notification that every route has.
@@ -148,6 +161,10 @@ pub struct SentNotification {
 pub struct RouteProgress {
     /// The last notification that it accepted; 0 before the first.
     pub number: u32,
+    /// How many parts it accepted of the next one.
+    pub parts: u32,
+    /// The notification that it rejected, if that is the pending one.
+    pub refused: u32,
     /// Whether it rejected its alert for good. The next message that waits for it has it sent again.
     pub rejected: bool,
 }

@@ -70,6 +70,7 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
     let mut down =
         Deepest { root_cause: None, resource: None, unread: Vec::new(), notes: Vec::new(), failure: None };
     let Some(mut here) = start(execution, analysis) else { return down };
+    let mut is_below_failure = false;
     let mut seen = HashSet::from([execution.to_string()]);
     for depth in 0.. {
         let Some(lead) = here.lead.take() else { break };
@@ -86,7 +87,9 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
         match below {
             Ok(mut child) => {
                 // A child that was stopped fell with what waited for it, and has no bug of its own.
-                down.failure = child.failure.take().filter(|_| child.ended_itself);
+                let failure = child.failure.take().filter(|_| child.ended_itself);
+                is_below_failure = failure.is_none();
+                down.failure = failure.or(down.failure.take());
                 down.notes.extend(child.in_flight.clone());
                 here = here.into_below(how, &lead, child);
             }
@@ -95,6 +98,10 @@ pub(super) async fn descend(calls: &mut Calls<'_>, execution: &ExecutionArn, ana
                 break;
             }
         }
+    }
+    if let Some(failure) = down.failure.as_mut().filter(|_| is_below_failure && here.ended_itself) {
+        // Its own report follows the way down from it, too.
+        failure.root_cause = Some(here.root_cause.clone());
     }
     down.resource = here.resource.filter(|_| here.ended_itself);
     down.root_cause = here.ended_itself.then_some(here.root_cause);

@@ -169,6 +169,8 @@ values! {
         Sns = "sns",
         /// Amazon SES.
         Ses = "ses",
+        /// Amazon DynamoDB.
+        Dynamodb = "dynamodb",
     }
 }
 

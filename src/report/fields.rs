@@ -274,6 +274,7 @@ impl Walk<'_> {
             reason,
             reopened: _,
             succeeded_since: _,
+            resolved_by,
             new_executions,
             part: _,
             parts: _,
@@ -282,6 +283,7 @@ impl Walk<'_> {
         self.name("analysis.incident.since", Rank::Kept, [since]);
         self.name("analysis.incident.as_of", Rank::Kept, [as_of]);
         self.text("analysis.incident.reason", Rank::Bounded, [reason]);
+        self.text("analysis.incident.resolved_by", Rank::Bounded, resolved_by);
         self.list("analysis.incident.new_executions", Cut::Never, new_executions);
         for NewExecution { execution_arn, name, keys, role: _ } in new_executions {
             self.name("analysis.incident.new_executions[].execution_arn", Rank::Kept, [execution_arn]);

@@ -27,6 +27,8 @@ pub struct IncidentNote {
     pub reopened: bool,
     /// For a resolve, whether an execution has succeeded since; null where that is not known.
     pub succeeded_since: Option<bool>,
+    /// For a resolve, who asked for it; null where it has been quiet for long enough.
+    pub resolved_by: Option<String>,
     /// The executions that no notification to this route has named before.
     pub new_executions: Vec<NewExecution>,
     /// Which part of the notification this is, counted from 1.

@@ -2,6 +2,8 @@
 
 mod contract;
 mod delivery;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 mod model;
 mod storm;
 mod world;

@@ -378,3 +378,26 @@ async fn a_child_and_all_that_waited_for_it_are_of_one_bug() {
     assert_eq!(bugs[0].reason, bugs[2].reason);
     assert!(bugs[0].reason.contains("shop failed at Charge with Declined"), "{}", bugs[0].reason);
 }
+
+#[tokio::test]
+async fn a_child_whose_own_child_keeps_no_history_is_of_the_bug_of_its_parent() {
+    let stub = StepFunctions::start().await;
+    let [parent, middle] = ["run-0", "run-1"].map(|name| execution_arn("shop", name));
+    let express = "arn:aws:states:eu-west-1:123456789012:express:quick:run-2:1b2c";
+    stub.add_without_history(
+        express,
+        json!({"status": "FAILED", "error": "Declined", "cause": "card expired"}),
+    );
+    for (arn, below) in [(&parent, middle.as_str()), (&middle, express)] {
+        let step = child("Nest", below)
+            .fails(("States.TaskFailed", of_child(below, "Declined", "card expired").as_str()));
+        add(&stub, arn, &Machine::new(vec![step]));
+    }
+    let mut keys = Vec::new();
+    for arn in [&parent, &middle] {
+        let finding = investigated(&stub, arn).await;
+        let subject = Subject { execution: ExecutionArn::parse(arn).ok(), ..Subject::default() };
+        keys.push(Report::new(&subject, &finding).bug.unwrap().key);
+    }
+    assert_eq!(keys[0], keys[1]);
+}

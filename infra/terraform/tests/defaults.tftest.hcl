@@ -51,6 +51,34 @@ run "all_state_machines_are_watched_by_default" {
     condition     = !can(output.worker_environment.MISSTEP_MAP_RUN_CHILDREN)
     error_message = "folding is the worker's default"
   }
+  assert {
+    condition = (
+      length(aws_dynamodb_table.incidents) == 0 && !strcontains(output.worker_policy_json, "dynamodb:") &&
+      !can(output.worker_environment.MISSTEP_INCIDENT_STORE)
+    )
+    error_message = "incidents are kept only where a table is asked for"
+  }
+}
+
+run "incidents_have_a_table_where_one_is_asked_for" {
+  variables {
+    incident_table = "shop-incidents"
+  }
+  assert {
+    condition     = output.worker_environment.MISSTEP_INCIDENT_STORE == "dynamodb:shop-incidents"
+    error_message = "the worker must be told of it"
+  }
+  assert {
+    condition = (
+      strcontains(output.worker_policy_json, "\"arn:aws:dynamodb:eu-west-1:123456789012:table/shop-incidents\"") &&
+      strcontains(output.worker_policy_json, "\"arn:aws:dynamodb:eu-west-1:123456789012:table/shop-incidents/index/due\"")
+    )
+    error_message = "the worker must be able to use the table and its index"
+  }
+  assert {
+    condition     = one(aws_dynamodb_table.incidents).billing_mode == "PAY_PER_REQUEST"
+    error_message = "what it costs follows what fails"
+  }
 }
 
 run "children_of_map_runs_come_in_where_they_are_asked_for" {

@@ -90,6 +90,14 @@ run "state_machine_key_arns" {
   expect_failures = [var.state_machine_key_arns]
 }
 
+run "incident_table" {
+  command = plan
+  variables {
+    incident_table = "no/slashes"
+  }
+  expect_failures = [var.incident_table]
+}
+
 run "iam_path" {
   command = plan
   variables {

@@ -45,7 +45,7 @@ impl Bug {
             ..Subject::default()
         };
         let own = Finding {
-            root_cause: deepest.analysis.root_cause.clone(),
+            root_cause: deepest.root_cause.clone(),
             analysis: deepest.analysis.clone(),
             resources: Vec::new(),
             reading: finding.reading,

@@ -1,6 +1,6 @@
 //! What is said of the incident that a failure belongs to.
 
-use super::super::value::{grouped, moment, short};
+use super::super::value::{grouped, harmless, moment, short};
 use super::{NAME, Sentence, words};
 use crate::report::incident::{ExecutionRole, IncidentKind, IncidentNote, NewExecution};
 
@@ -20,6 +20,7 @@ fn at(time: &str) -> String {
 pub(super) fn prefix(note: &IncidentNote) -> String {
     let part = if note.parts > 1 { format!(", part {} of {}", note.part, note.parts) } else { String::new() };
     match note.kind {
+        IncidentKind::Alert if note.part > 1 => format!("Part {} of {}: ", note.part, note.parts),
         IncidentKind::Alert => String::new(),
         IncidentKind::Update if note.reopened => format!("Again, {} so far{part}: ", executions(note.count)),
         IncidentKind::Update => format!("{} so far{part}: ", executions(note.count)),
@@ -51,7 +52,11 @@ pub(in crate::report) fn sentence(note: &IncidentNote) -> String {
                 Some(false) => " No execution has succeeded since.",
                 None => "",
             };
-            format!("Quiet since the last of {count} that have failed since {since}.{since_then}")
+            let over = match &note.resolved_by {
+                Some(by) => format!("Resolved by {}.", harmless(by)),
+                None => "It has been quiet for long enough.".to_owned(),
+            };
+            format!("{over} {count} have failed in the same way since {since}.{since_then}")
         }
     };
     let part = if note.parts > 1 { format!(" Part {} of {}.", note.part, note.parts) } else { String::new() };
@@ -63,7 +68,7 @@ pub(in crate::report) fn title(note: &IncidentNote) -> String {
     match note.kind {
         IncidentKind::Alert => "Failed executions".to_owned(),
         IncidentKind::Update | IncidentKind::Resolved => {
-            format!("Failed executions that no notification has named before ({})", note.new_executions.len())
+            format!("Failed executions, newly named ({})", note.new_executions.len())
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What every store of incidents does alike: the model, SQLite, and SQLite shared by processes that are
-//! killed.
+//! What every store of incidents does alike: the model, SQLite, SQLite shared by processes that are
+//! killed, and DynamoDB in an emulator.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,15 +17,15 @@ use misstep::report::incident::ExecutionRole;
 
 use crate::support::incident_store::{ModelStore, NoFaults};
 
-fn at(second: i64) -> Timestamp {
+pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-fn id(incident: &str, episode: u32) -> EpisodeId {
+pub(super) fn id(incident: &str, episode: u32) -> EpisodeId {
     EpisodeId { incident: incident.to_owned(), episode }
 }
 
-fn episode(incident: &str, number: u32) -> Episode {
+pub(super) fn episode(incident: &str, number: u32) -> Episode {
     Episode {
         id: id(incident, number),
         version: 0,
@@ -43,12 +43,13 @@ fn episode(incident: &str, number: u32) -> Episode {
         reopened: false,
         mute: None,
         sent: Vec::new(),
+        tries: 0,
         resolved_by: None,
         about: IncidentTitle { state_machine: "orders".to_owned(), ..IncidentTitle::default() },
     }
 }
 
-fn row(failure: &str, second: i64) -> FailureRow {
+pub(super) fn row(failure: &str, second: i64) -> FailureRow {
     FailureRow {
         failure: failure.to_owned(),
         execution_arn: format!("arn:{failure}"),
@@ -61,7 +62,7 @@ fn row(failure: &str, second: i64) -> FailureRow {
     }
 }
 
-async fn contract(store: &dyn IncidentStore) {
+pub(super) async fn contract(store: &dyn IncidentStore) {
     let one = id("a", 1);
     assert_eq!(store.find("x").await, Ok(None));
     assert_eq!(store.newest("a").await, Ok(None));
@@ -125,7 +126,7 @@ async fn contract(store: &dyn IncidentStore) {
 }
 
 /// Eight at once, each with the same failures: every one of them counts once, and one opens.
-async fn race(store: Arc<dyn IncidentStore>) {
+pub(super) async fn race(store: Arc<dyn IncidentStore>) {
     let writers = (0..8).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {

@@ -73,7 +73,7 @@ impl Bench {
         let pipeline = Arc::new(pipeline.keeping(incidents.clone(), &Rules::default()));
         let stop = CancellationToken::new();
         let (tending, until) = (pipeline.clone(), stop.clone());
-        tokio::spawn(async move { tending.tend_incidents(until).await });
+        tokio::spawn(async move { tending.advance_incidents(until).await });
         Self { pipeline, incidents, reader, stop }
     }
 
@@ -334,5 +334,100 @@ fn failures_of_which_too_little_is_known_are_put_together_with_no_other() {
         let ids: BTreeSet<String> =
             pager.taken().iter().map(|taken| incident(taken)["id"].to_string()).collect();
         assert_eq!(ids.len(), 3);
+    });
+}
+
+#[test]
+fn a_route_that_fails_until_its_breaker_opens_gets_the_alert_soon_after_it_works_again() {
+    on_paused_time(async {
+        let busy = || NotifyError::Transient { what: "answered 503".to_owned(), retry_after: None };
+        let works = Arc::new(AtomicBool::new(false));
+        let answers = works.clone();
+        let pager = Kept::new(move |_| if answers.load(Ordering::Relaxed) { Ok(()) } else { Err(busy()) });
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        let mended = async {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            works.store(true, Ordering::Relaxed);
+            Instant::now()
+        };
+        let (outcome, mended) = tokio::join!(bench.handle(0), mended);
+        assert_eq!((outcome, kinds(&pager)), (Outcome::Done, vec!["alert".to_owned()]));
+        assert!(mended.elapsed() < Duration::from_secs(120), "{:?}", mended.elapsed());
+        assert!(pager.attempts() < 60, "{} attempts", pager.attempts());
+    });
+}
+
+#[test]
+fn what_was_dead_lettered_for_a_rejected_alert_is_delivered_when_it_is_replayed_a_day_later() {
+    on_paused_time(async {
+        let works = Arc::new(AtomicBool::new(false));
+        let answers = works.clone();
+        let refused = || NotifyError::Rejected { what: "answered 422".to_owned() };
+        let pager = Kept::new(move |_| if answers.load(Ordering::Relaxed) { Ok(()) } else { Err(refused()) });
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        assert!(matches!(bench.handle(0).await, Outcome::DeadLetter(_)));
+        minutes(24 * 60).await;
+        works.store(true, Ordering::Relaxed);
+        assert_eq!(bench.handle(0).await, Outcome::Done);
+        assert_eq!(named(&pager), BTreeSet::from([execution(0)]));
+    });
+}
+
+#[test]
+fn what_a_route_rejects_of_an_update_is_named_in_the_next_one_and_others_are_not_held_up() {
+    on_paused_time(async {
+        let refused = || NotifyError::Rejected { what: "answered 413".to_owned() };
+        let picky = Kept::new(move |attempt| if attempt == 2 { Err(refused()) } else { Ok(()) });
+        let other = Kept::willing();
+        let bench = Bench::new(
+            Arc::new(NoFaults),
+            vec![
+                grouped("picky", &picky, Audience::Developers),
+                grouped("other", &other, Audience::CustomerAssist),
+            ],
+        );
+        for number in 0..3 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        minutes(1).await;
+        assert_eq!((named(&picky).len(), named(&other).len()), (1, 3));
+        minutes(6).await;
+        assert_eq!((named(&picky).len(), named(&other).len()), (3, 3));
+        assert_eq!(picky.attempts(), 3);
+    });
+}
+
+#[test]
+fn a_long_update_to_a_slow_route_goes_on_after_the_part_that_failed() {
+    on_paused_time(async {
+        let busy = || NotifyError::Transient {
+            what: "answered 429".to_owned(),
+            retry_after: Some(Duration::from_secs(2)),
+        };
+        let slow = Kept::new(move |attempt| if attempt % 5 == 4 { Err(busy()) } else { Ok(()) });
+        let slow = Kept { takes: Duration::from_secs(4), limit: 6_000, ..slow };
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("slow", &slow, Audience::Developers)]);
+        for number in 0..200 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        minutes(30).await;
+        // No part is sent twice: `named` looks.
+        assert_eq!(named(&slow), (0..200).map(execution).collect());
+    });
+}
+
+#[test]
+fn a_store_that_is_away_holds_up_no_route_that_gets_each_failure() {
+    on_paused_time(async {
+        let all = Kept::willing();
+        let away = Arc::new(Away::default());
+        let bench = Bench::new(away.clone(), vec![each("all", &all)]);
+        away.0.store(true, Ordering::Relaxed);
+        let began = Instant::now();
+        for number in 0..3 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        assert_eq!(all.taken().len(), 3);
     });
 }

@@ -53,7 +53,6 @@ fn every_mistake_of_a_store_shows() {
         Mistake::NoSnapshot,
         Mistake::NumberReused,
         Mistake::TimeCursor,
-        Mistake::UnfencedNumbers,
         Mistake::NoPending,
     ] {
         shows(Faults { mistake: Some(mistake), ..Faults::default() }, &format!("{mistake:?}"));

@@ -117,10 +117,10 @@ impl Steps for Shared {
 
 #[async_trait]
 impl Announcer for Shared {
-    async fn announce(&self, announcement: &Announcement<'_>, _claim: &mut Claim<'_>) -> Announced {
+    async fn announce(&self, announcement: &Announcement<'_>, claim: &mut Claim<'_>) -> Announced {
         step().await;
         if self.goes_wrong(0.03) {
-            return Announced::Later;
+            return Announced::Later(None);
         }
         if announcement.kind == IncidentKind::Update && self.goes_wrong(0.05) {
             return Announced::Rejected;
@@ -137,7 +137,11 @@ impl Announcer for Shared {
         step().await;
         if self.goes_wrong(0.08) {
             self.with(|state| state.lost_answers += 1);
-            return Announced::Later;
+            return Announced::Later(None);
+        }
+        // A notification in two parts: noting the first must not harm.
+        if announcement.parts == 0 && !claim.accepted(announcement.route, 1).await.unwrap_or(false) {
+            return Announced::Later(None);
         }
         Announced::Accepted
     }

@@ -29,8 +29,6 @@ pub enum Mistake {
     NumberReused,
     /// Failures get the number of a notification by the time at which they were recorded.
     TimeCursor,
-    /// Numbers are given to failures by workers that have lost their claim.
-    UnfencedNumbers,
     /// What waits to be sent is forgotten by a crash.
     NoPending,
 }
@@ -269,13 +267,13 @@ impl IncidentStore for ModelStore {
             let fenced = self
                 .step(|data| {
                     let ours = data.episodes.get(id).is_some_and(|(its, _)| its.version == version);
-                    if !ours && !self.has(Mistake::UnfencedNumbers) {
+                    if !ours {
                         return false;
                     }
                     for failure in &some {
                         let row = data.rows.get_mut(failure).map(|(_, row)| row).unwrap();
                         // Already named by whoever claimed the episode meanwhile.
-                        if row.number.is_none() || self.has(Mistake::UnfencedNumbers) {
+                        if row.number.is_none() {
                             row.number = Some(number);
                         }
                         if self.has(Mistake::TimeCursor) && cut.is_some_and(|cut| row.recorded_at <= cut) {
@@ -285,7 +283,7 @@ impl IncidentStore for ModelStore {
                     ours
                 })
                 .await?;
-            if !fenced && !self.has(Mistake::UnfencedNumbers) {
+            if !fenced {
                 return Ok(None);
             }
             if left.is_empty() {

@@ -24,6 +24,7 @@ module "misstep" {
   notification_topic_arns      = var.notification_topic_arns
   notification_key_arns        = var.notification_key_arns
   notification_identity_arns   = var.notification_identity_arns
+  incident_table               = var.incident_table
   iam_path                     = var.iam_path
   tags                         = var.tags
 }

@@ -121,6 +121,12 @@ variable "notification_identity_arns" {
   default     = []
 }
 
+variable "incident_table" {
+  description = "Name of a DynamoDB table to make for incidents; no incidents are kept if null."
+  type        = string
+  default     = null
+}
+
 variable "iam_path" {
   description = "Path of the roles and policies, for accounts that ask for one."
   type        = string
