@@ -1,11 +1,12 @@
 //! A worker with incidents killed at each of its steps, and another that goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use misstep::failpoint::Point;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::VARIABLE;
 use crate::support::errand::Errand;

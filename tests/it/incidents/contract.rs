@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use misstep::incidents::sqlite::SqliteStore;
@@ -14,6 +14,7 @@ use misstep::incidents::store::{
     Written,
 };
 use misstep::report::incident::ExecutionRole;
+use tokio::time::Instant;
 
 use crate::support::incident_store::{ModelStore, NoFaults};
 

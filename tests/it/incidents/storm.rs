@@ -2,9 +2,10 @@
 //! real binary, on stubs of SQS and Step Functions.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::support::errand::Errand;
 use crate::support::execution;

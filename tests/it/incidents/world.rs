@@ -325,7 +325,7 @@ pub fn run(seed: u64, faults: Faults) -> Seen {
     });
     let (mut asleep, mut idle) = (vec![0; workers], vec![false; workers]);
     let mut seen = Seen { failures: all.len(), ..Seen::default() };
-    let mut context_waker = noop_waker();
+    let context_waker = noop_waker();
     for steps in 0.. {
         if steps > 600_000 {
             seen.broken.push(format!("does not come to rest: {:?}", store.episodes()));
@@ -341,13 +341,12 @@ pub fn run(seed: u64, faults: Faults) -> Seen {
             state.calm = state.now > 6_000;
             (state.random.usize(0..workers), state.now)
         });
-        let context = &mut Context::from_waker(&mut context_waker);
-        if mute_at.is_some_and(|at| now >= at) {
-            if let Some(mute) = &mut muting {
-                if mute.as_mut().poll(context).is_ready() {
-                    muting = None;
-                }
-            }
+        let context = &mut Context::from_waker(&context_waker);
+        let is_due = mute_at.is_some_and(|at| now >= at);
+        if let Some(mute) = muting.as_mut().filter(|_| is_due)
+            && mute.as_mut().poll(context).is_ready()
+        {
+            muting = None;
         }
         if asleep[who] <= now {
             world.with(|state| state.idle = false);

@@ -202,10 +202,11 @@ impl IncidentStore for ModelStore {
             if stored.version != episode.version && !self.has(Mistake::NoVersion) {
                 return None;
             }
-            if self.has(Mistake::NumberReused) && stored.state == EpisodeState::Resolving {
-                if let (EpisodeState::Open, Some(pending)) = (episode.state, &stored.pending) {
-                    episode.number = pending.number - 1;
-                }
+            if self.has(Mistake::NumberReused)
+                && stored.state == EpisodeState::Resolving
+                && let (EpisodeState::Open, Some(pending)) = (episode.state, &stored.pending)
+            {
+                episode.number = pending.number - 1;
             }
             episode.version = stored.version + 1;
             *stored = episode.clone();
