@@ -9,7 +9,7 @@ LOCALSTACK = $(PYTHON) localstack/localstack.py run --
 # An emulator of DynamoDB; `cargo test` alone ignores the tests that need it.
 MINISTACK = $(PYTHON) localstack/ministack.py run --
 
-.PHONY: help demo test crash-matrix storm soak infra-test check build clean python
+.PHONY: help demo test crash-matrix storm soak bench infra-test check build clean python
 
 help: ## lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ storm: python ## two workers killed three times each: 300 failures on LocalStack
 
 soak: ## a release build: 200,000 messages, large payloads, and waiting: memory, file descriptors, CPU
 	SOAK_MESSAGES=200000 SOAK_LARGE_MESSAGES=320 SOAK_SECONDS=60 cargo test --locked --release --test it soak:: -- --nocapture --test-threads=1
+
+bench: ## a release build beside the bare SDK loop: throughput, CPU, memory; BENCH_TABLE=1 shows how they grow
+	cargo bench --locked --bench throughput
 
 infra-test: python ## deploys infra/ to LocalStack with Terraform and CloudFormation, and lints it; says SKIPPED where a tool is absent
 	$(LOCALSTACK) sh -c 'exec "$$MISSTEP_TEST_PYTHON" -m unittest discover -s infra/tests -t infra'

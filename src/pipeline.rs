@@ -277,12 +277,15 @@ impl Pipeline {
         let is_unrouted = grouped.is_empty() && due.is_empty();
         let grouped: Vec<String> = grouped.iter().map(|pending| pending.route.name.to_string()).collect();
         let new_failure = unrecorded.map(|delivery| (delivery, delivery.failure(&report, change, grouped)));
-        let mut with_logs = self.with_logs(&report, &due).await.map(Redacted::new);
-        let mut redacted = Redacted::new(report);
+        let with_logs = self.with_logs(&report, &due).await;
+        let (to_show_logs, plain): (Vec<&Route>, Vec<&Route>) =
+            due.iter().map(|due| due.route).partition(|route| route.logs && with_logs.is_some());
+        let mut with_logs = with_logs.map(|report| Redacted::new(report, &to_show_logs));
+        let mut redacted = Redacted::new(report, &plain);
         let mut answers = Vec::new();
         for PendingDelivery { route, kind, key } in due {
             let report = with_logs.as_mut().filter(|_| route.logs).unwrap_or(&mut redacted);
-            let composed = route.compose(report.by(&route.redactor), &key);
+            let composed = route.compose(report.of(route), &key);
             match kind {
                 RouteKind::Optional(optional) => {
                     optional.deliver(composed, &self.optional_tasks, &self.metrics);

@@ -25,11 +25,12 @@ mod secrets;
 mod sentences;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use kind::SecretKind;
 use names::Names;
 pub use pass::Pass;
+use repeats::is_common;
 use serde::{Deserialize, Serialize};
 
 /// Which secrets are removed.
@@ -126,15 +127,16 @@ impl Redactor {
         if !self.on {
             return pass;
         }
-        let mut names = Vec::new();
+        let mut names = HashSet::new();
         document.texts(&mut |role, text| {
-            if role == Role::Name {
-                names.push(text.clone());
+            if role == Role::Name && is_common(text) && !names.contains(text) {
+                names.insert(text.clone());
             }
         });
         pass.over(document);
-        pass.look_for_repeats(&names);
-        pass.over(document);
+        if pass.look_for_repeats(&names) {
+            pass.over(document);
+        }
         pass
     }
 }

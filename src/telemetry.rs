@@ -5,6 +5,7 @@
 //! `duration_ms`, `error`. An execution's input, its error's cause and a message's body are other
 //! people's data and appear at debug level at most.
 
+mod fields;
 pub mod message;
 #[cfg(not(feature = "otel"))]
 mod no_traces;
@@ -25,6 +26,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use fields::SpanFields;
 #[cfg(not(feature = "otel"))]
 use no_traces as traces;
 #[cfg(feature = "otel")]
@@ -107,7 +109,8 @@ where
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
         // Within a stage's span, the message's would not be shown but for the list.
         LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(true).with_span_list(shows_stages).boxed()
+            let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(shows_stages);
+            lines.fmt_fields(SpanFields::default()).boxed()
         }
     };
     lines.with_filter(filter.and(filter_fn(|metadata| metadata.target() != traces::TARGET)))

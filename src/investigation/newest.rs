@@ -17,7 +17,8 @@ use crate::aws::arn::ExecutionArn;
 use crate::aws::error::ErrorClass;
 use crate::failpoint::{Point, reach};
 use crate::history::{
-    EventType, ExecutionDescription, History, HistoryEvent, InputPruner, PageRequest, ReadError, Status,
+    EventType, ExecutionDescription, History, HistoryEvent, HistoryPage, InputPruner, PageRequest, ReadError,
+    Status,
 };
 use crate::memory::HistoryShare;
 
@@ -26,6 +27,9 @@ const FIRST_PAGE: u32 = 250;
 
 /// The most events that Step Functions gives on a page.
 const PAGE: u32 = 1_000;
+
+/// How many further pages of few events are read before larger ones are.
+const NEAR: usize = 3;
 
 /// Which end of an execution is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +95,8 @@ pub(super) async fn read(
         };
     }
     let redrives = description.as_ref().map(|description| description.redrive_count.unwrap_or(0));
-    if newest.lacks(wanted, redrives).is_some() {
+    token = newest.read_near(wanted, redrives, calls, execution, token).await?;
+    if token.is_some() && newest.lacks(wanted, redrives).is_some() {
         token = newest.grow(calls, token).await;
     }
     while let Some(missing) = newest.lacks(wanted, redrives) {
@@ -184,6 +189,43 @@ impl Newest {
         None
     }
 
+    /// Where events are so large that a page has few of them, reads the next pages as long as what is missing
+    /// must be on them: the failed state's own events are next to each other, and the reading
+    /// that starts again has many times as many bytes. Returns the token of the next page.
+    async fn read_near(
+        &mut self,
+        wanted: EndSelector,
+        redrives: Option<u32>,
+        calls: &mut Calls<'_>,
+        execution: &ExecutionArn,
+        mut token: Option<String>,
+    ) -> Result<Option<String>, ReadError> {
+        for _ in 0..NEAR {
+            let (max_results, max_bytes) = self.page;
+            let oldest = self.events.last().map_or(0, |oldest| oldest.id);
+            let is_near = |id: i64| oldest.saturating_sub(id) <= i64::from(max_results);
+            let missing = self.lacks(wanted, redrives);
+            if max_results >= FIRST_PAGE
+                || token.is_none()
+                || !matches!(missing, Some(Missing::Event(id)) if id < oldest && is_near(id))
+                || !calls.may_go_on()
+            {
+                break;
+            }
+            calls.made += 1;
+            let request = PageRequest { newest_first: true, max_results, token: token.clone(), max_bytes };
+            match calls.reader.history_page(execution, &request).await {
+                Ok(page) => {
+                    reach(Point::page(false)).await;
+                    token = self.take(page);
+                }
+                Err(error) if error.class() == ErrorClass::TooLarge => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(token)
+    }
+
     /// Reads the page at this token and returns the next one's.
     ///
     /// An answer that is too large is asked for again with fewer events. On the first page that is
@@ -216,6 +258,11 @@ impl Newest {
             }
         };
         reach(Point::page(token.is_none())).await;
+        Ok(self.take(page))
+    }
+
+    /// Keeps what is needed of a page, and returns the next one's token.
+    fn take(&mut self, page: HistoryPage) -> Option<String> {
         self.bytes += page.bytes;
         for mut event in page.events {
             if self.events.last().is_none_or(|newer| newer.id > event.id) {
@@ -224,7 +271,7 @@ impl Newest {
             self.texts.keep(&mut event);
             self.events.push(event);
         }
-        Ok(page.next_token)
+        page.next_token
     }
 
     /// Requests fewer events from now on. If a single event is already too large (some stand-ins

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use tokio::time::Instant;
@@ -145,7 +146,10 @@ impl Post {
         let (mut body, mut broke_off) = (Vec::new(), false);
         if status.is_success() && wanted == ReadBody::Status {
             // After reading to the end the connection can be reused; the notification is accepted without that.
-            tokio::spawn(reading);
+            let mut reading = Box::pin(reading);
+            if reading.as_mut().now_or_never().is_none() {
+                tokio::spawn(reading);
+            }
         } else {
             (body, broke_off) = reading.await.unwrap_or((Vec::new(), true));
             debug!(status = status.as_u16(), answer = %String::from_utf8_lossy(&body), "answered");

@@ -26,25 +26,37 @@ const MOST_OPTIONAL: usize = 64;
 /// How often dropped notifications are logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// A report, and its redacted copy for each redactor.
+/// A report, redacted by each redactor.
 pub(super) struct Redacted {
-    whole: Report,
-    by: Vec<(Arc<Redactor>, Report)>,
+    /// As it was, until the last redactor takes it.
+    whole: Option<Report>,
+    by: Vec<(Arc<Redactor>, Option<Report>)>,
 }
 
 impl Redacted {
-    pub(super) fn new(whole: Report) -> Self {
-        Self { whole, by: Vec::new() }
+    /// A report for these routes; those that share a redactor share what it made.
+    pub(super) fn new(whole: Report, routes: &[&Route]) -> Self {
+        let mut by: Vec<(Arc<Redactor>, Option<Report>)> = Vec::new();
+        for Route { redactor, .. } in routes {
+            if by.iter().all(|(known, _)| !Arc::ptr_eq(known, redactor)) {
+                by.push((redactor.clone(), None));
+            }
+        }
+        Self { whole: Some(whole), by }
     }
 
-    /// The redacted copy. Routes that share a redactor share the copy.
-    pub(super) fn by(&mut self, redactor: &Arc<Redactor>) -> &Report {
-        let known = self.by.iter().position(|(known, _)| Arc::ptr_eq(known, redactor));
-        let place = known.unwrap_or_else(|| {
-            self.by.push((redactor.clone(), self.whole.clone().redacted(redactor)));
-            self.by.len() - 1
-        });
-        &self.by[place].1
+    /// The report without what the redactor of this route removes.
+    pub(super) fn of(&mut self, route: &Route) -> &Report {
+        let is_last = self.by.iter().filter(|(_, made)| made.is_none()).count() == 1;
+        let (redactor, made) = self
+            .by
+            .iter_mut()
+            .find(|(known, _)| Arc::ptr_eq(known, &route.redactor))
+            .expect("the route is one of those that it was made for");
+        made.get_or_insert_with(|| {
+            let whole = if is_last { self.whole.take() } else { self.whole.clone() };
+            whole.expect("it is taken by the last redactor").redacted(redactor)
+        })
     }
 }
 

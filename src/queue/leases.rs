@@ -117,8 +117,12 @@ impl Leases {
             },
         );
         self.metrics.in_hand(table.entries.len());
+        let is_next = table.due.first() == Some(&(due, key));
         drop(table);
-        self.changed.notify_one();
+        // Whoever waits for an earlier one looks at this one after it.
+        if is_next {
+            self.changed.notify_one();
+        }
         Lease { leases: self.clone(), key, lost, renewal }
     }
 

@@ -13,7 +13,12 @@ pub(super) fn secret_keys(text: &str) -> impl Iterator<Item = Range<usize>> {
     let bytes = text.as_bytes();
     let mut at = 0;
     std::iter::from_fn(move || {
-        while at < bytes.len() {
+        while let Some(window) = bytes.get(at..at + LENGTH) {
+            // A key needs as many bytes of its alphabet in one piece; after the last other one it may begin.
+            if let Some(last) = window.iter().rposition(|byte| !may_be_of_it(byte)) {
+                at += last + 1;
+                continue;
+            }
             let (start, end, length) = run(bytes, at);
             at = end + 1;
             if length == LENGTH
@@ -44,6 +49,11 @@ fn run(bytes: &[u8], at: usize) -> (usize, usize, usize) {
         (end, length) = (end - 1, length - 1);
     }
     (start, end, length)
+}
+
+/// Whether a byte may belong to a character of base64, escaped or not.
+fn may_be_of_it(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'%')
 }
 
 /// How long a character of base64 is here, which may be escaped for an address.

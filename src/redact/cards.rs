@@ -7,6 +7,9 @@ use super::boundary::at_token_start;
 /// What may stand between the groups of a number.
 const GAPS: &[&str] = &[" ", "  ", "-", " - ", ".", "\u{a0}", "\u{202f}", "\u{2009}", "–", "+", "%20"];
 
+/// Digits of the shortest number.
+const FEWEST: usize = 13;
+
 /// Bytes of the name on a card's track.
 const NAME: usize = 40;
 
@@ -14,6 +17,9 @@ const NAME: usize = 40;
 /// digit; in one piece, or in the groups that are printed on cards; with what follows on the track.
 pub(super) fn cards(text: &str) -> Vec<Range<usize>> {
     let bytes = text.as_bytes();
+    if bytes.iter().filter(|byte| byte.is_ascii_digit()).count() < FEWEST {
+        return Vec::new();
+    }
     let groups = digit_groups(bytes);
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, group) in groups.iter().enumerate() {

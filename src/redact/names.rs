@@ -4,6 +4,11 @@
 //! and `x_api_key` are one. Short words count only as whole words (`card`, not `discard`), long ones
 //! anywhere (`dbpassword2`). A key that only describes a secret (`token_type`) does not name one.
 
+use aho_corasick::AhoCorasick;
+
+/// Bytes of the longest key that is read.
+const LONGEST_READ: usize = 256;
+
 /// Bytes before a separator in which its key is looked for.
 pub(super) const LONGEST: usize = 128;
 
@@ -160,19 +165,42 @@ pub(super) enum SecretName {
 pub(super) struct Names {
     extra: Vec<Vec<String>>,
     allowed: Vec<String>,
+    /// Of which a key that names a secret has at least one among its letters and digits.
+    stems: AhoCorasick,
 }
 
 impl Names {
     /// The built-in names and these, without the allowed ones.
     pub(super) fn new(extra: &[String], allowed: &[String]) -> Self {
-        let extra = extra.iter().map(|key| words(key)).filter(|words| !words.is_empty()).collect();
-        Self { extra, allowed: allowed.iter().map(|key| words(key).concat()).collect() }
+        let extra: Vec<Vec<String>> =
+            extra.iter().map(|key| words(key)).filter(|words| !words.is_empty()).collect();
+        let own = ANYWHERE.iter().chain(WORDS).chain(ENDS).chain(&["session", "token"]);
+        let stems = own.map(|stem| (*stem).to_owned()).chain(extra.iter().map(|words| words.concat()));
+        let stems = AhoCorasick::new(stems).expect("a few hundred short words");
+        Self { extra, allowed: allowed.iter().map(|key| words(key).concat()).collect(), stems }
     }
 
     /// What a key says about its value.
     pub(super) fn secret(&self, key: &str) -> Option<SecretName> {
+        if self.has_no_stem(key) { None } else { self.by_words(key) }
+    }
+
+    /// Whether a key names no secret for sure: most keys need not be taken apart into words.
+    pub(super) fn has_no_stem(&self, key: &str) -> bool {
+        if key.len() > LONGEST_READ || !key.is_ascii() {
+            return false;
+        }
+        let (mut letters, mut length) = ([0; LONGEST_READ], 0);
+        for byte in key.bytes().filter(u8::is_ascii_alphanumeric) {
+            letters[length] = byte.to_ascii_lowercase();
+            length += 1;
+        }
+        !self.stems.is_match(&letters[..length])
+    }
+
+    fn by_words(&self, key: &str) -> Option<SecretName> {
         // Step Functions' own "key.$" holds a path, not a value.
-        if key.len() > 256 || key.ends_with(".$") {
+        if key.len() > LONGEST_READ || key.ends_with(".$") {
             return None;
         }
         // The words of a placeholder, where a secret stood as a key, name none.
@@ -405,6 +433,54 @@ mod tests {
         ] {
             assert_eq!(names.secret(key), None, "{key}");
         }
+    }
+
+    #[test]
+    fn a_key_without_a_stem_is_one_that_its_words_say_nothing_of() {
+        let own = ["date of birth".to_owned(), "loyaltyId".to_owned(), "größe".to_owned()];
+        let names = Names::new(&own, &["page_token".to_owned()]);
+        let mut random = fastrand::Rng::with_seed(7);
+        let parts: Vec<&str> = ANYWHERE
+            .iter()
+            .chain(WORDS)
+            .chain(ENDS)
+            .chain(NO_PASS)
+            .chain(ABOUT)
+            .chain(&[
+                "session",
+                "key",
+                "id",
+                "token",
+                "tokens",
+                "secretar",
+                "secretsmanager",
+                "s",
+                "order",
+                "x",
+            ])
+            .chain(&["date", "birth", "loyalty", "größe", "2", "\u{200b}", "\u{212a}"])
+            .copied()
+            .collect();
+        let mut named = 0;
+        for _ in 0..100_000 {
+            let mut key = String::new();
+            for _ in 0..random.usize(1..4) {
+                let part = parts[random.usize(..parts.len())];
+                let cut = part.char_indices().map(|(at, _)| at).nth(random.usize(..12));
+                let part = if random.u8(..4) == 0 { &part[..cut.unwrap_or(part.len())] } else { part };
+                for char in part.chars() {
+                    match random.u8(..8) {
+                        0 => key.extend(char.to_uppercase()),
+                        _ => key.push(char),
+                    }
+                }
+                key.push_str(["", "", "_", "-", ".", " ", "$"][random.usize(..7)]);
+            }
+            let secret = names.by_words(&key);
+            assert_eq!(names.secret(&key), secret, "{key}");
+            named += usize::from(secret.is_some());
+        }
+        assert!((10_000..90_000).contains(&named), "{named}");
     }
 
     #[test]

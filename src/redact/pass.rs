@@ -1,6 +1,6 @@
 //! One pass over a document: first by keys and patterns, then for repetitions of the values found.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::de::IgnoredAny;
 
@@ -48,11 +48,13 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Switches from finding secrets to finding their repetitions, except these names if they are common words.
-    pub(super) fn look_for_repeats(&mut self, names: &[String]) {
+    /// Switches from finding secrets to finding their repetitions, except these names if they are common
+    /// words. Returns whether there may be any.
+    pub(super) fn look_for_repeats(&mut self, names: &HashSet<String>) -> bool {
         self.known.without(names);
         self.repeats = self.known.repeats();
         self.stage = PassStage::Repeats;
+        !self.known.is_empty()
     }
 
     /// What was removed so far.
@@ -164,6 +166,9 @@ impl Secrets for Pass<'_> {
 
     fn secret(&mut self, key: &str) -> Option<SecretName> {
         if self.stage == PassStage::Repeats {
+            return None;
+        }
+        if self.redactor.names.has_no_stem(key) {
             return None;
         }
         if let Some(secret) = self.keys.get(key) {

@@ -1,6 +1,6 @@
 //! Values that were secret under a key and are repeated elsewhere: in a cause, in an error's message.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -52,6 +52,11 @@ pub(super) struct Repeats {
     words: Vec<bool>,
 }
 
+/// Whether a name may be a common word, or two.
+pub(super) fn is_common(name: &str) -> bool {
+    name.len() <= COMMON && name.chars().all(|char| char.is_alphabetic() || matches!(char, ' ' | '-' | '_'))
+}
+
 impl SecretSet {
     /// Remembers a value, and what follows `Bearer` in it.
     pub(super) fn add(&mut self, value: &str) {
@@ -80,12 +85,13 @@ impl SecretSet {
 
     /// Forgets values that are also names of one or two words: they would be removed from sentences about
     /// the named thing. The names themselves stay in any case.
-    pub(super) fn without(&mut self, names: &[String]) {
-        let is_common = |name: &str| {
-            name.len() <= COMMON
-                && name.chars().all(|char| char.is_alphabetic() || matches!(char, ' ' | '-' | '_'))
-        };
+    pub(super) fn without(&mut self, names: &HashSet<String>) {
         self.0.retain(|value| !is_common(value) || !names.contains(value));
+    }
+
+    /// Whether there is nothing to look for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Makes ready to look for them; `None` if there are none.

@@ -195,12 +195,17 @@ impl Worker {
     async fn acquire_permits(&self) -> Vec<OwnedSemaphorePermit> {
         let closed = "the permits are never closed";
         let mut permits = vec![self.permits.clone().acquire_owned().await.expect(closed)];
-        let window_ends = Instant::now() + BATCH_WINDOW;
-        while permits.len() < MOST_ENTRIES.min(self.settings.concurrency) {
-            let next = self.permits.clone().acquire_owned();
-            match tokio::time::timeout_at(window_ends, next).await {
-                Ok(permit) => permits.push(permit.expect(closed)),
-                Err(_elapsed) => break,
+        let more = MOST_ENTRIES.min(self.settings.concurrency) - 1;
+        // Asked for together, they wake the loop once and not one by one.
+        let all = self.permits.clone().acquire_many_owned(u32::try_from(more).unwrap_or(0));
+        match tokio::time::timeout(BATCH_WINDOW, all).await {
+            Ok(all) => {
+                let mut all = all.expect(closed);
+                permits.extend((0..more).filter_map(|_| all.split(1)));
+            }
+            Err(_elapsed) => {
+                let free = (0..more).map_while(|_| self.permits.clone().try_acquire_owned().ok());
+                permits.extend(free);
             }
         }
         permits

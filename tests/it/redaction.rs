@@ -1,5 +1,7 @@
 //! No planted secret survives, in any form.
 
+mod worst;
+
 use std::time::Duration;
 
 use misstep::notify::truncate::truncate;
@@ -274,54 +276,7 @@ fn every_form_counts_what_was_removed() {
 
 #[test]
 fn a_mebibyte_of_the_worst_takes_no_longer_than_its_length() {
-    let repeated = |unit: &str| unit.repeat((1 << 20) / unit.len());
-    let texts = [
-        repeated("password:"),
-        repeated("\"password\":\""),
-        repeated("{\"a\":"),
-        repeated("\\\"name\\\":"),
-        repeated("4111 1111 1111 "),
-        repeated("-----BEGIN PRIVATE KEY-----"),
-        repeated("://a:b"),
-        repeated("eyJabcdef."),
-        repeated("a@b."),
-        repeated("token=[{"),
-        repeated("\\"),
-        repeated("token: token "),
-        format!("token: {}", repeated("token ")),
-        format!("token: {}", repeated("&a ")),
-        repeated("password=(("),
-        repeated("password=a("),
-        format!("password=a{}b", repeated(",")),
-        format!("password=a{}b", repeated(",a")),
-        format!("password:\\n{}b", repeated("\\")),
-        repeated("password:\n\n"),
-        repeated("password:\n  - a\n"),
-        repeated("password: |\n"),
-        repeated("<password><b>"),
-        repeated("&lt;password&gt;"),
-        repeated("%3Dtoken%3D"),
-        repeated("%3D"),
-        repeated("password='''a"),
-        repeated("authorization: a=\""),
-        repeated("name=password value="),
-        repeated("[password]"),
-        repeated("glpat-"),
-        repeated("s.a"),
-        repeated("eyJa"),
-        repeated("curl -u "),
-        repeated("mysql -h "),
-        repeated("--password "),
-        repeated("PRIVATE KEY"),
-        repeated("MIIEpAIBAAKCAQEA"),
-        repeated("root:a@"),
-        repeated("a/b@"),
-        repeated("=="),
-        repeated("token: the execution "),
-        format!("[{}1]", repeated("\"--password\",")),
-        format!("[{}1]", repeated("{\"password\":\"hunter77\",\"n\":4111111111111111},")),
-    ];
-    for text in texts {
+    for text in worst::texts() {
         let subject = Subject { input: Some(text.clone()), ..Subject::default() };
         let mut report = Report::degraded(&subject, "a test");
         let began = Instant::now();

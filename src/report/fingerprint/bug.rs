@@ -5,7 +5,7 @@
 //! is of no bug: it is never put together with another one.
 
 use super::message::normal;
-use super::{of, said};
+use super::said;
 use crate::analysis::cause::ParsedCause;
 use crate::aws::arn::{base_state_machine, state_machine_name};
 use crate::history::Status;
@@ -68,6 +68,7 @@ impl Bug {
         }
     }
 
+    /// The bug of a report that has its fingerprint.
     fn in_execution(report: &Report, role: ExecutionRole) -> Option<Self> {
         let analysis = &report.analysis;
         let failed = analysis.failed_state.as_ref();
@@ -83,7 +84,8 @@ impl Bug {
         let machine = machine.and_then(state_machine_name).unwrap_or_default().to_owned();
         let reason = reason(report, &machine, state.as_deref(), error.as_deref());
         let state_machine_arn = report.event_info.state_machine_arn.as_deref().map(base_state_machine);
-        Some(Self { key: of(report)?, role, state_machine: machine, state_machine_arn, state, error, reason })
+        let key = analysis.fingerprint.clone()?;
+        Some(Self { key, role, state_machine: machine, state_machine_arn, state, error, reason })
     }
 }
 
