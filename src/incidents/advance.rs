@@ -24,6 +24,9 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// And never longer than this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// When an episode is looked at again that waits for a route which takes nothing at the moment.
+const BLOCKED: Duration = Duration::from_secs(5);
+
 /// What came of a look at an episode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advanced {
@@ -52,6 +55,8 @@ pub struct Announcement<'a> {
     pub report: &'a str,
     /// How many parts of it the route accepted before.
     pub parts: u32,
+    /// How many of the failures these named.
+    pub executions: u32,
 }
 
 /// What a route made of a notification.
@@ -71,6 +76,11 @@ pub trait Announcer: Send + Sync {
     /// Whether it would make an attempt now, for all that it knows of the routes.
     fn may_send(&self, _episode: &Episode) -> bool {
         true
+    }
+
+    /// Whether it does so even before the episode is due.
+    fn insists(&self) -> bool {
+        false
     }
 
     /// Makes one attempt. What takes long extends the `claim` on the episode meanwhile.
@@ -99,15 +109,16 @@ impl Claim<'_> {
         self.change(|episode| episode.leased_until = Some(until)).await
     }
 
-    /// Notes that a route accepted so many parts of the pending notification, and extends the claim. `false` if
-    /// it was lost: then nothing more may be sent.
+    /// Notes that a route accepted so many parts of the pending notification, which name so many executions,
+    /// and extends the claim. `false` if it was lost: then nothing more may be sent.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn accepted(&mut self, route: &str, parts: u32) -> Result<bool, StoreError> {
+    pub async fn accepted(&mut self, route: &str, parts: u32, executions: u32) -> Result<bool, StoreError> {
         let until = later(self.incidents.now(), LEASE);
         let noted = |episode: &mut Episode| {
-            episode.routes.entry(route.to_owned()).or_default().parts = parts;
+            let progress = episode.routes.entry(route.to_owned()).or_default();
+            (progress.parts, progress.executions) = (parts, executions);
             episode.leased_until = Some(until);
         };
         self.change(noted).await
@@ -185,8 +196,14 @@ impl Incidents {
         let Some(episode) = self.store.episode(id).await? else { return Ok(Advanced::Nothing) };
         let now = self.now();
         let is_claimed = episode.leased_until.is_some_and(|until| until > now);
-        let is_due = episode.state != EpisodeState::Resolved && episode.due_at <= now && !is_claimed;
-        if !is_due || !announcer.may_send(&episode) {
+        let is_due = episode.due_at <= now || announcer.insists();
+        if episode.state == EpisodeState::Resolved || is_claimed || !is_due {
+            return Ok(Advanced::Nothing);
+        }
+        if !announcer.may_send(&episode) {
+            // Others are due, too.
+            let blocked = Episode { due_at: later(now, BLOCKED), ..episode };
+            self.store.replace(blocked).await?;
             return Ok(Advanced::Nothing);
         }
         let until = later(now, LEASE);
@@ -269,8 +286,8 @@ impl Incidents {
             IncidentKind::Resolved => announcer.succeeded_since(&claim.episode, tally.newest).await,
             IncidentKind::Alert | IncidentKind::Update => None,
         };
-        let asked = claim.episode.resolved_by.as_ref().filter(|_| kind == IncidentKind::Resolved);
-        let resolved_by = asked.map(|asked| asked.by.clone());
+        let asked = claim.episode.resolved_by.as_ref().filter(|asked| tally.newest <= asked.at);
+        let resolved_by = asked.filter(|_| kind == IncidentKind::Resolved).map(|asked| asked.by.clone());
         let pending = PendingNotification {
             number,
             kind,
@@ -354,8 +371,10 @@ impl Incidents {
                 let is_first = progress.number == 0 && pending.kind == IncidentKind::Update;
                 let kind = if is_first { IncidentKind::Alert } else { pending.kind };
                 let (episode, route) = (&claim.episode.clone(), &*route);
-                let (failures, report, parts) = (&failures, &report, progress.parts);
-                let announcement = Announcement { episode, pending, route, kind, failures, report, parts };
+                let (failures, report) = (&failures, &report);
+                let RouteProgress { parts, executions, .. } = progress;
+                let announcement =
+                    Announcement { episode, pending, route, kind, failures, report, parts, executions };
                 announcer.announce(&announcement, claim).await
             };
             if let Announced::Later(asked) = answer {
@@ -369,7 +388,10 @@ impl Incidents {
                 // What it rejects of an update is named in the next one too.
                 match accepted {
                     true => *progress = RouteProgress { number: pending.number, ..RouteProgress::default() },
-                    false => *progress = RouteProgress { parts: 0, refused: pending.number, ..*progress },
+                    false => {
+                        let refused = pending.number;
+                        *progress = RouteProgress { parts: 0, executions: 0, refused, ..*progress };
+                    }
                 }
                 progress.rejected = progress.number == 0;
                 episode.leased_until = Some(until);

@@ -182,6 +182,10 @@ impl Incidents {
             changed.reopened |= episode.state == EpisodeState::Resolved || resolving.is_some();
             changed.state = EpisodeState::Open;
             changed.pending = None;
+            for progress in changed.routes.values_mut() {
+                // What comes next has other parts.
+                (progress.parts, progress.executions) = (0, 0);
+            }
             changed.leased_until = None;
             changed.claim = 0;
             changed.resolved_by = None;

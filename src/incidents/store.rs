@@ -163,6 +163,8 @@ pub struct RouteProgress {
     pub number: u32,
     /// How many parts it accepted of the next one.
     pub parts: u32,
+    /// How many executions these named.
+    pub executions: u32,
     /// The notification that it rejected, if that is the pending one.
     pub refused: u32,
     /// Whether it rejected its alert for good. The next message that waits for it has it sent again.

@@ -53,6 +53,10 @@ impl Announcer for IncidentAnnouncer<'_> {
         }
     }
 
+    fn insists(&self) -> bool {
+        self.sends != Sends::Ticker
+    }
+
     async fn succeeded_since(&self, episode: &Episode, since: Timestamp) -> Option<bool> {
         let machine = episode.about.state_machine_arn.as_deref()?;
         match self.pipeline.reader.last_success(machine).await {
@@ -68,8 +72,8 @@ impl Announcer for IncidentAnnouncer<'_> {
         let name = announcement.route;
         let Pipeline { required, optional, metrics, optional_tasks, .. } = self.pipeline;
         if let Some(optional) = optional.iter().find(|route| *route.route().name == *name) {
-            for (_, part) in parts(announcement, optional.route()) {
-                optional.deliver(part, optional_tasks, metrics);
+            for part in parts(announcement, optional.route()) {
+                optional.deliver(part.notification, optional_tasks, metrics);
             }
             return Announced::Accepted;
         }
@@ -83,10 +87,7 @@ impl Announcer for IncidentAnnouncer<'_> {
         if matches!(probe, Some(None)) {
             return Announced::Later(None);
         }
-        for (part, notification) in parts(announcement, route) {
-            if part <= announcement.parts {
-                continue;
-            }
+        for Part { number: part, executions, notification } in parts(announcement, route) {
             let recipient = Recipient::of(route.audience.name());
             reach(Point::NotificationSending(recipient)).await;
             let answer = match notification {
@@ -97,7 +98,7 @@ impl Announcer for IncidentAnnouncer<'_> {
             let Err(error) = answer else {
                 reach(Point::NotificationAnswered(recipient)).await;
                 breaker.passed();
-                match claim.accepted(name, part).await {
+                match claim.accepted(name, part, executions).await {
                     Ok(true) => continue,
                     // Whoever has the claim now goes on.
                     Ok(false) | Err(_) => return Announced::Later(None),
@@ -126,28 +127,39 @@ impl Announcer for IncidentAnnouncer<'_> {
     }
 }
 
-/// The notifications of an announcement with their numbers: one, or several where one cannot name all
-/// executions.
-fn parts(
-    announcement: &Announcement<'_>,
-    route: &Route,
-) -> impl Iterator<Item = (u32, Result<Notification, NotifyError>)> + use<> {
+/// One notification of an announcement.
+struct Part {
+    /// Its number, from 1 on.
+    number: u32,
+    /// How many executions are named up to its end.
+    executions: u32,
+    notification: Result<Notification, NotifyError>,
+}
+
+/// The notifications of an announcement that the route has not accepted yet: one, or several where one cannot
+/// name all executions. They are packed from the first execution that is not named yet, so that none is left
+/// out where the route's limit has changed meanwhile.
+fn parts(announcement: &Announcement<'_>, route: &Route) -> impl Iterator<Item = Part> + use<> {
     let report = report(announcement, route);
-    let executions = announcement.failures.iter().map(|row| execution(row, &route.grouping)).collect();
-    let parts = packed(executions, route.notifier.room_for_executions());
-    let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    let Announcement { failures, parts: before, executions: mut named, .. } = *announcement;
+    let left = failures.iter().skip(usize::try_from(named).unwrap_or(usize::MAX));
+    let left: Vec<NewExecution> = left.map(|row| execution(row, &route.grouping)).collect();
+    let is_complete = before > 0 && left.is_empty();
+    let parts = if is_complete { Vec::new() } else { packed(left, route.notifier.room_for_executions()) };
+    let count = before.saturating_add(u32::try_from(parts.len()).unwrap_or(u32::MAX));
     let note = note(announcement);
     let Announcement { episode, pending, .. } = announcement;
     let started = format!("{} {}", episode.id, episode.opened_at.as_millisecond());
     let (number, route) = (pending.number, route.clone());
-    parts.into_iter().zip(1_u32..).map(move |(new_executions, part)| {
+    parts.into_iter().zip(before + 1..).map(move |(new_executions, part)| {
+        named = named.saturating_add(u32::try_from(new_executions.len()).unwrap_or(u32::MAX));
         let key = incident_key(&started, number, &route.name, part);
         let composed = report.clone().and_then(|mut report| {
             report.analysis.incident =
                 Some(IncidentNote { new_executions, part, parts: count, ..note.clone() });
             route.compose(&report.redacted(&route.redactor), &key)
         });
-        (part, composed)
+        Part { number: part, executions: named, notification: composed }
     })
 }
 

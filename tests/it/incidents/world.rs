@@ -66,6 +66,7 @@ struct Message {
 struct Sent {
     episode: EpisodeId,
     number: u32,
+    part: u32,
     route: String,
     kind: IncidentKind,
     count: u64,
@@ -117,6 +118,7 @@ impl Steps for Shared {
 
 #[async_trait]
 impl Announcer for Shared {
+    /// In parts of three executions, each noted by itself.
     async fn announce(&self, announcement: &Announcement<'_>, claim: &mut Claim<'_>) -> Announced {
         step().await;
         if self.goes_wrong(0.03) {
@@ -125,23 +127,32 @@ impl Announcer for Shared {
         if announcement.kind == IncidentKind::Update && self.goes_wrong(0.05) {
             return Announced::Rejected;
         }
-        let sent = Sent {
-            episode: announcement.episode.id.clone(),
-            number: announcement.pending.number,
-            route: announcement.route.to_owned(),
-            kind: announcement.kind,
-            count: announcement.pending.count,
-            failures: announcement.failures.iter().map(|row| row.failure.clone()).collect(),
-        };
-        self.with(|state| state.sent.push(sent));
-        step().await;
-        if self.goes_wrong(0.08) {
-            self.with(|state| state.lost_answers += 1);
-            return Announced::Later(None);
+        let failures: Vec<String> = announcement.failures.iter().map(|row| row.failure.clone()).collect();
+        let mut named = announcement.executions as usize;
+        let mut parts: Vec<&[String]> = failures[named..].chunks(3).collect();
+        if parts.is_empty() && announcement.parts == 0 {
+            parts.push(&[]);
         }
-        // A notification in two parts: noting the first must not harm.
-        if announcement.parts == 0 && !claim.accepted(announcement.route, 1).await.unwrap_or(false) {
-            return Announced::Later(None);
+        for (part, executions) in (announcement.parts + 1..).zip(parts) {
+            let sent = Sent {
+                episode: announcement.episode.id.clone(),
+                number: announcement.pending.number,
+                part,
+                route: announcement.route.to_owned(),
+                kind: announcement.kind,
+                count: announcement.pending.count,
+                failures: executions.to_vec(),
+            };
+            self.with(|state| state.sent.push(sent));
+            step().await;
+            if self.goes_wrong(0.08) {
+                self.with(|state| state.lost_answers += 1);
+                return Announced::Later(None);
+            }
+            named += executions.len();
+            if !claim.accepted(announcement.route, part, named as u32).await.unwrap_or(false) {
+                return Announced::Later(None);
+            }
         }
         Announced::Accepted
     }
@@ -404,14 +415,14 @@ fn check(state: &State, store: &ModelStore, all: &BTreeMap<String, Vec<String>>,
             }
         }
     }
-    let mut notifications: BTreeMap<(EpisodeId, String, u32), Vec<&Sent>> = BTreeMap::new();
+    let mut notifications: BTreeMap<(EpisodeId, String, u32, u32), Vec<&Sent>> = BTreeMap::new();
     for sent in &state.sent {
-        let key = (sent.episode.clone(), sent.route.clone(), sent.number);
+        let key = (sent.episode.clone(), sent.route.clone(), sent.number, sent.part);
         notifications.entry(key).or_default().push(sent);
     }
     let excused = seen.crashes + seen.pauses + state.lost_answers + state.store_faults > 0;
     let mut last: Option<(&EpisodeId, &str, u64)> = None;
-    for ((episode, route, number), sent) in &notifications {
+    for ((episode, route, number, _), sent) in &notifications {
         let content = |sent: &Sent| (sent.kind, sent.count, sent.failures.clone());
         if sent.iter().any(|other| content(other) != content(sent[0])) {
             broken.push(format!("{episode} {route} {number}: one key, several contents: {sent:?}"));
