@@ -97,6 +97,8 @@ pub trait Announcer: Send + Sync {
 pub struct Claim<'i> {
     incidents: &'i Incidents,
     episode: Episode,
+    /// Once it is lost, nothing is changed any more.
+    is_lost: bool,
 }
 
 impl Claim<'_> {
@@ -139,7 +141,7 @@ impl Claim<'_> {
     /// Changes the episode. `false` if the claim was lost. That others changed it meanwhile, who have no
     /// claim, loses nothing: a route was added, or somebody muted it.
     async fn change(&mut self, change: impl Fn(&mut Episode)) -> Result<bool, StoreError> {
-        loop {
+        while !self.is_lost {
             let mut changed = self.episode.clone();
             change(&mut changed);
             match self.incidents.store.replace(changed).await? {
@@ -147,10 +149,10 @@ impl Claim<'_> {
                     self.episode = episode;
                     return Ok(true);
                 }
-                None if self.is_still_ours().await? => {}
-                None => return Ok(false),
+                None => self.is_lost = !self.is_still_ours().await?,
             }
         }
+        Ok(false)
     }
 
     /// Reads the episode again, and whether it is still claimed by this worker, and for the same thing.
@@ -209,7 +211,7 @@ impl Incidents {
         let until = later(now, LEASE);
         let claimed = Episode { claim: fastrand::u64(..), leased_until: Some(until), ..episode };
         let Some(episode) = self.store.replace(claimed).await? else { return Ok(Advanced::Nothing) };
-        let mut claim = Claim { incidents: self, episode };
+        let mut claim = Claim { incidents: self, episode, is_lost: false };
         reach(Point::IncidentClaimed).await;
         if !self.freeze(&mut claim, announcer).await? {
             return Ok(Advanced::Nothing);

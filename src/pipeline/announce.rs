@@ -87,7 +87,7 @@ impl Announcer for IncidentAnnouncer<'_> {
         if matches!(probe, Some(None)) {
             return Announced::Later(None);
         }
-        for Part { number: part, executions, notification } in parts(announcement, route) {
+        for AnnouncementPart { number: part, executions, notification } in parts(announcement, route) {
             let recipient = Recipient::of(route.audience.name());
             reach(Point::NotificationSending(recipient)).await;
             let answer = match notification {
@@ -128,7 +128,7 @@ impl Announcer for IncidentAnnouncer<'_> {
 }
 
 /// One notification of an announcement.
-struct Part {
+struct AnnouncementPart {
     /// Its number, from 1 on.
     number: u32,
     /// How many executions are named up to its end.
@@ -139,7 +139,7 @@ struct Part {
 /// The notifications of an announcement that the route has not accepted yet: one, or several where one cannot
 /// name all executions. They are packed from the first execution that is not named yet, so that none is left
 /// out where the route's limit has changed meanwhile.
-fn parts(announcement: &Announcement<'_>, route: &Route) -> impl Iterator<Item = Part> + use<> {
+fn parts(announcement: &Announcement<'_>, route: &Route) -> impl Iterator<Item = AnnouncementPart> + use<> {
     let report = report(announcement, route);
     let Announcement { failures, parts: before, executions: mut named, .. } = *announcement;
     let left = failures.iter().skip(usize::try_from(named).unwrap_or(usize::MAX));
@@ -159,7 +159,7 @@ fn parts(announcement: &Announcement<'_>, route: &Route) -> impl Iterator<Item =
                 Some(IncidentNote { new_executions, part, parts: count, ..note.clone() });
             route.compose(&report.redacted(&route.redactor), &key)
         });
-        Part { number: part, executions: named, notification: composed }
+        AnnouncementPart { number: part, executions: named, notification: composed }
     })
 }
 
