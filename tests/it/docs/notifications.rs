@@ -2,11 +2,13 @@
 //!
 //! With `UPDATE_DOCS=1` the examples are written again.
 
+use std::collections::BTreeSet;
+
 use misstep::analysis::Question;
 use misstep::aws::arn::ExecutionArn;
 use misstep::event;
 use misstep::investigation::Finding;
-use misstep::notify::channels::CHANNELS;
+use misstep::notify::channels::{CHANNELS, FEATURES};
 use misstep::notify::{Notification, Route, idempotency_key};
 use misstep::report::{Report, Subject};
 use serde_json::Value;
@@ -155,20 +157,22 @@ fn the_table_of_channels_links_to_the_page_of_every_channel_and_no_other() {
     let (_, section) = text.split_once("\n## Channels\n").unwrap();
     let section = section.split("\n#").next().unwrap();
     let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
-    for channel in CHANNELS {
-        let name = channel.name;
+    // Also those that this build has not.
+    let all: BTreeSet<&str> =
+        CHANNELS.iter().map(|channel| channel.name).chain(FEATURES.iter().map(|(name, _)| *name)).collect();
+    for name in &all {
         let links = |row: &&str| {
             row.starts_with(&format!("| `{name}` |")) && row.contains(&format!("(channels/{name}.md)"))
         };
         assert!(rows.iter().any(links), "{ROUTES} has no row that links to the page of {name}");
     }
-    assert_eq!(rows.len(), CHANNELS.len(), "{rows:?}");
+    assert_eq!(rows.len(), all.len(), "{rows:?}");
     let mut pages: Vec<String> = std::fs::read_dir(path("docs/channels"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     pages.sort();
-    let names = CHANNELS.iter().map(|channel| channel.name).chain([API]);
+    let names = all.into_iter().chain([API]);
     let mut expected: Vec<String> = names.map(|name| format!("{name}.md")).collect();
     expected.sort();
     assert_eq!(pages, expected);
