@@ -8,7 +8,7 @@
 //!   message is deleted is never lost.
 //! - [`advance`](Incidents::advance): one worker at a time claims an episode, freezes what the next
 //!   notification says, sends it to each route, and notes each route by itself. How a notification is
-//!   made, split into parts and sent is in [`pipeline`](crate::pipeline), `pipeline/incident.rs`.
+//!   made, split into parts and sent is in [`pipeline`](crate::pipeline), `pipeline/announce.rs`.
 //!
 //! Why nothing is lost, whatever crashes when:
 //!

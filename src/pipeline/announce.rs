@@ -1,4 +1,5 @@
-//! Notifications of incidents: made of what the store keeps, and sent through the pipeline's routes.
+//! Notifications of incidents: made of what the store keeps, split into parts where one cannot name all
+//! executions, and sent through the pipeline's routes.
 
 use std::collections::BTreeMap;
 
