@@ -90,7 +90,7 @@ pub(super) async fn play(point: Point, action: Action) -> Counted {
     }
     let mut last = outcome(&world, point, action, worker).await;
     // Before this it might know nothing of signals yet.
-    last.wait_for_log(&["\"message\":\"working\""]).await;
+    last.wait_for_log(&["\"message\":\"worker started\""]).await;
     world.wait_until_empty().await;
     assert_eq!(last.stop().await, Some(0));
     check(&world, point, action, poison)
