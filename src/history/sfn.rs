@@ -41,7 +41,7 @@ pub struct SfnReader {
 }
 
 impl SfnReader {
-    /// A reader with this session's credentials and endpoint. Its region is not used: an
+    /// A reader with the credentials and the endpoint of `aws`. Its region is not used: an
     /// execution can only be read in its own.
     pub fn new(aws: &Session) -> Self {
         Self { clients: aws.regional(CALL_TIMEOUT, Client::new), calls: aws.counter(Service::Sfn) }

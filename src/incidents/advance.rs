@@ -336,8 +336,7 @@ impl Incidents {
         Due::Notification(if names_first { IncidentKind::Update } else { IncidentKind::Resolved })
     }
 
-    /// Sends a notification to every route that lacks it, and notes each that has it. `Some(true)` if
-    /// every route has it now, `None` if the claim was lost.
+    /// Sends a notification to every route that lacks it, and notes each answer. `None` if the claim was lost.
     async fn send(
         &self,
         claim: &mut Claim<'_>,

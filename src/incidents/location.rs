@@ -37,7 +37,7 @@ impl StoreLocation {
         matches!(self, Self::Dynamodb(_))
     }
 
-    /// Opens the store; `None` where there is none. Only DynamoDB needs `aws`.
+    /// Opens the store; `None` if incidents are off. Only DynamoDB needs `aws`.
     ///
     /// # Errors
     /// When it cannot be used, or this build cannot use it.

@@ -58,7 +58,7 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the file, and makes it if there is none.
+    /// Opens the file, and creates it if it does not exist.
     ///
     /// # Errors
     /// When it cannot be opened, lies on a network file system, or was made by a later version of misstep.

@@ -26,7 +26,7 @@ pub(super) struct CloudWatchReader {
 }
 
 impl CloudWatchReader {
-    /// A reader with this session's credentials and endpoint.
+    /// A reader with the credentials and the endpoint of `aws`.
     pub(super) fn new(aws: &Session) -> Self {
         Self { clients: aws.regional(LONGEST, Client::new), calls: aws.counter(Service::Logs) }
     }

@@ -123,7 +123,7 @@ impl SecretSet {
 }
 
 impl Repeats {
-    /// The text without them, and their number; `None` if there are none.
+    /// The text without them, and their number; `None` if it has no such value.
     pub(super) fn removed(&self, text: &str, mark: &str) -> Option<(String, u64)> {
         let (mut out, mut copied, mut count) = (String::new(), 0, 0);
         for found in self.automaton.find_iter(text) {

@@ -94,7 +94,7 @@ impl Table {
         self.put(call.expression_attribute_values(":ver", AttributeValue::N(version.to_string()))).await
     }
 
-    /// Writes an item where there is none. `false` if there is one.
+    /// Writes an item unless it exists. `false` if it does.
     pub(super) async fn put_new(&self, item: Item) -> Result<bool, StoreError> {
         let call = self.client.put_item().table_name(&self.name).set_item(Some(item));
         self.put(call.condition_expression("attribute_not_exists(pk)")).await

@@ -26,22 +26,7 @@ async fn killed_at_any_step_of_an_incident_nothing_is_lost_and_a_key_has_one_con
 async fn cell(point: &str) {
     let (errand, receiver) =
         tokio::join!(Errand::visible_again_after(Duration::from_secs(3), FAILURES), Receiver::start());
-    let config = format!(
-        r#"
-        [incidents]
-        store = "sqlite:{}"
-        ladder = ["1s"]
-        quiet = "2s"
-        [[routes]]
-        name = "developers"
-        audience = "developers"
-        channel = "http"
-        url = "{}"
-        grouping = "incident"
-        "#,
-        errand.place("incidents.db").display(),
-        receiver.url,
-    );
+    let config = errand.incidents_at(&receiver.url, "ladder = [\"1s\"]\nquiet = \"2s\"");
     let failpoint = format!("{point}=kill");
     let mut killed = errand.worker_with(&config, &[(VARIABLE, &failpoint)]);
     let status = killed.ended().await;

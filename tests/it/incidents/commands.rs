@@ -118,20 +118,7 @@ async fn what_is_asked_for_wrongly_is_said_and_changes_nothing() {
 #[tokio::test]
 async fn a_worker_with_incidents_ends_when_the_queue_is_empty() {
     let (errand, receiver) = tokio::join!(Errand::with(2), Receiver::start());
-    let config = format!(
-        r#"
-        [incidents]
-        store = "sqlite:{}"
-        [[routes]]
-        name = "developers"
-        audience = "developers"
-        channel = "http"
-        url = "{}"
-        grouping = "incident"
-        "#,
-        errand.place("incidents.db").display(),
-        receiver.url,
-    );
+    let config = errand.incidents_at(&receiver.url, "");
     let ended = errand.run(&["work", "--until-empty"], &config, &[]).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let list = errand.run(&["incidents", "list"], &config, &[]).await;

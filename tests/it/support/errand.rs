@@ -72,6 +72,24 @@ impl Errand {
         command
     }
 
+    /// A configuration with one route, which gets incidents; `schedule` goes into `[incidents]`.
+    pub(crate) fn incidents_at(&self, url: &str, schedule: &str) -> String {
+        format!(
+            r#"
+            [incidents]
+            store = "sqlite:{}"
+            {schedule}
+            [[routes]]
+            name = "developers"
+            audience = "developers"
+            channel = "http"
+            url = "{url}"
+            grouping = "incident"
+            "#,
+            self.place("incidents.db").display(),
+        )
+    }
+
     /// Starts a worker.
     pub(crate) fn worker(&self, routes: &str) -> WorkerProcess {
         self.worker_with(routes, &[])
