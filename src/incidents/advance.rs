@@ -166,10 +166,13 @@ impl Claim<'_> {
 }
 
 /// What came of sending a notification to the routes that lacked it.
-#[derive(Default)]
-struct RouteAnswers {
-    /// If any of them may accept it later: for how long they asked to be left alone.
-    wait: Option<Duration>,
+enum RouteAnswers {
+    /// Each accepted or rejected it.
+    Complete,
+    /// Some may accept it later, and asked to be left alone for so long.
+    Later(Duration),
+    /// The claim was lost.
+    Lost,
 }
 
 /// What is due of an episode.
@@ -218,10 +221,8 @@ impl Incidents {
         }
         let Some(pending) = claim.episode.pending.clone() else { return Ok(Advanced::Nothing) };
         reach(Point::IncidentFrozen).await;
-        let Some(answers) = self.send(&mut claim, &pending, announcer).await? else {
-            return Ok(Advanced::Nothing);
-        };
-        if let Some(asked) = answers.wait {
+        let answers = self.send(&mut claim, &pending, announcer).await?;
+        if let RouteAnswers::Later(asked) = answers {
             let grown = TRY_AGAIN.saturating_mul(1 << claim.episode.tries.min(6));
             let again = later(self.now(), grown.max(asked).min(LONGEST_PAUSE));
             let released = |episode: &mut Episode| {
@@ -231,6 +232,9 @@ impl Incidents {
             };
             claim.change(released).await?;
             return Ok(Advanced::Unfinished);
+        }
+        if matches!(answers, RouteAnswers::Lost) {
+            return Ok(Advanced::Nothing);
         }
         let ended = self.finish(&mut claim, &pending).await?;
         reach(Point::IncidentFinished).await;
@@ -336,15 +340,15 @@ impl Incidents {
         Due::Notification(if names_first { IncidentKind::Update } else { IncidentKind::Resolved })
     }
 
-    /// Sends a notification to every route that lacks it, and notes each answer. `None` if the claim was lost.
+    /// Sends a notification to every route that lacks it, and notes each answer.
     async fn send(
         &self,
         claim: &mut Claim<'_>,
         pending: &PendingNotification,
         announcer: &dyn Announcer,
-    ) -> Result<Option<RouteAnswers>, StoreError> {
+    ) -> Result<RouteAnswers, StoreError> {
         let report = self.store.report(&claim.episode.id).await?.unwrap_or_default();
-        let mut answers = RouteAnswers::default();
+        let mut answers = RouteAnswers::Complete;
         let lacks = |progress: &RouteProgress| {
             progress.number < pending.number && (progress.number == 0 || !pending.alerts_only)
         };
@@ -367,7 +371,7 @@ impl Incidents {
                 Announced::Accepted
             } else {
                 if !claim.renew().await? {
-                    return Ok(None);
+                    return Ok(RouteAnswers::Lost);
                 }
                 let is_first = progress.number == 0 && pending.kind == IncidentKind::Update;
                 let kind = if is_first { IncidentKind::Alert } else { pending.kind };
@@ -379,7 +383,8 @@ impl Incidents {
                 announcer.announce(&announcement, claim).await
             };
             if let Announced::Later(asked) = answer {
-                answers.wait = Some(answers.wait.unwrap_or_default().max(asked.unwrap_or_default()));
+                let before = if let RouteAnswers::Later(before) = answers { before } else { Duration::ZERO };
+                answers = RouteAnswers::Later(before.max(asked.unwrap_or_default()));
                 continue;
             }
             let accepted = answer == Announced::Accepted;
@@ -398,11 +403,11 @@ impl Incidents {
                 episode.leased_until = Some(until);
             };
             if !claim.change(noted).await? {
-                return Ok(None);
+                return Ok(RouteAnswers::Lost);
             }
             reach(Point::IncidentNoted).await;
         }
-        Ok(Some(answers))
+        Ok(answers)
     }
 
     /// Every route has the notification.
