@@ -431,3 +431,22 @@ fn a_store_that_is_away_holds_up_no_route_that_gets_each_failure() {
         assert_eq!(all.taken().len(), 3);
     });
 }
+
+#[test]
+fn the_first_update_after_a_mute_names_what_was_held_back() {
+    on_paused_time(async {
+        let pager = Kept::willing();
+        let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+        assert_eq!(bench.handle(0).await, Outcome::Done);
+        let id = incident(&pager.taken()[0])["id"].as_str().unwrap().to_owned();
+        assert!(bench.incidents.mute(&id, Duration::from_secs(600), "ana", "known").await.unwrap().is_some());
+        for number in 1..5 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        minutes(9).await;
+        assert_eq!(kinds(&pager), ["alert"]);
+        minutes(3).await;
+        assert_eq!(kinds(&pager), ["alert", "update"]);
+        assert_eq!(named(&pager), (0..5).map(execution).collect());
+    });
+}
