@@ -1,10 +1,9 @@
 //! What happens at a point that the environment names.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use tracing::warn;
 
 use super::Point;
 
@@ -30,9 +29,17 @@ enum Action {
 /// Says that a point was reached.
 pub async fn reach(point: Point) {
     if let Some(action) = taken(point) {
-        warn!(failpoint = point.name(), ?action, "reached");
+        log_at_once(point, action);
         act(action).await;
     }
+}
+
+/// Writes a log line to standard error itself: the log has a thread of its own, and a process that is killed
+/// does not wait for it.
+fn log_at_once(point: Point, action: Action) {
+    let action = format!("{action:?}");
+    let line = serde_json::json!({ "level": "WARN", "message": "reached", "failpoint": point.name(), "action": action });
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).expect("standard error is open");
 }
 
 /// The action that the environment names for a point, once.
