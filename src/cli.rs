@@ -11,6 +11,7 @@ mod explain;
 mod health;
 mod incidents;
 mod notify;
+mod sweep;
 mod work;
 
 use std::env::VarError;
@@ -76,6 +77,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Some(("notify", matches)) => notify::run(matches),
         Some(("dlq", matches)) => dlq::run(matches),
         Some(("incidents", matches)) => incidents::run(matches),
+        Some(("sweep", matches)) => sweep::run(matches),
         _ => unreachable!("the parser requires one of the commands"),
     };
     done.unwrap_or_else(|error| {
@@ -95,6 +97,7 @@ pub fn command() -> Command {
         .subcommand(with_settings(explain::command()))
         .subcommand(dlq::command())
         .subcommand(incidents::command())
+        .subcommand(with_settings(sweep::command()))
         .subcommand(with_settings(notify::command()))
         .subcommand(with_settings(check::command()))
         .subcommand(with_settings(health::command()))

@@ -19,8 +19,11 @@ use crate::notify::settings::RouteSettings;
 use crate::pipeline::MapRunChildren;
 use crate::redact::Rules;
 use crate::settings::document::{Document, Variables, has_routes};
-use crate::settings::values::{api_url, duration, durations, email, name, names, number, seconds, switch};
+use crate::settings::values::{
+    api_url, duration, duration_or_off, durations, email, name, names, number, seconds, switch,
+};
 use crate::settings::{Fault, InvalidValue};
+use crate::sweep::SweepSettings;
 use crate::telemetry::LogFormat;
 pub use settings::{SETTINGS, Setting};
 use values::{
@@ -61,6 +64,8 @@ pub struct WorkSettings {
     pub routes: Vec<RouteSettings>,
     /// Where incidents are kept, and when they are notified of.
     pub incidents: IncidentSettings,
+    /// When failures are looked for whose events never arrived.
+    pub sweep: SweepSettings,
     /// State machine ARNs to handle, without versions and aliases; empty for all.
     pub state_machines: Vec<String>,
     /// What to do with a Distributed Map's children.
@@ -104,6 +109,21 @@ pub struct IncidentsSettings {
     pub common: CommonSettings,
     /// Where incidents are kept, and when they are over.
     pub incidents: IncidentSettings,
+}
+
+/// Settings of `sweep`.
+#[derive(Debug, Clone)]
+pub struct SweepCommandSettings {
+    /// Settings that every command has.
+    pub common: CommonSettings,
+    /// What has arrived.
+    pub store: StoreLocation,
+    /// The queue that missing failures are put into.
+    pub queue_url: Option<String>,
+    /// How old a failure must be.
+    pub sweep: SweepSettings,
+    /// State machine ARNs, without versions and aliases; empty for all.
+    pub state_machines: Vec<String>,
 }
 
 /// Settings of `notify`.
@@ -221,6 +241,11 @@ impl<'v> Layers<'v> {
         let (queue, dlq_url) = self.read_queues();
         let incidents = self.read_incidents();
         let routes = self.read_routes(common.as_ref().map(|common| &common.redaction), incidents.as_ref());
+        let sweep = self.read_sweep();
+        let has_store = incidents.as_ref().is_none_or(|incidents| incidents.store != StoreLocation::Off);
+        if !has_store && self.is_sweep_given() {
+            self.faults.push(Fault::SweepWithoutStore);
+        }
         let state_machines = self.optional("step_function_arns", state_machines);
         let map_run_children = self.required("map_run_children", map_run_children);
         let concurrency = self.required("concurrency", |text| number(text, 1, 1_000));
@@ -235,6 +260,7 @@ impl<'v> Layers<'v> {
                 dlq_url,
                 routes: routes?,
                 incidents: incidents?,
+                sweep: sweep?,
                 state_machines: state_machines.unwrap_or_default(),
                 map_run_children: map_run_children?,
                 concurrency: concurrency?,
@@ -281,6 +307,42 @@ impl<'v> Layers<'v> {
         let keep = self.required("incident_keep", duration);
         let schedule = Schedule { ladder: ladder?, quiet: quiet?, reopen: reopen?, keep: keep? };
         Some(IncidentSettings { store: store?, schedule })
+    }
+
+    /// When failures are looked for whose events never arrived.
+    fn read_sweep(&mut self) -> Option<SweepSettings> {
+        let every = self.required("sweep_every", duration_or_off);
+        let look_back = self.required("sweep_look_back", duration);
+        Some(SweepSettings { every: every?, look_back: look_back? })
+    }
+
+    /// Whether the sweep was asked for, by more than the default.
+    fn is_sweep_given(&self) -> bool {
+        let setting = SETTINGS.iter().find(|setting| setting.key == "sweep_every");
+        let given = self.given.get("sweep_every").map(|given| given.text.as_str());
+        setting.is_some_and(|setting| given != setting.default && given != Some("off"))
+    }
+
+    /// The settings of `sweep`: without a store it only lists, and without a queue it puts nothing there.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn sweep(mut self) -> Result<SweepCommandSettings, Vec<Fault>> {
+        let common = self.read_common();
+        let incidents = self.read_incidents();
+        let queue_url = self.optional("queue_url", queue_url);
+        let sweep = self.read_sweep();
+        let state_machines = self.optional("step_function_arns", state_machines).unwrap_or_default();
+        let command = (|| {
+            Some(SweepCommandSettings {
+                common: common?,
+                store: incidents?.store,
+                queue_url,
+                sweep: sweep?,
+                state_machines,
+            })
+        })();
+        self.finish(command)
     }
 
     /// The queue and its dead-letter queue.

@@ -73,8 +73,7 @@ impl StatusChange {
     /// status, and how often it was redriven before. A message's id would not do (a redrive from
     /// the dead-letter queue gives a new one), nor the ARN alone (a redriven execution keeps it).
     pub fn failure_key(&self) -> FailureKey {
-        let Self { execution, status, redrive_count, .. } = self;
-        FailureKey(format!("{execution} {} {}", status.as_str(), redrive_count.unwrap_or(0)))
+        FailureKey::of(&self.execution, self.status, self.redrive_count.unwrap_or(0))
     }
 
     fn from_detail(detail: &Value) -> Result<Self, NotUnderstood> {
@@ -109,6 +108,11 @@ impl StatusChange {
 pub struct FailureKey(String);
 
 impl FailureKey {
+    /// The key of the failure with this status after so many redrives.
+    pub fn of(execution: &ExecutionArn, status: Status, redrive_count: u32) -> Self {
+        Self(format!("{execution} {} {redrive_count}", status.as_str()))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

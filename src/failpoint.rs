@@ -60,6 +60,16 @@ pub enum Point {
     IncidentNoted,
     /// Every route's acceptance of it was noted, and that it is done.
     IncidentFinished,
+    /// The sweep was claimed.
+    SweepClaimed,
+    /// A page of failed executions was listed and looked up.
+    SweepListed,
+    /// Events of missing failures were put into the queue.
+    SweepPut,
+    /// That they were is noted.
+    SweepNoted,
+    /// A pass of the sweep is over.
+    SweepCompleted,
     /// A message is to be deleted.
     DeleteQueued,
     /// A batch of deletes is about to go out.
@@ -112,6 +122,10 @@ impl Point {
         Self::IncidentFinished,
     ];
 
+    /// Those of the sweep, in their order.
+    pub const OF_SWEEP: [Self; 5] =
+        [Self::SweepClaimed, Self::SweepListed, Self::SweepPut, Self::SweepNoted, Self::SweepCompleted];
+
     /// The point at a page of a history.
     pub fn page(is_newest: bool) -> Self {
         if is_newest { Self::NewestPage } else { Self::OlderPage }
@@ -136,6 +150,11 @@ impl Point {
             Self::IncidentFrozen => "incident-frozen",
             Self::IncidentNoted => "incident-noted",
             Self::IncidentFinished => "incident-finished",
+            Self::SweepClaimed => "sweep-claimed",
+            Self::SweepListed => "sweep-listed",
+            Self::SweepPut => "sweep-put",
+            Self::SweepNoted => "sweep-noted",
+            Self::SweepCompleted => "sweep-completed",
             Self::DeleteQueued => "delete-queued",
             Self::DeleteSending => "delete-sending",
             Self::DeleteAnswered => "delete-answered",

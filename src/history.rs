@@ -18,8 +18,8 @@ use jiff::Timestamp;
 pub use event_type::{EventType, StateType, Work};
 pub use prune::InputPruner;
 pub use read::{
-    Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
-    ReadError,
+    Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, ListPage, ListedExecution,
+    MapRunDescription, PageRequest, ReadError,
 };
 pub use target::CallTarget;
 

@@ -60,5 +60,6 @@ pub mod report;
 pub mod retry;
 pub mod settings;
 pub mod shutdown;
+pub mod sweep;
 pub mod telemetry;
 pub mod worker;

@@ -69,6 +69,8 @@ struct Families {
     last_poll: OptionalGauge,
     incidents: Counters<1>,
     incident_store_away: FloatGauge,
+    sweep_found_missing: Counter,
+    sweep_complete_through: OptionalGauge,
     log_lines_dropped: Counter,
 }
 
@@ -150,6 +152,14 @@ impl Metrics {
                 "misstep_incident_store_away",
                 "1 while the incident store does not answer; failures wait in hand for ten minutes, then they are delivered by themselves",
             ),
+            sweep_found_missing: table.counter(
+                "misstep_sweep_found_missing_total",
+                "Failures whose events never arrived, and which the sweep put into the queue",
+            ),
+            sweep_complete_through: table.reading(
+                "misstep_sweep_complete_through_timestamp_seconds",
+                "Unix time: every failure that ended before is recorded, or was put into the queue; absent before the first sweep and where there is none",
+            ),
             log_lines_dropped: table.counter(
                 "misstep_log_lines_dropped_total",
                 "Log lines that were dropped because standard error was too slow",
@@ -173,6 +183,16 @@ impl Metrics {
     /// Whether the incident store does not answer.
     pub fn incident_store_away(&self, is_away: bool) {
         self.0.incident_store_away.set(f64::from(u8::from(is_away)));
+    }
+
+    /// The sweep has put so many failures into the queue.
+    pub fn sweep_found_missing(&self, failures: usize) {
+        self.0.sweep_found_missing.inc_by(u64::try_from(failures).unwrap_or(u64::MAX));
+    }
+
+    /// Until when the sweep is complete.
+    pub fn sweep_complete_through(&self, time: Option<Timestamp>) {
+        self.0.sweep_complete_through.set(time.map(|time| time.as_millisecond() as f64 / 1_000.0));
     }
 
     /// Work on a message panicked; what becomes of the message is counted by itself.

@@ -79,7 +79,7 @@ pub struct MessageAttempt {
 
 /// What every message passes through.
 pub struct Pipeline {
-    reader: ThrottledReader,
+    reader: Arc<ThrottledReader>,
     step_functions: RegionalBreakers,
     /// Reads logs for routes that show them, with the redactor that always applies to log lines.
     logs: Option<(Arc<dyn LogReader>, Redactor)>,
@@ -154,7 +154,7 @@ impl Pipeline {
             (route, breaker)
         });
         Self {
-            reader,
+            reader: Arc::new(reader),
             step_functions,
             logs: None,
             required: required.collect(),
@@ -189,6 +189,16 @@ impl Pipeline {
         let routes = self.required.iter().map(|(route, _)| route).chain(optional);
         let incidents = IncidentDelivery::new(incidents, rules, routes);
         Self { incidents: Some(incidents), ..self }
+    }
+
+    /// Its reader, which keeps to the quotas of Step Functions.
+    pub fn reader(&self) -> Arc<dyn ExecutionReader> {
+        self.reader.clone()
+    }
+
+    /// Its memory budget.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.memory
     }
 
     /// Its metrics, which the worker shares.

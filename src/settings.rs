@@ -53,6 +53,11 @@ pub enum Fault {
     /// A command on incidents needs their store.
     #[error("MISSTEP_INCIDENT_STORE is off: there are no incidents; name the store that the worker uses")]
     NoIncidentStore,
+    /// The sweep needs their store.
+    #[error(
+        "MISSTEP_SWEEP_EVERY needs an incident store, which knows the failures that have arrived: set MISSTEP_INCIDENT_STORE"
+    )]
+    SweepWithoutStore,
 }
 
 /// Why a value is not usable. It repeats only a value that cannot be a secret.

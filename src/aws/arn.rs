@@ -50,6 +50,15 @@ pub struct AccountRegion {
     pub region: String,
 }
 
+impl AccountRegion {
+    /// Where the resource of this ARN is, as far as the ARN tells.
+    pub fn of(arn: &str) -> Self {
+        let mut parts = arn.split(':').skip(3).map(str::to_owned);
+        let region = parts.next().unwrap_or_default();
+        Self { region, account: parts.next().unwrap_or_default() }
+    }
+}
+
 impl fmt::Display for AccountRegion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "account {} in {}", self.account, self.region)

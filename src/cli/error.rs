@@ -16,6 +16,7 @@ use crate::investigation::InvestigationError;
 use crate::notify::channels::ConnectError;
 use crate::queue::QueueError;
 use crate::settings::Fault;
+use crate::sweep::search::SweepError;
 use crate::telemetry::chain;
 
 /// Why a command failed. What is shown is the message with its sources: [`chain`].
@@ -88,6 +89,8 @@ pub(super) enum CliError {
     Route { name: String, source: ConnectError },
     #[error(transparent)]
     IncidentStore(#[from] StoreError),
+    #[error("the sweep ended early: {}. Run it again: what was put into the queue is noted", chain(.0))]
+    Sweep(SweepError),
     #[error(transparent)]
     Investigation(Box<InvestigationError>),
     #[error(transparent)]

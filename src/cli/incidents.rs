@@ -1,5 +1,6 @@
 //! `misstep incidents`: looks into the incident store, mutes incidents and has them resolved.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 
 use super::error::CliError;
 use super::{Exit, aws, print, run_async, sources, with_settings};
+use crate::aws::Session;
 use crate::incidents::location::StoreLocation;
 use crate::incidents::show::{self, ListedEpisode};
 use crate::incidents::store::{Episode, EpisodeState, IncidentStore};
@@ -57,16 +59,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
     run_async(async {
         let location = &settings.incidents.store;
         let aws = if location.needs_aws() { Some(aws::load_in_time().await?) } else { None };
-        // The worker makes the file: one that is not there is a path that is mistyped.
-        if let StoreLocation::Sqlite(path) = location
-            && !path.exists()
-        {
-            return Err(CliError::Failed(format!(
-                "there is no {}; name the store that the worker uses (MISSTEP_INCIDENT_STORE)",
-                path.display()
-            )));
-        }
-        let store = location.open(aws.as_ref()).await?.expect("the settings name one");
+        let store = open(location, aws.as_ref()).await?.expect("the settings name one");
         let incidents = Incidents::new(store, settings.incidents.schedule.clone());
         match name {
             "list" => list(incidents.store(), matches).await,
@@ -76,6 +69,21 @@ pub(super) fn run(matches: &ArgMatches) -> Result<Exit, CliError> {
         }
     })??;
     Ok(Exit::Done)
+}
+
+/// The store that the worker uses.
+pub(super) async fn open(
+    location: &StoreLocation,
+    aws: Option<&Session>,
+) -> Result<Option<Arc<dyn IncidentStore>>, CliError> {
+    // The worker makes the file: one that is not there is a path that is mistyped.
+    match location {
+        StoreLocation::Sqlite(path) if !path.exists() => Err(CliError::Failed(format!(
+            "there is no {}; name the store that the worker uses (MISSTEP_INCIDENT_STORE)",
+            path.display()
+        ))),
+        _ => Ok(location.open(aws).await?),
+    }
 }
 
 async fn list(store: &dyn IncidentStore, matches: &ArgMatches) -> Result<(), CliError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use super::error::CliError;
@@ -23,6 +24,8 @@ use crate::notify::settings::RouteSettings;
 use crate::pipeline::{Pipeline, PipelineSettings};
 use crate::queue::sqs::SqsQueue;
 use crate::queue::{Queue, QueueAttributes, account_in_url, backlog};
+use crate::sweep::Sweep;
+use crate::sweep::search::Search;
 use crate::telemetry::LogFormat;
 use crate::worker::{Worker, WorkerSettings};
 use crate::{shutdown, telemetry};
@@ -73,16 +76,21 @@ async fn work(
     tokio::spawn(log.watch(move |dropped| counted.log_lines_dropped(dropped)));
     let view = View::new(metrics.clone());
     serve(settings.admin_addr, view.clone()).await?;
-    let (worker, queue_url) = tokio::select! {
+    let Built { worker, queue_url, sweep } = tokio::select! {
         biased;
         // Asked to stop before anything was begun.
         () = stop.cancelled() => return Ok(()),
-        built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty, metrics)) => {
+        built = tokio::time::timeout(aws::START_TIMEOUT, build(&settings, until_empty, metrics.clone())) => {
             built.map_err(|_elapsed| CliError::StartTimeout(aws::START_TIMEOUT))??
         }
     };
     view.watch(worker.health());
     info!(version = env!("CARGO_PKG_VERSION"), queue = queue_url, "worker started");
+    if let Some((sweep, queue)) = sweep {
+        let stop = stop.clone();
+        // Ends with the runtime; another worker goes on with its pass.
+        tokio::spawn(async move { sweep.keep(&queue, &metrics, &stop).await });
+    }
     worker.run(stop).await.map_err(CliError::Poll)?;
     Ok(())
 }
@@ -112,12 +120,20 @@ fn admin_addr_default() -> &'static str {
     setting.and_then(|setting| setting.default).expect("it has a default")
 }
 
+/// What is built before the work begins.
+struct Built {
+    worker: Arc<Worker>,
+    queue_url: String,
+    /// The sweep, and the queue that it looks at.
+    sweep: Option<(Sweep, SqsQueue)>,
+}
+
 /// Builds the worker with the real clients, having read the queue's attributes.
 async fn build(
     settings: &config::WorkSettings,
     until_empty: bool,
     metrics: Metrics,
-) -> Result<(Arc<Worker>, String), CliError> {
+) -> Result<Built, CliError> {
     let aws = aws::load(metrics.clone()).await?;
     let queue: Arc<dyn Queue> = Arc::new(SqsQueue::new(&aws, &settings.queue_url));
     let mut attributes = queue.attributes().await.map_err(CliError::Queue)?;
@@ -143,11 +159,17 @@ async fn build(
         application: settings.common.application.clone(),
     };
     let reader = SfnReader::new(&aws);
+    let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let home = account_in_url(&settings.queue_url)
-        .zip(aws.region())
-        .map(|(account, region)| AccountRegion { account: account.to_owned(), region: region.to_string() });
-    let pipeline =
-        Pipeline::new(Arc::new(reader), settings.common.history_rate, routes, scope, home, metrics.clone());
+        .map(|account| AccountRegion { account: account.to_owned(), region: region.clone() });
+    let pipeline = Pipeline::new(
+        Arc::new(reader),
+        settings.common.history_rate,
+        routes,
+        scope,
+        home.clone(),
+        metrics.clone(),
+    );
     let pipeline = pipeline.within(MemoryBudget::new(settings.memory_budget));
     let shows_logs = settings.routes.iter().any(|route| route.logs);
     let pipeline = match logs::reader(&aws).filter(|_| shows_logs) {
@@ -155,6 +177,19 @@ async fn build(
         None => pipeline,
     };
     let store = settings.incidents.store.open(Some(&aws)).await?;
+    let sweep = store.clone().filter(|_| !until_empty && settings.sweep.every.is_some()).map(|store| {
+        let search = Search {
+            reader: pipeline.reader(),
+            memory: pipeline.memory().clone(),
+            store: None,
+            state_machines: settings.state_machines.clone(),
+            place: home.unwrap_or_else(|| AccountRegion { account: String::new(), region }),
+        };
+        let events = Arc::new(SqsQueue::new(&aws, &settings.queue_url));
+        let clock = Arc::new(Timestamp::now);
+        let sweep = Sweep::new(search, store, events, settings.sweep.clone(), clock);
+        (sweep, SqsQueue::new(&aws, &settings.queue_url))
+    });
     let pipeline = match store {
         Some(store) => {
             info!(store = store.name(), "incidents are kept");
@@ -183,7 +218,8 @@ async fn build(
         largest_dead_letter,
         max_receive_count: attributes.max_receive_count,
     };
-    Ok((Worker::new(queue, &attributes, pipeline, worker_settings), settings.queue_url.clone()))
+    let worker = Worker::new(queue, &attributes, pipeline, worker_settings);
+    Ok(Built { worker, queue_url: settings.queue_url.clone(), sweep })
 }
 
 /// The largest message that the dead-letter queue takes; a worker that may not know it still works.

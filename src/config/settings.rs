@@ -26,6 +26,7 @@ impl Setting {
     pub fn file_key(&self) -> String {
         match self.key.split_once('_') {
             Some(("incident", key)) => format!("incidents.{key}"),
+            Some(("sweep", key)) => format!("sweep.{key}"),
             _ => self.key.to_owned(),
         }
     }
@@ -136,6 +137,18 @@ pub const SETTINGS: &[Setting] = &[
         "Within what time after its resolve an incident is opened again, in place of a new alert",
     ),
     setting("incident_keep", "TIME", Some("90d"), "How long a resolved incident is kept"),
+    setting(
+        "sweep_every",
+        "TIME|off",
+        Some("15m"),
+        "With an incident store: how often failures are looked for whose events never arrived",
+    ),
+    setting(
+        "sweep_look_back",
+        "TIME",
+        Some("24h"),
+        "How far the very first look for such failures goes back",
+    ),
     setting(
         "admin_addr",
         "ADDRESS:PORT|off",

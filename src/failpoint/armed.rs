@@ -47,7 +47,7 @@ fn taken(point: Point) -> Option<Action> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let armed = std::env::var(VARIABLE).ok()?;
     let (name, action) = armed.split_once('=').expect("the failpoint is written POINT=ACTION");
-    let known = Point::ALL.iter().chain(&Point::OF_INCIDENTS);
+    let known = Point::ALL.iter().chain(&Point::OF_INCIDENTS).chain(&Point::OF_SWEEP);
     assert!(known.into_iter().any(|point| point.name() == name), "{name} is no failpoint");
     let action = parse(action).expect("the failpoint's action is one of those documented");
     (name == point.name() && !TAKEN.swap(true, Ordering::SeqCst)).then_some(action)

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{HistoryEvent, Status};
-use crate::aws::arn::{ExecutionArn, MapRunArn};
+use crate::aws::arn::{AccountRegion, ExecutionArn, MapRunArn};
 use crate::aws::error::ErrorClass;
 use crate::metrics::DegradedBy;
 
@@ -41,6 +41,58 @@ pub trait ExecutionReader: Send + Sync {
         let call = Call { operation: "ListExecutions", target: state_machine_arn.to_owned() };
         Err(ReadError::new(ErrorClass::Unsupported, call, "this reader lists no executions"))
     }
+
+    /// One page of the standard state machines of an account and region, by their ARNs.
+    async fn state_machines(
+        &self,
+        place: &AccountRegion,
+        _token: Option<&str>,
+    ) -> Result<ListPage<String>, ReadError> {
+        let call = Call { operation: "ListStateMachines", target: place.to_string() };
+        Err(ReadError::new(ErrorClass::Unsupported, call, "this reader lists no state machines"))
+    }
+
+    /// One page of the executions of a state machine that have this status. AWS lists those first that ended
+    /// last (Step Functions API, ListExecutions); emulators may have another order.
+    async fn executions(
+        &self,
+        state_machine_arn: &str,
+        _status: Status,
+        _token: Option<&str>,
+    ) -> Result<ListPage<ListedExecution>, ReadError> {
+        let call = Call { operation: "ListExecutions", target: state_machine_arn.to_owned() };
+        Err(ReadError::new(ErrorClass::Unsupported, call, "this reader lists no executions"))
+    }
+}
+
+/// A page of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListPage<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// The token of the next page; `None` on the last one.
+    pub next_token: Option<String>,
+}
+
+/// An execution that has ended, as ListExecutions shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedExecution {
+    /// Which execution.
+    pub execution: ExecutionArn,
+    /// Its state machine, without version and alias.
+    pub state_machine_arn: String,
+    /// How it ended.
+    pub status: Status,
+    /// How often it was redriven before that.
+    pub redrive_count: u32,
+    /// When it began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended; after a redrive, when it ended last.
+    pub stopped_at: Timestamp,
+    /// The version of the state machine that it was started with.
+    pub version_arn: Option<String>,
+    /// The alias of the state machine that it was started with.
+    pub alias_arn: Option<String>,
 }
 
 /// Which page of a history is asked for.

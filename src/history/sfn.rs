@@ -11,24 +11,31 @@ use async_trait::async_trait;
 use aws_sdk_sfn::Client;
 use aws_sdk_sfn::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sfn::operation::describe_map_run::DescribeMapRunOutput;
-use aws_sdk_sfn::types::ExecutionStatus;
+use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
 use jiff::Timestamp;
 use tracing::debug;
 
 use super::{
-    Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest,
-    ReadError, Status,
+    Call, ChildCounts, ExecutionDescription, ExecutionReader, HistoryPage, ListPage, ListedExecution,
+    MapRunDescription, PageRequest, ReadError, Status,
 };
-use crate::aws::arn::{ExecutionArn, MapRunArn, Workflow};
+use crate::aws::arn::{AccountRegion, ExecutionArn, MapRunArn, Workflow};
 use crate::aws::error::ErrorClass;
 use crate::aws::{CallCounter, RegionalClients, Session};
 use crate::history::file;
 use crate::metrics::Service;
 use body_limit::{BodyLimit, too_large};
+use convert::time;
 
 /// The largest answer that describes an execution or a Map run: input and output have 256 KiB each at
 /// most, and may be escaped.
 const DESCRIPTION_BYTES: u64 = 4 * 1_024 * 1_024;
+
+/// The most that a page of a listing may hold (Step Functions API, ListExecutions).
+const LISTED: i32 = 1_000;
+
+/// The largest page of a listing: 1,000 items of a few ARNs each.
+const LIST_BYTES: u64 = 4 * 1_024 * 1_024;
 
 /// A page of a history may hold megabytes.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -161,11 +168,11 @@ impl ExecutionReader for SfnReader {
 
     async fn last_success(&self, state_machine_arn: &str) -> Result<Option<Timestamp>, ReadError> {
         let call = Call { operation: "ListExecutions", target: state_machine_arn.to_owned() };
-        let region = state_machine_arn.split(':').nth(3).unwrap_or_default();
+        let region = AccountRegion::of(state_machine_arn).region;
         // Ended executions come with the newest first.
         let asked = self
             .clients
-            .of(region)
+            .of(&region)
             .list_executions()
             .state_machine_arn(state_machine_arn)
             .status_filter(ExecutionStatus::Succeeded)
@@ -173,8 +180,55 @@ impl ExecutionReader for SfnReader {
             .customize()
             .interceptor(BodyLimit::new(DESCRIPTION_BYTES));
         let answer = self.call(call, asked.send()).await?;
-        let ended = answer.executions.first().and_then(|newest| newest.stop_date.as_ref()?.to_millis().ok());
-        Ok(ended.and_then(|at| Timestamp::from_millisecond(at).ok()))
+        Ok(answer.executions.first().and_then(|newest| time(newest.stop_date.as_ref())))
+    }
+
+    async fn state_machines(
+        &self,
+        place: &AccountRegion,
+        token: Option<&str>,
+    ) -> Result<ListPage<String>, ReadError> {
+        let call = Call { operation: "ListStateMachines", target: place.to_string() };
+        let asked = self
+            .clients
+            .of(&place.region)
+            .list_state_machines()
+            .max_results(LISTED)
+            .set_next_token(token.map(str::to_owned))
+            .customize()
+            .interceptor(BodyLimit::new(LIST_BYTES));
+        let answer = self.call(call, asked.send()).await?;
+        // An Express one has no executions that could be listed.
+        let standard =
+            answer.state_machines.into_iter().filter(|machine| machine.r#type == StateMachineType::Standard);
+        Ok(ListPage {
+            items: standard.map(|machine| machine.state_machine_arn).collect(),
+            next_token: answer.next_token,
+        })
+    }
+
+    async fn executions(
+        &self,
+        state_machine_arn: &str,
+        status: Status,
+        token: Option<&str>,
+    ) -> Result<ListPage<ListedExecution>, ReadError> {
+        let call = Call { operation: "ListExecutions", target: state_machine_arn.to_owned() };
+        let asked = self
+            .clients
+            .of(&AccountRegion::of(state_machine_arn).region)
+            .list_executions()
+            .state_machine_arn(state_machine_arn)
+            .status_filter(ExecutionStatus::from(status.as_str()))
+            .max_results(LISTED)
+            .set_next_token(token.map(str::to_owned))
+            .customize()
+            .interceptor(BodyLimit::new(LIST_BYTES));
+        let answer = self.call(call, asked.send()).await?;
+        Ok(ListPage {
+            items: answer.executions.iter().filter_map(convert::listed).collect(),
+            next_token: answer.next_token,
+        })
     }
 }
 

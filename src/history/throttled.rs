@@ -19,8 +19,8 @@ use tracing::debug;
 
 use super::limiter::Limiter;
 use super::{
-    Call, ExecutionDescription, ExecutionReader, HistoryPage, MapRunDescription, PageRequest, ReadError,
-    Status,
+    Call, ExecutionDescription, ExecutionReader, HistoryPage, ListPage, ListedExecution, MapRunDescription,
+    PageRequest, ReadError, Status,
 };
 use crate::aws::arn::{AccountRegion, ExecutionArn, MapRunArn};
 use crate::aws::error::ErrorClass;
@@ -39,13 +39,14 @@ const LONG_WAIT: Duration = Duration::from_secs(1);
 /// The token buckets of one account and region.
 ///
 /// Each takes the same share of what AWS refills a second, which by default is half: 20 calls of
-/// GetExecutionHistory, 10 of DescribeExecution, 2 of ListExecutions and 1 of DescribeMapRun (the
-/// lowest of all regions; Step Functions service quotas, "Quotas related to API action
+/// GetExecutionHistory, 10 of DescribeExecution, 2 of ListExecutions and of ListStateMachines, and 1 of
+/// DescribeMapRun (the lowest of all regions; Step Functions service quotas, "Quotas related to API action
 /// throttling").
 struct Quotas {
     history: Limiter,
     describe_execution: Limiter,
     list_executions: Limiter,
+    list_state_machines: Limiter,
     describe_map_run: Limiter,
 }
 
@@ -56,6 +57,7 @@ impl Quotas {
             history: Limiter::new(history_rate),
             describe_execution: small(history_rate / 2.0),
             list_executions: small(history_rate / 10.0),
+            list_state_machines: small(history_rate / 10.0),
             describe_map_run: small(history_rate / 20.0),
         }
     }
@@ -233,14 +235,40 @@ impl ExecutionReader for ThrottledReader {
     }
 
     async fn last_success(&self, state_machine_arn: &str) -> Result<Option<Timestamp>, ReadError> {
-        let mut parts = state_machine_arn.split(':').skip(3).map(str::to_owned);
-        let region = parts.next().unwrap_or_default();
-        let account_region = AccountRegion { region, account: parts.next().unwrap_or_default() };
         self.call_with_retry(
-            &account_region,
+            &AccountRegion::of(state_machine_arn),
             |quotas| &quotas.list_executions,
             None,
             || self.reader.last_success(state_machine_arn),
+        )
+        .await
+    }
+
+    async fn state_machines(
+        &self,
+        place: &AccountRegion,
+        token: Option<&str>,
+    ) -> Result<ListPage<String>, ReadError> {
+        self.call_with_retry(
+            place,
+            |quotas| &quotas.list_state_machines,
+            None,
+            || self.reader.state_machines(place, token),
+        )
+        .await
+    }
+
+    async fn executions(
+        &self,
+        state_machine_arn: &str,
+        status: Status,
+        token: Option<&str>,
+    ) -> Result<ListPage<ListedExecution>, ReadError> {
+        self.call_with_retry(
+            &AccountRegion::of(state_machine_arn),
+            |quotas| &quotas.list_executions,
+            None,
+            || self.reader.executions(state_machine_arn, status, token),
         )
         .await
     }

@@ -26,8 +26,8 @@ pub use self::inspect::TableInspection;
 use self::item::{Item, ItemKey, ListedRow, SHARDS, number};
 use self::table::{Table, Transacted, pause};
 use super::store::{
-    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, RecordedFailure, SCHEMA_VERSION, StoreError,
-    Tally, Written,
+    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, NamedValue, RecordedFailure, SCHEMA_VERSION,
+    StoreError, Tally, Written,
 };
 use crate::aws::Session;
 
@@ -346,5 +346,21 @@ impl IncidentStore for DynamodbStore {
             }
         }
         Ok(removed)
+    }
+
+    async fn value(&self, name: &str) -> Result<Option<NamedValue>, StoreError> {
+        let found = self.table.get(&ItemKey::named(name)).await?;
+        found.as_ref().map(|found| item::read_named(name, found)).transpose()
+    }
+
+    async fn put_value(&self, mut value: NamedValue) -> Result<Option<NamedValue>, StoreError> {
+        let before = value.version;
+        value.version += 1;
+        let item = item::named_item(&value);
+        let put = match before {
+            0 => self.table.put_new(item).await?,
+            _ => self.table.put_over(item, before).await?,
+        };
+        Ok(put.then_some(value))
     }
 }

@@ -239,6 +239,17 @@ pub struct Tally {
     pub newest: Timestamp,
 }
 
+/// What workers share beside episodes and failures, such as how far the sweep is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedValue {
+    /// Its name.
+    pub name: String,
+    /// Counts its changes; 0 before it is first put.
+    pub version: u64,
+    /// The value, as JSON.
+    pub value: String,
+}
+
 /// A store that did not do what was asked of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -312,4 +323,11 @@ pub trait IncidentStore: Send + Sync + 'static {
 
     /// Removes episodes that were resolved before this time, with everything in them. Returns how many.
     async fn forget(&self, resolved_before: Timestamp) -> Result<u64, StoreError>;
+
+    /// The value of this name.
+    async fn value(&self, name: &str) -> Result<Option<NamedValue>, StoreError>;
+
+    /// Puts a value in the place of the version that it was made from, and returns it with its new version.
+    /// `None` if somebody else has changed it.
+    async fn put_value(&self, value: NamedValue) -> Result<Option<NamedValue>, StoreError>;
 }

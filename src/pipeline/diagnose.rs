@@ -82,7 +82,7 @@ impl Pipeline {
         let mut waiting = Waiting { since: Instant::now(), probing: None, pauses: None };
         loop {
             let memory = self.memory.report().await;
-            let error = match investigate(&self.reader, &asked, &memory).await {
+            let error = match investigate(&*self.reader, &asked, &memory).await {
                 Ok(finding) => {
                     reach(Point::Analysed).await;
                     self.metrics.report(None);

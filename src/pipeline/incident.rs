@@ -172,7 +172,7 @@ impl Pipeline {
         let execution = ExecutionArn::parse(&started_by).ok()?;
         let asked = ExecutionRequest { execution: execution.clone(), status: None, redrive_count: None };
         let memory = self.memory.report().await;
-        let finding = investigate(&self.reader, &asked, &memory).await.ok()?;
+        let finding = investigate(&*self.reader, &asked, &memory).await.ok()?;
         let has_failed =
             matches!(finding.analysis.status, Status::Failed | Status::TimedOut | Status::Aborted);
         let subject = Subject { execution: Some(execution), ..Subject::default() };

@@ -57,7 +57,7 @@ impl Document {
         format!("configuration file {}, line {line}", self.path)
     }
 
-    /// The single settings in its table, those under `[incidents]` with that before their key: key, value
+    /// The single settings in its table, those under `[incidents]` and `[sweep]` with that before their key: key, value
     /// as a flag would hold it (`None` for what no flag can hold), and place.
     pub(crate) fn settings<'d>(
         &'d self,
@@ -112,7 +112,7 @@ pub(crate) fn has_routes(table: &DeTable<'_>) -> bool {
 const ROUTES: &str = "routes";
 
 /// Tables of settings.
-const SECTIONS: &[&str] = &["incidents"];
+const SECTIONS: &[&str] = &["incidents", "sweep"];
 
 /// A TOML value as the text that a flag or a variable would hold.
 fn plain(value: &DeValue<'_>) -> Option<String> {

@@ -62,6 +62,15 @@ pub(crate) fn duration(text: &str) -> Result<Duration, InvalidValue> {
     Duration::try_from(length).ok().filter(|length| !length.is_zero()).ok_or_else(wrong)
 }
 
+/// A length of time, or `off`.
+pub(crate) fn duration_or_off(text: &str) -> Result<Option<Duration>, InvalidValue> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let wrong = |_| InvalidValue::found("off, or a time with its unit, such as 90s, 15m or 1h", text);
+    duration(text).map(Some).map_err(wrong)
+}
+
 /// Lengths of time, separated by commas; one at least.
 pub(crate) fn durations(text: &str) -> Result<Vec<Duration>, InvalidValue> {
     text.split(',').map(|item| duration(item.trim())).collect()

@@ -12,6 +12,8 @@ mod incidents;
 #[cfg(feature = "failpoints")]
 mod matrix;
 #[cfg(feature = "failpoints")]
+mod sweep;
+#[cfg(feature = "failpoints")]
 mod table;
 #[cfg(feature = "failpoints")]
 mod world;

@@ -92,6 +92,7 @@ mod stdout_file_proxy;
 mod structure;
 mod supply_chain;
 mod support;
+mod sweep;
 mod text;
 mod throttled_reader;
 mod webhook;

@@ -1,9 +1,11 @@
 //! The SDK's history event into ours.
 
-use aws_sdk_sfn::types::HistoryEvent as SdkEvent;
+use aws_sdk_sfn::primitives::DateTime;
+use aws_sdk_sfn::types::{ExecutionListItem, HistoryEvent as SdkEvent};
 use jiff::Timestamp;
 
-use crate::history::{Details, EventType, HistoryEvent, fingerprint};
+use crate::aws::arn::{ExecutionArn, base_state_machine};
+use crate::history::{Details, EventType, HistoryEvent, ListedExecution, Status, fingerprint};
 
 /// Error and cause of whichever of these details the event has.
 macro_rules! failure {
@@ -26,12 +28,31 @@ macro_rules! iteration {
 }
 
 pub(super) fn event(event: SdkEvent) -> HistoryEvent {
-    let timestamp = Timestamp::new(event.timestamp.secs(), event.timestamp.subsec_nanos().cast_signed()).ok();
+    let timestamp = time(Some(&event.timestamp));
     let event_type = EventType::parse(event.r#type.as_str());
     let (id, previous_event_id) = (event.id, event.previous_event_id);
     let mut details = details(event);
     details.keep_needed(&event_type);
     HistoryEvent { id, previous_event_id, timestamp, event_type, details }
+}
+
+pub(super) fn time(time: Option<&DateTime>) -> Option<Timestamp> {
+    time.and_then(|time| Timestamp::new(time.secs(), time.subsec_nanos().cast_signed()).ok())
+}
+
+/// An execution of a listing; `None` for one that has not ended, or whose ARN is none.
+pub(super) fn listed(item: &ExecutionListItem) -> Option<ListedExecution> {
+    let started_at = time(Some(&item.start_date));
+    Some(ListedExecution {
+        execution: ExecutionArn::parse(&item.execution_arn).ok()?,
+        state_machine_arn: base_state_machine(&item.state_machine_arn),
+        status: Status::parse(item.status.as_str()).filter(|status| *status != Status::Running)?,
+        redrive_count: item.redrive_count.and_then(|count| u32::try_from(count).ok()).unwrap_or(0),
+        started_at,
+        stopped_at: time(item.stop_date.as_ref()).or(started_at)?,
+        version_arn: item.state_machine_version_arn.clone(),
+        alias_arn: item.state_machine_alias_arn.clone(),
+    })
 }
 
 fn details(event: SdkEvent) -> Details {

@@ -8,6 +8,7 @@
 //! | its entry in the directory | `D` | `<incident>#<episode>` | `incident`, `episode`; `removing` while it is removed |
 //! | failure | `F#<hash>` | `F` | `incident`, `episode`, `routes` |
 //! | its row in the list | `L#<incident>#<episode>#<shard>` | `<hash>` | `body`, `recorded_at`, `num` once it has a number |
+//! | named value | `V#<name>` | `V` | `ver`, `body` |
 //!
 //! `<hash>` is the SHA-256 of the failure's key in hexadecimal, `<episode>` has ten digits, so that the
 //! newest one sorts last. Times are in milliseconds. No attribute that an expression names is a
@@ -21,7 +22,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use super::super::store::{Episode, EpisodeId, EpisodeState, FailureRow, RecordedFailure, StoreError};
+use super::super::store::{
+    Episode, EpisodeId, EpisodeState, FailureRow, NamedValue, RecordedFailure, StoreError,
+};
 
 /// An item as the SDK has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -62,6 +65,10 @@ impl ItemKey {
 
     pub(super) fn failure(hash: &str) -> Self {
         Self { pk: format!("F#{hash}"), sk: "F".to_owned() }
+    }
+
+    pub(super) fn named(name: &str) -> Self {
+        Self { pk: format!("V#{name}"), sk: "V".to_owned() }
     }
 
     pub(super) fn row(id: &EpisodeId, hash: &str) -> Self {
@@ -172,6 +179,18 @@ pub(super) fn row_item(id: &EpisodeId, failure: &FailureRow) -> Item {
 pub(super) fn read_row(item: &Item) -> Result<FailureRow, StoreError> {
     let row: FailureRow = read_json(item, "body")?;
     Ok(FailureRow { number: ListedRow::of(item)?.number, ..row })
+}
+
+pub(super) fn named_item(value: &NamedValue) -> Item {
+    with(ItemKey::named(&value.name), [("ver", number(value.version)), ("body", text(&value.value))])
+}
+
+pub(super) fn read_named(name: &str, item: &Item) -> Result<NamedValue, StoreError> {
+    Ok(NamedValue {
+        name: name.to_owned(),
+        version: read_number(item, "ver")?,
+        value: read_text(item, "body")?.to_owned(),
+    })
 }
 
 fn place(id: &EpisodeId) -> [(&'static str, AttributeValue); 2] {

@@ -9,7 +9,8 @@ use std::task::Poll;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use misstep::incidents::store::{
-    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, RecordedFailure, StoreError, Tally, Written,
+    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, NamedValue, RecordedFailure, StoreError,
+    Tally, Written,
 };
 
 /// A mistake of a store.
@@ -37,6 +38,7 @@ pub enum Mistake {
 struct Data {
     episodes: BTreeMap<EpisodeId, (Episode, String)>,
     rows: BTreeMap<String, (EpisodeId, FailureRow)>,
+    values: BTreeMap<String, NamedValue>,
     counted_twice: BTreeMap<EpisodeId, u64>,
     resolving_count: BTreeMap<EpisodeId, u64>,
 }
@@ -369,6 +371,22 @@ impl IncidentStore for ModelStore {
             data.rows.retain(|_, (id, _)| !over.contains(id));
             over.iter().for_each(|id| drop(data.episodes.remove(id)));
             over.len() as u64
+        })
+        .await
+    }
+
+    async fn value(&self, name: &str) -> Result<Option<NamedValue>, StoreError> {
+        self.step(|data| data.values.get(name).cloned()).await
+    }
+
+    async fn put_value(&self, mut value: NamedValue) -> Result<Option<NamedValue>, StoreError> {
+        self.step(|data| {
+            if data.values.get(&value.name).map_or(0, |known| known.version) != value.version {
+                return None;
+            }
+            value.version += 1;
+            data.values.insert(value.name.clone(), value.clone());
+            Some(value)
         })
         .await
     }

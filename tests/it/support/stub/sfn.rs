@@ -1,10 +1,10 @@
 //! Step Functions as far as reading goes: GetExecutionHistory, DescribeExecution, DescribeMapRun,
-//! and ListExecutions of a Map run.
+//! ListExecutions, and ListStateMachines of the machines whose executions are known.
 //!
 //! Histories come in the shape that the AWS CLI prints, such as the generator's; the description of
 //! an execution follows from its history and can be amended.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
@@ -172,6 +172,7 @@ impl Operations for World {
                     Ok(Value::Object(known.map_run(&text(&arguments, "mapRunArn"))?.description.clone()))
                 }
                 "ListExecutions" => known.list(&arguments),
+                "ListStateMachines" => known.list_machines(&arguments),
                 other => Err(Refusal::new(400, "UnknownOperationException", other)),
             }
         })
@@ -219,25 +220,58 @@ impl Known {
     }
 
     fn list(&mut self, arguments: &Value) -> Result<Value, Refusal> {
-        let arn = text(arguments, "mapRunArn");
+        let (arn, children): (String, Vec<&Execution>) = match arguments["stateMachineArn"].as_str() {
+            None => {
+                let arn = text(arguments, "mapRunArn");
+                let children = &self.map_run(&arn)?.children;
+                (arn, children.iter().filter_map(|child| self.executions.get(child)).collect())
+            }
+            Some(machine) => {
+                let is_of = |execution: &&Execution| {
+                    execution.description["stateMachineArn"].as_str() == Some(machine)
+                };
+                let is_child = |execution: &&Execution| execution.description.contains_key("mapRunArn");
+                let its = self.executions.values().filter(is_of).filter(|execution| !is_child(execution));
+                (machine.to_owned(), its.collect())
+            }
+        };
         let (from, page) = self.page(&arn, arguments)?;
-        let children = self.map_run(&arn)?.children.iter().filter_map(|child| self.executions.get(child));
         let wanted = arguments["statusFilter"].as_str();
         let is_wanted = |execution: &&Execution| {
             wanted.is_none_or(|status| execution.description["status"].as_str() == Some(status))
         };
         let mut found: Vec<&Map<String, Value>> =
-            children.filter(is_wanted).map(|execution| &execution.description).collect();
-        // The newest first.
-        found.sort_by(|a, b| {
-            b["startDate"].as_f64().unwrap_or(0.0).total_cmp(&a["startDate"].as_f64().unwrap_or(0.0))
-        });
+            children.into_iter().filter(is_wanted).map(|execution| &execution.description).collect();
+        // Those first that ended last, or are running and began last.
+        let last = |description: &Map<String, Value>| {
+            let date = description.get("stopDate").unwrap_or(&description["startDate"]);
+            date.as_f64().unwrap_or(0.0)
+        };
+        found.sort_by(|a, b| last(b).total_cmp(&last(a)));
         let total = found.len();
         let listed: Vec<Value> = found.into_iter().skip(from).take(page).map(listed).collect();
         let end = from + listed.len();
         let mut answer = json!({"executions": listed});
         if end < total {
             answer["nextToken"] = json!(self.token(&arn, arguments, end));
+        }
+        Ok(answer)
+    }
+
+    fn list_machines(&mut self, arguments: &Value) -> Result<Value, Refusal> {
+        let (from, page) = self.page("state machines", arguments)?;
+        let arns = self.executions.values().filter_map(|one| one.description["stateMachineArn"].as_str());
+        let arns: BTreeSet<String> = arns.map(str::to_owned).collect();
+        let total = arns.len();
+        let machine = |arn: String| {
+            let name = arn.rsplit(':').next().unwrap_or_default();
+            json!({"stateMachineArn": arn, "name": name, "type": "STANDARD", "creationDate": 1_772_366_400.0})
+        };
+        let listed: Vec<Value> = arns.into_iter().skip(from).take(page).map(machine).collect();
+        let end = from + listed.len();
+        let mut answer = json!({"stateMachines": listed});
+        if end < total {
+            answer["nextToken"] = json!(self.token("state machines", arguments, end));
         }
         Ok(answer)
     }
