@@ -9,6 +9,7 @@ pub mod history;
 pub mod queue;
 pub mod routes;
 pub mod store;
+pub mod sweep;
 
 use serde::Serialize;
 

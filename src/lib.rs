@@ -13,6 +13,7 @@
 //! | [`check`] | whether settings, permissions and endpoints would work, before anything is processed |
 //! | [`outcome`] | what happens to a message |
 //! | [`dlq`] | the dead-letter queue listed, replayed and dropped |
+//! | [`sweep`] | failures whose events never arrived are found, and put into the queue |
 //! | [`incidents`] | the failures of one bug under one alert |
 //! | [`notify`] | audiences, routes and channels |
 //! | [`report`] | the finding as a typed notice, and as text, Markdown, HTML and JSON |

@@ -72,6 +72,11 @@ output "incident_table_arn" {
   value       = one(aws_dynamodb_table.incidents[*].arn)
 }
 
+output "sweep_policy_arn" {
+  description = "For the same role, where incidents are kept."
+  value       = aws_iam_policy.sweep.arn
+}
+
 output "logs_policy_arn" {
   description = "For the same role, where routes show logs; null without log_group_arns."
   value       = one(aws_iam_policy.logs[*].arn)

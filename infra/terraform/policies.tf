@@ -117,6 +117,31 @@ locals {
     },
   ]
 
+  sweep_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ListExecutions"
+        Effect   = "Allow"
+        Action   = "states:ListExecutions"
+        Resource = local.watched
+      },
+      # It has no resources.
+      {
+        Sid      = "ListStateMachines"
+        Effect   = "Allow"
+        Action   = "states:ListStateMachines"
+        Resource = "*"
+      },
+      {
+        Sid      = "PutMissingFailures"
+        Effect   = "Allow"
+        Action   = "sqs:SendMessage"
+        Resource = local.queue_arn
+      },
+    ]
+  })
+
   logs_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -192,6 +217,15 @@ resource "aws_iam_policy" "worker" {
       error_message = "The worker's policy has ${length(local.worker_policy)} characters, and IAM takes 6144: name fewer of step_function_arns and child_state_machine_arns, or none to watch all."
     }
   }
+}
+
+# Of its own, since a policy has a limited length: attach it to the worker's role where incidents are kept.
+resource "aws_iam_policy" "sweep" {
+  name_prefix = "${var.event_rule_name}-sweep-"
+  path        = var.iam_path
+  description = "What the misstep worker needs to find failures whose events never arrived"
+  policy      = local.sweep_policy
+  tags        = local.tags
 }
 
 # Of its own, since a log may hold anything: attach it to the worker's role where routes show logs.

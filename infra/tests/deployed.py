@@ -31,12 +31,12 @@ class Deployed:
     """One deployment; `name` is its rule's and its queue's."""
 
     def __init__(
-        self, name: str, queue_url: str, worker_policy: str, replay_policy: str, environment: dict[str, str]
+        self, name: str, queue_url: str, worker_policy: str, sweep_policy: str, replay_policy: str, environment: dict[str, str]
     ):
         self.name = name
         self.queue_url = queue_url
         self._environment = environment
-        self._policies = {"worker": worker_policy, "replay": replay_policy}
+        self._policies = {"worker": worker_policy, "sweep": sweep_policy, "replay": replay_policy}
 
     def read(self) -> dict:
         """Everything, with the deployment's own name replaced, as AWS tells it."""
@@ -103,7 +103,8 @@ def by_cloudformation(
         # LocalStack does not tell the outputs' descriptions.
         described = {key: it.get("Description") for key, it in cloudformation.parse(template)["Outputs"].items()}
         environment = {described[key]: value for key, value in told.items() if described[key] in KNOWN_TO_BOTH}
-        yield Deployed(name, told["QueueUrl"], told["WorkerPolicyArn"], told["ReplayPolicyArn"], environment)
+        policies = [told[f"{policy}PolicyArn"] for policy in ("Worker", "Sweep", "Replay")]
+        yield Deployed(name, told["QueueUrl"], *policies, environment)
     finally:
         if deletable:
             delete(aws, name)
@@ -125,9 +126,8 @@ def delete_queues(aws: scenarios.Clients, name: str) -> None:
 
 def by_terraform(name: str, outputs: dict) -> Deployed:
     environment = {name: value for name, value in outputs["worker_environment"].items() if name in KNOWN_TO_BOTH}
-    return Deployed(
-        name, outputs["queue_url"], outputs["worker_policy_arn"], outputs["replay_policy_arn"], environment
-    )
+    policies = [outputs[f"{policy}_policy_arn"] for policy in ("worker", "sweep", "replay")]
+    return Deployed(name, outputs["queue_url"], *policies, environment)
 
 
 @contextlib.contextmanager

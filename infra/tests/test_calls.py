@@ -25,12 +25,13 @@ SERVICES = {
     "cloudwatchlogs": "logs",
     "dynamodb": "dynamodb",
 }
-WORKER, REPLAY, LOGS = "WorkerPolicy", "ReplayPolicy", "LogsPolicy"
+WORKER, SWEEP, REPLAY, LOGS = "WorkerPolicy", "SweepPolicy", "ReplayPolicy", "LogsPolicy"
 LOG_GROUPS = "LogGroupArns"
 QUEUE, DLQ, TARGET_DLQ = "Queue", "DeadLetterQueue", "TargetDeadLetterQueue"
 EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS = ":execution:", ":express:", ":mapRun:"
 INCIDENT_TABLE, INCIDENT_INDEX = ':table/${IncidentTableName}"', "${IncidentTableName}/index/due"
-KINDS = (EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS, INCIDENT_TABLE, INCIDENT_INDEX)
+STATE_MACHINES, ANYTHING = "${AWS::AccountId}:stateMachine:*", '"*"'
+KINDS = (ANYTHING, EXECUTIONS, EXPRESS_CHILDREN, MAP_RUNS, INCIDENT_TABLE, INCIDENT_INDEX)
 TOPICS, TOPIC_KEYS, IDENTITIES = "NotificationTopicArns", "NotificationKeyArns", "NotificationIdentityArns"
 STATE_MACHINE_KEYS = "StateMachineKeyArns"
 BOTH_DLQS = [(REPLAY, DLQ), (REPLAY, TARGET_DLQ)]
@@ -43,14 +44,15 @@ CALLS = {
     "sqs.ChangeMessageVisibilityBatch": ("sqs:ChangeMessageVisibility", [(WORKER, QUEUE), *BOTH_DLQS]),
     "sqs.GetQueueAttributes": ("sqs:GetQueueAttributes", [(WORKER, QUEUE), (WORKER, DLQ), (REPLAY, QUEUE), *BOTH_DLQS]),
     "sqs.SendMessage": ("sqs:SendMessage", [(WORKER, DLQ)]),
-    "sqs.SendMessageBatch": ("sqs:SendMessage", [(REPLAY, QUEUE)]),
+    "sqs.SendMessageBatch": ("sqs:SendMessage", [(REPLAY, QUEUE), (SWEEP, QUEUE)]),
     "sqs.StartMessageMoveTask": ("sqs:StartMessageMoveTask", [(REPLAY, DLQ)]),
     "sqs.ListMessageMoveTasks": ("sqs:ListMessageMoveTasks", [(REPLAY, DLQ)]),
     "sqs.CancelMessageMoveTask": ("sqs:CancelMessageMoveTask", [(REPLAY, DLQ)]),
     "stepfunctions.GetExecutionHistory": ("states:GetExecutionHistory", BOTH[EXECUTIONS]),
     "stepfunctions.DescribeExecution": ("states:DescribeExecution", [*BOTH[EXECUTIONS], *BOTH[EXPRESS_CHILDREN]]),
     "stepfunctions.DescribeMapRun": ("states:DescribeMapRun", BOTH[MAP_RUNS]),
-    "stepfunctions.ListExecutions": ("states:ListExecutions", BOTH[MAP_RUNS]),
+    "stepfunctions.ListExecutions": ("states:ListExecutions", [*BOTH[MAP_RUNS], (SWEEP, STATE_MACHINES)]),
+    "stepfunctions.ListStateMachines": ("states:ListStateMachines", [(SWEEP, ANYTHING)]),
     "sns.Publish": ("sns:Publish", [(WORKER, TOPICS)]),
     "sns.GetTopicAttributes": ("sns:GetTopicAttributes", [(WORKER, TOPICS)]),
     "logs.GetLogEvents": ("logs:GetLogEvents", [(LOGS, LOG_GROUPS)]),
@@ -119,7 +121,7 @@ def granted(template: dict) -> set[tuple[str, str, str]]:
     """Who may do what to what: (policy, action, resource)."""
     return {
         (policy, action, resource)
-        for policy in (WORKER, REPLAY, LOGS)
+        for policy in (WORKER, SWEEP, REPLAY, LOGS)
         for statement in cloudformation.statements(template, policy)
         for action in statement["Action"]
         for resource in resources(statement)
@@ -136,7 +138,9 @@ def resources(statement: dict) -> list[str]:
             found.append(resource["Ref"])
         else:
             text = json.dumps(resource)
-            found += [kind for kind in KINDS if kind in text]
+            kinds = [kind for kind in KINDS if kind in text]
+            # The ARNs of the others are made from those of state machines.
+            found += kinds or [kind for kind in (STATE_MACHINES,) if kind in text]
     if not found:
         raise AssertionError(f"what is this about? {statement}")
     return found

@@ -7,18 +7,20 @@ import unittest
 
 from . import cloudformation, tools
 from .test_calls import (
-    DLQ, EXECUTIONS, EXPRESS_CHILDREN, IDENTITIES, INCIDENT_INDEX, INCIDENT_TABLE, LOG_GROUPS, LOGS, MAP_RUNS, QUEUE, REPLAY, STATE_MACHINE_KEYS,
-    TARGET_DLQ, TOPIC_KEYS, TOPICS, WORKER, granted,
+    ANYTHING, DLQ, EXECUTIONS, EXPRESS_CHILDREN, IDENTITIES, INCIDENT_INDEX, INCIDENT_TABLE, LOG_GROUPS, LOGS, MAP_RUNS, QUEUE, REPLAY, STATE_MACHINE_KEYS,
+    STATE_MACHINES, SWEEP, TARGET_DLQ, TOPIC_KEYS, TOPICS, WORKER, granted,
 )  # fmt: skip
 
 DOC = tools.ROOT / "docs" / "iam.md"
-SECTIONS = {"The worker": WORKER, "Logs": LOGS, "The replay": REPLAY}
+SECTIONS = {"The worker": WORKER, "The sweep": SWEEP, "Logs": LOGS, "The replay": REPLAY}
 RESOURCES = {
     "queue": QUEUE,
     "dead-letter queue": DLQ,
     "target's dead-letter queue": TARGET_DLQ,
     "key": "KmsKeyArn",
     "executions": EXECUTIONS,
+    "state machines": STATE_MACHINES,
+    "everything": ANYTHING,
     "Express children": EXPRESS_CHILDREN,
     "map runs": MAP_RUNS,
     "state machines' keys": STATE_MACHINE_KEYS,

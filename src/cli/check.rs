@@ -1,6 +1,7 @@
 //! `misstep check`: whether everything would work, one line a check.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::aws::Session;
@@ -8,13 +9,16 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::error::CliError;
 use super::{Exit, aws, print, run_async, sources};
-use crate::aws::arn::partition_of;
+use crate::aws::arn::{AccountRegion, partition_of};
 use crate::check::{self, CheckResult, any_fails};
 use crate::config::WorkSettings;
 use crate::history::sfn::SfnReader;
+use crate::incidents::location::StoreLocation;
+use crate::memory::MemoryBudget;
 use crate::notify::settings::connect;
 use crate::queue::account_in_url;
 use crate::queue::sqs::SqsQueue;
+use crate::sweep::search::Search;
 use crate::telemetry;
 
 /// How long all checks of one kind may take together.
@@ -93,6 +97,17 @@ async fn look_at_aws(settings: &WorkSettings, aws: &Session) -> Vec<CheckResult>
         some => (some.to_vec(), true),
     };
     findings.extend(check::history::check(&SfnReader::new(aws), &state_machines, named).await);
+    if settings.incidents.store != StoreLocation::Off && settings.sweep.every.is_some() {
+        let region = aws.region().map(ToString::to_string).unwrap_or_default();
+        let search = Search {
+            reader: Arc::new(SfnReader::new(aws)),
+            memory: MemoryBudget::unlimited(),
+            store: None,
+            state_machines: settings.state_machines.clone(),
+            place: AccountRegion { account: String::new(), region },
+        };
+        findings.push(check::sweep::check(&search).await);
+    }
     findings.push(check::clock::check(aws.endpoint_url().unwrap_or(url)).await);
     findings
 }

@@ -12,6 +12,7 @@ mod outage;
 mod own;
 pub mod stage;
 mod storm;
+mod sweep;
 mod topic;
 
 use std::time::Duration;

@@ -181,6 +181,33 @@ impl Stage {
         }
     }
 
+    /// Takes messages from the queue for good, those that are chosen, and returns their bodies.
+    pub async fn lose(&self, mut is_lost: impl FnMut(&str) -> bool) -> Vec<String> {
+        let (mut lost, mut kept) = (Vec::new(), Vec::new());
+        loop {
+            let asked = self.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
+            let messages = asked.visibility_timeout(60).send().await.unwrap().messages.unwrap_or_default();
+            if messages.is_empty() {
+                break;
+            }
+            for message in messages {
+                let (body, receipt) = (message.body.unwrap(), message.receipt_handle.unwrap());
+                if is_lost(&body) {
+                    let delete = self.sqs.delete_message().queue_url(&self.queue_url);
+                    delete.receipt_handle(receipt).send().await.unwrap();
+                    lost.push(body);
+                } else {
+                    kept.push(receipt);
+                }
+            }
+        }
+        for receipt in kept {
+            let release = self.sqs.change_message_visibility().queue_url(&self.queue_url);
+            release.receipt_handle(receipt).visibility_timeout(0).send().await.unwrap();
+        }
+        lost
+    }
+
     async fn counts(&self) -> [usize; 3] {
         self.counts_of(&self.queue_url).await
     }

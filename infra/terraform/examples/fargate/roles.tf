@@ -27,6 +27,13 @@ resource "aws_iam_role_policy_attachment" "worker" {
   policy_arn = module.misstep.worker_policy_arn
 }
 
+resource "aws_iam_role_policy_attachment" "sweep" {
+  count = var.incident_table == null ? 0 : 1
+
+  role       = aws_iam_role.worker.name
+  policy_arn = module.misstep.sweep_policy_arn
+}
+
 resource "aws_iam_role_policy_attachment" "logs" {
   count = length(var.log_group_arns) == 0 ? 0 : 1
 
