@@ -95,3 +95,57 @@ pub(in crate::report) fn execution(execution: &NewExecution) -> Sentence {
         ExecutionRole::Parent => sentence.words(", which waited for one that failed"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(kind: IncidentKind, change: impl FnOnce(&mut IncidentNote)) -> String {
+        let mut note = IncidentNote {
+            id: "2212d9b65fa55866".to_owned(),
+            episode: 1,
+            number: 1,
+            kind,
+            count: 1_234,
+            since: "2026-11-30T12:00:00Z".to_owned(),
+            as_of: "2026-11-30T13:00:00Z".to_owned(),
+            reason: String::new(),
+            reopened: false,
+            succeeded_since: None,
+            resolved_by: None,
+            new_executions: Vec::new(),
+            part: 1,
+            parts: 1,
+        };
+        change(&mut note);
+        sentence(&note)
+    }
+
+    #[test]
+    fn an_alert_says_whether_it_is_the_first_of_its_kind() {
+        assert_eq!(
+            note(IncidentKind::Alert, |note| note.count = 1),
+            "This is the first failure of its kind; further ones follow in updates."
+        );
+        assert_eq!(
+            note(IncidentKind::Alert, |note| note.episode = 3),
+            "This has happened before: it is episode 3 of the incident."
+        );
+    }
+
+    #[test]
+    fn a_resolve_says_who_asked_for_it_and_whether_it_works_again() {
+        let failed = "1,234 executions have failed in the same way since 2026-11-30 12:00:00.000 UTC.";
+        assert_eq!(
+            note(IncidentKind::Resolved, |note| note.succeeded_since = Some(true)),
+            format!("It has been quiet for long enough. {failed} Executions have succeeded since.")
+        );
+        assert_eq!(
+            note(IncidentKind::Resolved, |note| {
+                note.succeeded_since = Some(false);
+                note.resolved_by = Some("ana".to_owned());
+            }),
+            format!("Resolved by ana. {failed} No execution has succeeded since.")
+        );
+    }
+}

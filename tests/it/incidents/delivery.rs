@@ -5,117 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use misstep::aws::error::ErrorClass;
-use misstep::incidents::Incidents;
-use misstep::incidents::schedule::Schedule;
-use misstep::metrics::Metrics;
-use misstep::notify::{Audience, Grouping, NotifyError, Route};
+use misstep::notify::{Audience, NotifyError};
 use misstep::outcome::Outcome;
-use misstep::pipeline::{MapRunChildren, MessageAttempt, Pipeline, PipelineSettings};
+use misstep::pipeline::MessageAttempt;
 use misstep::queue::LONGEST_WORK;
-use misstep::redact::Rules;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::support::incident_store::{ModelStore, NoFaults, Steps};
+use super::bench::{Away, Bench, each, grouped, incident, kinds, minutes, named};
+use crate::support::incident_store::NoFaults;
 use crate::support::kept::Kept;
-use crate::support::model::api::route;
-use crate::support::model::reader::ModelReader;
-use crate::support::model::{Chance, Faults};
 use crate::support::{execution, failure, on_paused_time};
-
-/// A store that is away while the test says so.
-#[derive(Default)]
-struct Away(AtomicBool);
-
-impl Steps for Away {
-    fn fails(&self) -> Option<bool> {
-        self.0.load(Ordering::Relaxed).then_some(false)
-    }
-}
-
-/// A worker's pipeline with incidents, on paused time.
-struct Bench {
-    pipeline: Arc<Pipeline>,
-    incidents: Incidents,
-    reader: ModelReader,
-    stop: CancellationToken,
-}
-
-fn grouped(name: &str, channel: &Kept, audience: Audience) -> Route {
-    let grouping = Grouping::Incident { input_keys: vec!["order_id".to_owned()] };
-    Route { grouping, ..route(name, audience, Arc::new(channel.clone())) }
-}
-
-fn each(name: &str, channel: &Kept) -> Route {
-    route(name, Audience::Developers, Arc::new(channel.clone()))
-}
-
-impl Bench {
-    fn new(steps: Arc<dyn Steps>, routes: Vec<Route>) -> Self {
-        let reader = ModelReader::new(Faults::default(), Chance::new(0));
-        let began = Instant::now();
-        let clock = Arc::new(move || {
-            let at = 1_800_000_000_000 + i64::try_from(began.elapsed().as_millis()).unwrap();
-            Timestamp::from_millisecond(at).unwrap()
-        });
-        let store = Arc::new(ModelStore::new(steps, None));
-        let incidents = Incidents::with_clock(store, Schedule::default(), clock);
-        let scope = PipelineSettings {
-            state_machines: Vec::new(),
-            map_run_children: MapRunChildren::Fold,
-            env: "test".to_owned(),
-            application: None,
-        };
-        let pipeline = Pipeline::new(Arc::new(reader.clone()), None, routes, scope, None, Metrics::new());
-        let pipeline = Arc::new(pipeline.keeping(incidents.clone(), &Rules::default()));
-        let stop = CancellationToken::new();
-        let (tending, until) = (pipeline.clone(), stop.clone());
-        tokio::spawn(async move { tending.advance_incidents(until).await });
-        Self { pipeline, incidents, reader, stop }
-    }
-
-    async fn handle(&self, number: usize) -> Outcome {
-        self.handle_as(number, false).await
-    }
-
-    async fn handle_as(&self, number: usize, last: bool) -> Outcome {
-        let attempt = MessageAttempt { until: Instant::now() + LONGEST_WORK, last, half_open: false };
-        self.pipeline.process_message(&failure(number), attempt).await
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-async fn minutes(minutes: u64) {
-    tokio::time::sleep(Duration::from_secs(minutes * 60 + 3)).await;
-}
-
-fn incident(notification: &Value) -> &Value {
-    &notification["analysis"]["incident"]
-}
-
-fn kinds(channel: &Kept) -> Vec<String> {
-    channel.taken().iter().map(|taken| incident(taken)["kind"].as_str().unwrap().to_owned()).collect()
-}
-
-/// The executions that the notifications name, each once.
-fn named(channel: &Kept) -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for taken in channel.taken() {
-        for execution in incident(&taken)["new_executions"].as_array().unwrap() {
-            let arn = execution["execution_arn"].as_str().unwrap().to_owned();
-            assert!(all.insert(arn), "named twice: {execution}");
-        }
-    }
-    all
-}
 
 #[test]
 fn one_alert_an_update_with_every_execution_and_a_resolve() {
@@ -219,9 +120,16 @@ fn a_store_that_is_away_delays_failures_for_ten_minutes_and_no_longer() {
         assert!((600..720).contains(&waited), "{waited} s");
         assert_eq!((pager.taken().len(), all.taken().len()), (2, 2));
 
-        away.0.store(false, Ordering::Relaxed);
+        // Further ones do not wait.
+        tokio::time::sleep(Duration::from_secs(20 * 60)).await;
+        let further = Instant::now();
         assert_eq!(bench.handle(2).await, Outcome::Done);
-        assert_eq!(incident(&pager.taken()[2])["kind"], "alert");
+        assert!(further.elapsed() < Duration::from_secs(5));
+        assert_eq!((pager.taken().len(), all.taken().len()), (3, 3));
+
+        away.0.store(false, Ordering::Relaxed);
+        assert_eq!(bench.handle(3).await, Outcome::Done);
+        assert_eq!(incident(&pager.taken()[3])["kind"], "alert");
     });
 }
 
@@ -448,5 +356,58 @@ fn the_first_update_after_a_mute_names_what_was_held_back() {
         minutes(3).await;
         assert_eq!(kinds(&pager), ["alert", "update"]);
         assert_eq!(named(&pager), (0..5).map(execution).collect());
+    });
+}
+
+#[test]
+fn a_required_route_that_is_down_holds_up_the_updates_to_all_and_nobody_is_left_out() {
+    on_paused_time(async {
+        let busy = || NotifyError::Transient { what: "answered 503".to_owned(), retry_after: None };
+        let works = Arc::new(AtomicBool::new(true));
+        let answers = works.clone();
+        let down = Kept::new(move |_| if answers.load(Ordering::Relaxed) { Ok(()) } else { Err(busy()) });
+        let up = Kept::willing();
+        let bench = Bench::new(
+            Arc::new(NoFaults),
+            vec![grouped("down", &down, Audience::Developers), grouped("up", &up, Audience::CustomerAssist)],
+        );
+        assert_eq!(bench.handle(0).await, Outcome::Done);
+        works.store(false, Ordering::Relaxed);
+        for number in 1..4 {
+            assert_eq!(bench.handle(number).await, Outcome::Done);
+        }
+        minutes(10).await;
+        assert_eq!(bench.handle(4).await, Outcome::Done);
+        minutes(30).await;
+        assert_eq!((named(&down).len(), named(&up).len()), (1, 4));
+        works.store(true, Ordering::Relaxed);
+        minutes(20).await;
+        let everybody: BTreeSet<String> = (0..5).map(execution).collect();
+        assert_eq!((named(&down), named(&up)), (everybody.clone(), everybody));
+    });
+}
+
+#[test]
+fn a_resolve_says_whether_an_execution_has_succeeded_since_the_last_failure() {
+    on_paused_time(async {
+        let began = "2027-01-15T08:00:00Z".parse::<jiff::Timestamp>().unwrap();
+        let hours = |hours: i64| began + jiff::SignedDuration::from_hours(hours);
+        for (last_success, said) in [
+            (None, Value::Null),
+            (Some(None), json!(false)),
+            (Some(Some(hours(-1))), json!(false)),
+            (Some(Some(hours(1))), json!(true)),
+        ] {
+            let pager = Kept::willing();
+            let bench = Bench::new(Arc::new(NoFaults), vec![grouped("pager", &pager, Audience::Developers)]);
+            bench.reader.set_last_success(last_success);
+            assert_eq!(bench.handle(0).await, Outcome::Done);
+            minutes(65).await;
+            let resolved = pager.taken().pop().unwrap();
+            assert_eq!(
+                (&incident(&resolved)["kind"], &incident(&resolved)["succeeded_since"]),
+                (&json!("resolved"), &said)
+            );
+        }
     });
 }

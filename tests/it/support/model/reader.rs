@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use misstep::aws::arn::{ExecutionArn, MapRunArn};
 use misstep::aws::error::ErrorClass;
 use misstep::history::{
@@ -21,6 +22,7 @@ pub struct ModelReader {
     broken: Arc<Mutex<Option<ErrorClass>>>,
     reads_before_end: Arc<Mutex<u32>>,
     calls: Arc<AtomicU32>,
+    last_success: Arc<Mutex<Option<Option<Timestamp>>>>,
 }
 
 impl ModelReader {
@@ -32,6 +34,7 @@ impl ModelReader {
             broken: Arc::default(),
             reads_before_end: Arc::default(),
             calls: Arc::default(),
+            last_success: Arc::default(),
         }
     }
 
@@ -43,6 +46,11 @@ impl ModelReader {
     /// The next so many readings of a history do not find its last event yet.
     pub fn set_unended(&self, reads: u32) {
         *self.reads_before_end.lock().unwrap() = reads;
+    }
+
+    /// When an execution of any state machine succeeded last, if one has; `None` if nobody may know.
+    pub fn set_last_success(&self, at: Option<Option<Timestamp>>) {
+        *self.last_success.lock().unwrap() = at;
     }
 
     /// How many calls came.
@@ -128,5 +136,11 @@ impl ExecutionReader for ModelReader {
 
     async fn children(&self, _: &MapRunArn, _: Status, _: u32) -> Result<Vec<ExecutionArn>, ReadError> {
         unreachable!("no execution of the model has a Map run")
+    }
+
+    async fn last_success(&self, state_machine: &str) -> Result<Option<Timestamp>, ReadError> {
+        let call = Call { operation: "ListExecutions", target: state_machine.to_owned() };
+        let known = *self.last_success.lock().unwrap();
+        known.ok_or_else(|| ReadError::new(ErrorClass::Denied, call, "as the model wants it"))
     }
 }
