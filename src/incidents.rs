@@ -23,6 +23,7 @@
 //! - A number that was given up is never used again.
 
 mod advance;
+mod claim;
 mod command;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
@@ -38,7 +39,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use advance::{Advanced, Announced, Announcement, Announcer, Claim, LEASE};
+pub use advance::{Advanced, Announced, Announcement, Announcer};
+pub use claim::{Claim, LEASE};
 pub use command::LONGEST_MUTE;
 pub use record::{NewFailure, Standing};
 use schedule::Schedule;

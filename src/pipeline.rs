@@ -262,7 +262,7 @@ impl Pipeline {
             return outcome;
         }
         let of_parent = match unrecorded {
-            Some(_) => self.bug_of_parent(change).await,
+            Some(delivery) => self.bug_of_parent(delivery, change).await,
             None => None,
         };
         let (mut report, memory) =

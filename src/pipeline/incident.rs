@@ -1,5 +1,6 @@
 //! Failures that go into incidents: each is recorded, and its message waits for the alert.
 
+use std::num::NonZeroUsize;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use jiff::Timestamp;
+use lru::LruCache;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +47,12 @@ const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
 /// For so long a message waits for an alert that another worker is sending.
 const LONGEST_WAIT: Duration = LEASE.saturating_mul(4);
 
+/// Of so many executions that took others with them the bug is remembered: a Map may have started thousands.
+const PARENTS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+
+/// And for so long: after a redrive an execution may have another bug.
+const PARENT_KNOWN: Duration = Duration::from_secs(60);
+
 /// How often the worker looks for incidents that are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -65,6 +73,8 @@ pub(super) struct IncidentDelivery {
     input_keys: Vec<String>,
     /// Since when the store has not answered.
     away_since: Mutex<Option<Instant>>,
+    /// The bugs of executions that fell and took others with them, and when each was read.
+    parents: Mutex<LruCache<String, (Bug, Instant)>>,
 }
 
 impl IncidentDelivery {
@@ -78,7 +88,8 @@ impl IncidentDelivery {
         input_keys.sort();
         input_keys.dedup();
         let redactor = Redactor::new(&Rules { on: true, ..rules.clone() });
-        Self { incidents, redactor, input_keys, away_since: Mutex::default() }
+        let parents = Mutex::new(LruCache::new(PARENTS));
+        Self { incidents, redactor, input_keys, away_since: Mutex::default(), parents }
     }
 
     /// The failure as the store keeps it: without secrets, and not larger than need be.
@@ -139,6 +150,18 @@ impl IncidentDelivery {
         }
     }
 
+    /// The bug of an execution that was read not long ago.
+    fn parent(&self, execution: &str) -> Option<Bug> {
+        let mut parents = self.parents.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bug, read) = parents.get(execution)?;
+        (read.elapsed() < PARENT_KNOWN).then(|| bug.clone())
+    }
+
+    fn remember_parent(&self, execution: String, bug: Bug) {
+        let mut parents = self.parents.lock().unwrap_or_else(PoisonError::into_inner);
+        parents.put(execution, (bug, Instant::now()));
+    }
+
     /// Notes whether the store answered, and returns how long it has not.
     fn away(&self, answered: bool) -> Duration {
         let mut since = self.away_since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,7 +183,11 @@ impl Pipeline {
 
     /// The bug of the execution that started this one: one that was aborted fell with what waited for it, and
     /// has none of its own. `None` where it is not so, or not known.
-    pub(super) async fn bug_of_parent(&self, change: &StatusChange) -> Option<Bug> {
+    pub(super) async fn bug_of_parent(
+        &self,
+        delivery: &IncidentDelivery,
+        change: &StatusChange,
+    ) -> Option<Bug> {
         /// What the optimized integration of Step Functions puts into the input of what it starts.
         #[derive(Deserialize)]
         struct Input {
@@ -169,6 +196,9 @@ impl Pipeline {
         }
         let input = change.input.as_deref().filter(|_| change.status == Status::Aborted)?;
         let Input { started_by } = serde_json::from_str(input).ok()?;
+        if let Some(bug) = delivery.parent(&started_by) {
+            return Some(bug);
+        }
         let execution = ExecutionArn::parse(&started_by).ok()?;
         let asked = ExecutionRequest { execution: execution.clone(), status: None, redrive_count: None };
         let memory = self.memory.report().await;
@@ -176,7 +206,9 @@ impl Pipeline {
         let has_failed =
             matches!(finding.analysis.status, Status::Failed | Status::TimedOut | Status::Aborted);
         let subject = Subject { execution: Some(execution), ..Subject::default() };
-        Report::new(&subject, &finding).bug.filter(|_| has_failed)
+        let bug = Report::new(&subject, &finding).bug.filter(|_| has_failed)?;
+        delivery.remember_parent(started_by, bug.clone());
+        Some(bug)
     }
 
     /// The outcome of a failure that is in an incident already: its history is not read again. `None` where

@@ -222,6 +222,11 @@ fn an_execution_that_was_aborted_with_the_one_that_started_it_is_of_its_incident
             json!(json!({"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": execution(1)}).to_string());
         let attempt = MessageAttempt { until: Instant::now() + LONGEST_WORK, last: true, half_open: false };
         assert_eq!(bench.pipeline.process_message(&aborted.to_string(), attempt).await, Outcome::Done);
+        // The parent is read once, however many it took with it.
+        let calls = bench.reader.calls();
+        aborted["detail"]["executionArn"] = json!(execution(8));
+        assert_eq!(bench.pipeline.process_message(&aborted.to_string(), attempt).await, Outcome::Done);
+        assert_eq!(bench.reader.calls(), 2 * calls - 1);
         assert_eq!(bench.handle(1).await, Outcome::Done);
         let list = bench.incidents.store().list(true).await.unwrap();
         assert_eq!(list.len(), 1, "{list:?}");
