@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::incidents::location::StoreLocation;
-use crate::incidents::schedule::Schedule;
+use crate::incidents::schedule::{AGREEING, Schedule};
 use crate::notify::route_parser::Defaults;
 use crate::notify::settings::RouteSettings;
 use crate::pipeline::MapRunChildren;
@@ -305,7 +305,9 @@ impl<'v> Layers<'v> {
         let quiet = self.required("incident_quiet", duration);
         let reopen = self.required("incident_reopen", duration);
         let keep = self.required("incident_keep", duration);
-        let schedule = Schedule { ladder: ladder?, quiet: quiet?, reopen: reopen?, keep: keep? };
+        let infers = self.required("incident_infer", switch);
+        let agreeing = infers?.then_some(AGREEING);
+        let schedule = Schedule { ladder: ladder?, quiet: quiet?, reopen: reopen?, keep: keep?, agreeing };
         Some(IncidentSettings { store: store?, schedule })
     }
 

@@ -27,6 +27,7 @@ mod claim;
 mod command;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
+mod infer;
 pub mod location;
 mod record;
 pub mod schedule;
@@ -42,6 +43,7 @@ use jiff::Timestamp;
 pub use advance::{Advanced, Announced, Announcement, Announcer};
 pub use claim::{Claim, LEASE};
 pub use command::LONGEST_MUTE;
+pub use infer::Verified;
 pub use record::{NewFailure, Standing};
 use schedule::Schedule;
 use store::IncidentStore;

@@ -47,7 +47,7 @@ struct Figures {
     rate: f64,
     /// Milliseconds of CPU a message.
     cpu: f64,
-    /// The most resident memory, in MiB.
+    /// The most resident memory of a process, in MiB.
     memory: f64,
 }
 
@@ -79,7 +79,8 @@ async fn side_by_side() {
             order.reverse();
         }
         for contestant in order {
-            let figures = run(contestant, Shape::Chain(12), 0, in_hand, messages, LONGEST).await;
+            let load = Load { shape: Shape::Chain(12), input: 0, in_hand, workers: 1 };
+            let figures = run(contestant, load, messages, LONGEST).await;
             match contestant {
                 Contestant::Worker => worker.push(figures),
                 Contestant::Bare => bare.push(figures),
@@ -110,22 +111,28 @@ async fn side_by_side() {
 
 async fn table() {
     println!("{:>34} {:>12} {:>16} {:>10}", "", "messages/s", "CPU ms/message", "MiB");
-    let mut rows: Vec<(String, Shape, usize, usize)> = Vec::new();
+    let usual = Load { shape: Shape::Chain(12), input: 0, in_hand: 50, workers: 1 };
+    let mut rows: Vec<(String, Load)> = Vec::new();
     for events in [12, 100, 1_000, 5_000, 25_000] {
-        rows.push((format!("{events} events"), Shape::Chain(events), 0, 50));
+        rows.push((format!("{events} events"), Load { shape: Shape::Chain(events), ..usual }));
     }
     for iterations in [100, 1_000, 10_000] {
-        rows.push((format!("a Map of {iterations} iterations"), Shape::Map(iterations), 0, 50));
+        rows.push((
+            format!("a Map of {iterations} iterations"),
+            Load { shape: Shape::Map(iterations), ..usual },
+        ));
     }
     for kib in [1, 32, 128, 256] {
-        rows.push((format!("inputs of {kib} KiB"), Shape::Chain(12), kib * 1_000, 50));
+        rows.push((format!("inputs of {kib} KiB"), Load { input: kib * 1_000, ..usual }));
     }
     for in_hand in [8, 32, 128, 256] {
-        rows.push((format!("{in_hand} in hand"), Shape::Chain(12), 0, in_hand));
+        rows.push((format!("{in_hand} in hand"), Load { in_hand, ..usual }));
     }
-    for (name, shape, input, in_hand) in rows {
-        let Figures { rate, cpu, memory } =
-            run(Contestant::Worker, shape, input, in_hand, 20 * MESSAGES, ROW).await;
+    for workers in [1, 2, 4] {
+        rows.push((format!("{workers} workers"), Load { workers, ..usual }));
+    }
+    for (name, load) in rows {
+        let Figures { rate, cpu, memory } = run(Contestant::Worker, load, 20 * MESSAGES, ROW).await;
         println!("{name:>34} {rate:>12.1} {cpu:>16.3} {memory:>10.1}");
     }
     redaction();
@@ -152,23 +159,35 @@ fn redaction() {
     }
 }
 
+/// What is worked on, and by how many.
+#[derive(Debug, Clone, Copy)]
+struct Load {
+    shape: Shape,
+    /// Bytes of each input.
+    input: usize,
+    /// Messages in hand at once, of each process.
+    in_hand: usize,
+    /// Processes.
+    workers: usize,
+}
+
 /// Runs one contestant until it has worked off all messages, or for so long.
 async fn run(
     contestant: Contestant,
-    shape: Shape,
-    input: usize,
-    in_hand: usize,
+    Load { shape, input, in_hand, workers }: Load,
     messages: usize,
     longest: Duration,
 ) -> Figures {
     let endpoint = Endpoint::start(shape.history(input), messages).await;
-    let process = Process::start(contestant, &endpoint.url, in_hand);
+    let processes: Vec<Process> =
+        (0..workers).map(|_| Process::start(contestant, &endpoint.url, in_hand)).collect();
+    let cpu = || processes.iter().map(Process::cpu).sum::<f64>();
     let began = Instant::now();
     let warm_up = WARM_UP.min(messages / 10);
     let mut first = None;
     loop {
         sleep(Duration::from_millis(5)).await;
-        let (deleted, at, cpu) = (endpoint.deleted(), Instant::now(), process.cpu());
+        let (deleted, at, cpu) = (endpoint.deleted(), Instant::now(), cpu());
         // One that takes long is warm before it has handled many.
         if first.is_none() && (deleted >= warm_up || (deleted > 0 && began.elapsed() > longest / 4)) {
             first = Some((deleted, at, cpu));
@@ -179,7 +198,7 @@ async fn run(
             return Figures {
                 rate: done / (at - since).as_secs_f64(),
                 cpu: 1_000.0 * (cpu - cpu_before) / done,
-                memory: process.peak_memory(),
+                memory: processes.iter().map(Process::peak_memory).fold(0.0, f64::max),
             };
         }
     }

@@ -1,5 +1,6 @@
 //! `misstep sweep`: lists failures that have not arrived, and puts them into the queue.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -132,7 +133,7 @@ async fn find(search: &Search, period: Period) -> Result<FoundFailures, SweepErr
             }
         }
     }
-    found.missing.sort_by(|a, b| b.failure.stopped_at.cmp(&a.failure.stopped_at));
+    found.missing.sort_by_key(|missing| Reverse(missing.failure.stopped_at));
     Ok(found)
 }
 

@@ -138,6 +138,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("incident_keep", "TIME", Some("90d"), "How long a resolved incident is kept"),
     setting(
+        "incident_infer",
+        "on|off",
+        Some("on"),
+        "Whether, in a storm, failures that look alike are put into an incident before their histories are read",
+    ),
+    setting(
         "sweep_every",
         "TIME|off",
         Some("15m"),

@@ -193,7 +193,8 @@ impl Incidents {
             if !claim.change(|episode| episode.state = EpisodeState::Resolving).await? {
                 return Ok(false);
             }
-            if self.store.tally(&claim.episode.id).await?.count > tally.count {
+            let ever = |tally: &Tally| tally.count + tally.withdrawn;
+            if ever(&self.store.tally(&claim.episode.id).await?) > ever(&tally) {
                 let open = |episode: &mut Episode| {
                     episode.state = EpisodeState::Open;
                     episode.leased_until = None;
@@ -223,6 +224,7 @@ impl Incidents {
             number,
             kind,
             count,
+            inferred: tally.inferred,
             as_of: now,
             alerts_only,
             reopened,

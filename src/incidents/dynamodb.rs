@@ -19,6 +19,7 @@ mod item;
 mod table;
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -26,8 +27,8 @@ pub use self::inspect::TableInspection;
 use self::item::{Item, ItemKey, ListedRow, SHARDS, number};
 use self::table::{Table, Transacted, pause};
 use super::store::{
-    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, NamedValue, RecordedFailure, SCHEMA_VERSION,
-    StoreError, Tally, Written,
+    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, InferredFailure, NamedValue,
+    RecordedFailure, SCHEMA_VERSION, StoreError, Tally, Written,
 };
 use crate::aws::Session;
 
@@ -39,10 +40,18 @@ const ROWS_AT_ONCE: usize = 99;
 const ASSIGN_ATTEMPTS: u32 = 8;
 
 /// What is read of a row to count it.
-const COUNTED: &str = "pk, sk, recorded_at, num";
+const COUNTED: &str = "pk, sk, recorded_at, num, inferred, withdrawn";
 
 /// What is read of a row to list it.
-const LISTED: &str = "pk, sk, recorded_at, num, body";
+const LISTED: &str = "pk, sk, recorded_at, num, inferred, withdrawn, body";
+
+/// That an item is about an episode.
+const IN_EPISODE: &str = "incident = :incident AND episode = :episode";
+
+fn in_episode(id: &EpisodeId) -> Item {
+    let incident = AttributeValue::S(id.incident.clone());
+    Item::from([(":incident".to_owned(), incident), (":episode".to_owned(), number(id.episode))])
+}
 
 /// Incidents in a DynamoDB table.
 #[derive(Debug, Clone)]
@@ -99,7 +108,8 @@ impl DynamodbStore {
     }
 
     async fn failure_rows(&self, id: &EpisodeId) -> Result<Vec<FailureRow>, StoreError> {
-        self.rows(id, LISTED).await?.iter().map(item::read_row).collect()
+        let rows = self.rows(id, LISTED).await?;
+        rows.iter().filter(|row| !row.contains_key(item::WITHDRAWN)).map(item::read_row).collect()
     }
 
     /// The episodes of the directory, and whether each is being removed.
@@ -113,8 +123,15 @@ impl DynamodbStore {
     async fn remove(&self, id: &EpisodeId) -> Result<(), StoreError> {
         // Nobody adds to an episode that is gone, so one look is enough.
         let rows = self.listed(id).await?;
-        let keys = rows.iter().flat_map(|row| [ItemKey::failure(&row.hash), ItemKey::row(id, &row.hash)]);
-        self.table.delete_all(&keys.collect::<Vec<_>>()).await?;
+        // What was withdrawn is a failure of another episode.
+        let own = || rows.iter().filter(|row| !row.is_withdrawn);
+        let inferred = own().filter(|row| row.is_inferred);
+        let mut keys: Vec<ItemKey> =
+            inferred.map(|row| ItemKey::inferred_at(row.recorded_at, &row.hash)).collect();
+        keys.extend(own().map(|row| ItemKey::failure(&row.hash)));
+        // These last: whoever goes on after a crash finds the others by them.
+        keys.extend(rows.iter().map(|row| ItemKey::row(id, &row.hash)));
+        self.table.delete_all(&keys).await?;
         let entry = self.table.delete(&ItemKey::entry(id), Some("attribute_exists(removing)"), None);
         self.table.transact(vec![entry]).await?;
         Ok(())
@@ -133,7 +150,8 @@ impl DynamodbStore {
             let ours = Some(values(":ver", number(version)));
             let mut writes = vec![self.table.check(&ItemKey::episode(id), "ver = :ver", ours)];
             writes.extend(rows.iter().map(|row| {
-                let unnamed = "attribute_exists(pk) AND attribute_not_exists(num)";
+                let unnamed =
+                    "attribute_exists(pk) AND attribute_not_exists(num) AND attribute_not_exists(withdrawn)";
                 let values = values(":num", number(its_number));
                 self.table.update(&ItemKey::row(id, &row.hash), "SET num = :num", unnamed, values)
             }));
@@ -206,7 +224,11 @@ impl IncidentStore for DynamodbStore {
 
     async fn add(&self, id: &EpisodeId, failure: &FailureRow) -> Result<Written, StoreError> {
         let (known, row) = (item::failure_item(id, failure), item::row_item(id, failure));
-        match self.table.transact(vec![self.table.put_if_new(known), self.table.put_always(row)]).await? {
+        let mut writes = vec![self.table.put_if_new(known), self.table.put_always(row)];
+        if failure.inferred_by.is_some() {
+            writes.push(self.table.put_always(item::inferred_item(id, failure)));
+        }
+        match self.table.transact(writes).await? {
             Transacted::Done => {}
             Transacted::Refused(_) => return Ok(Written::Known),
             Transacted::Conflict => return Ok(Written::Overtaken),
@@ -217,7 +239,8 @@ impl IncidentStore for DynamodbStore {
             return Ok(Written::Yes);
         }
         let hash = item::hash(&failure.failure);
-        let both = [ItemKey::failure(&hash), ItemKey::row(id, &hash)];
+        let mut both = vec![ItemKey::failure(&hash), ItemKey::row(id, &hash)];
+        both.extend(failure.inferred_by.as_ref().map(|_| ItemKey::inferred(failure)));
         // Whatever comes of this, whoever asked tries again; only what is written has to be both or neither.
         match self.table.transact(both.iter().map(|key| self.table.delete(key, None, None)).collect()).await?
         {
@@ -240,11 +263,14 @@ impl IncidentStore for DynamodbStore {
     }
 
     async fn tally(&self, id: &EpisodeId) -> Result<Tally, StoreError> {
-        let rows = self.listed(id).await?;
+        let (withdrawn, rows): (Vec<_>, Vec<_>) =
+            self.listed(id).await?.into_iter().partition(|row| row.is_withdrawn);
         let count = |rows: usize| u64::try_from(rows).unwrap_or(u64::MAX);
         let times = || rows.iter().map(|row| row.recorded_at);
         Ok(Tally {
             count: count(rows.len()),
+            inferred: count(rows.iter().filter(|row| row.is_inferred).count()),
+            withdrawn: count(withdrawn.len()),
             unnamed: count(rows.iter().filter(|row| row.number.is_none()).count()),
             oldest: times().min().unwrap_or_default(),
             newest: times().max().unwrap_or_default(),
@@ -258,7 +284,8 @@ impl IncidentStore for DynamodbStore {
         number: u32,
     ) -> Result<Option<u64>, StoreError> {
         for attempt in 0..ASSIGN_ATTEMPTS {
-            let rows = self.listed(id).await?;
+            let mut rows = self.listed(id).await?;
+            rows.retain(|row| !row.is_withdrawn);
             let unnamed: Vec<&ListedRow> = rows.iter().filter(|row| row.number.is_none()).collect();
             if unnamed.is_empty() {
                 let ours = self.episode(id).await?.is_some_and(|episode| episode.version == version);
@@ -346,6 +373,60 @@ impl IncidentStore for DynamodbStore {
             }
         }
         Ok(removed)
+    }
+
+    async fn inferred(&self, most: usize) -> Result<Vec<InferredFailure>, StoreError> {
+        self.table.newest(item::INFERRED, most).await?.iter().map(item::read_inferred).collect()
+    }
+
+    async fn settle_inferred(&self, failure: &InferredFailure, is_read: bool) -> Result<(), StoreError> {
+        let key = ItemKey::inferred(&failure.row);
+        let there = match &failure.episode {
+            Some(id) => self.table.delete(&key, Some(IN_EPISODE), Some(in_episode(id))),
+            None => self.table.delete(&key, Some("attribute_not_exists(incident)"), None),
+        };
+        let mut writes = vec![there];
+        if let (true, Some(id)) = (is_read, &failure.episode) {
+            let row = ItemKey::row(id, &item::hash(&failure.row.failure));
+            let read = item::body(&FailureRow { inferred_by: None, ..failure.row.clone() });
+            let body = Item::from([(":body".to_owned(), read)]);
+            writes.push(self.table.update(
+                &row,
+                "SET body = :body REMOVE inferred",
+                "attribute_exists(inferred)",
+                body,
+            ));
+        }
+        match self.table.transact(writes).await? {
+            Transacted::Done | Transacted::Refused(_) => Ok(()),
+            Transacted::Conflict => {
+                Err(StoreError::Unavailable(format!("{}: somebody else is at it", self.table.name)))
+            }
+        }
+    }
+
+    async fn withdraw(&self, failure: &InferredFailure, version: u64) -> Result<bool, StoreError> {
+        let Some(id) = &failure.episode else { return Ok(false) };
+        let hash = item::hash(&failure.row.failure);
+        let ours = Item::from([(":ver".to_owned(), number(version))]);
+        let one = Item::from([(":one".to_owned(), number(1))]);
+        let writes = vec![
+            self.table.check(&ItemKey::episode(id), "ver = :ver", Some(ours)),
+            self.table.delete(&ItemKey::failure(&hash), Some(IN_EPISODE), Some(in_episode(id))),
+            self.table.update(
+                &ItemKey::row(id, &hash),
+                "SET withdrawn = :one REMOVE inferred",
+                "attribute_exists(inferred)",
+                one,
+            ),
+            self.table.update(
+                &ItemKey::inferred(&failure.row),
+                "REMOVE incident, episode",
+                IN_EPISODE,
+                in_episode(id),
+            ),
+        ];
+        Ok(self.table.transact(writes).await? == Transacted::Done)
     }
 
     async fn value(&self, name: &str) -> Result<Option<NamedValue>, StoreError> {

@@ -27,7 +27,14 @@ pub struct Schedule {
     pub reopen: Duration,
     /// How long a resolved episode is kept.
     pub keep: Duration,
+    /// So many histories of a pre-key have to agree before further failures of it are put into their incident
+    /// unread; `None` if all are read first.
+    pub agreeing: Option<u32>,
 }
+
+/// The usual number of histories that have to agree. If five do, up to 45 % of the others may still differ (at 95 %
+/// confidence), which is why an inferred failure is read later.
+pub const AGREEING: u32 = 5;
 
 impl Default for Schedule {
     fn default() -> Self {
@@ -37,6 +44,7 @@ impl Default for Schedule {
             quiet: minutes(60),
             reopen: minutes(30),
             keep: minutes(90 * 24 * 60),
+            agreeing: Some(AGREEING),
         }
     }
 }
@@ -112,7 +120,14 @@ mod tests {
     #[test]
     fn rare_failures_take_longer_to_be_over() {
         let schedule = Schedule::default();
-        let tally = |count, newest| Tally { count, unnamed: 0, oldest: at(0), newest: at(newest) };
+        let tally = |count, newest| Tally {
+            count,
+            inferred: 0,
+            withdrawn: 0,
+            unnamed: 0,
+            oldest: at(0),
+            newest: at(newest),
+        };
         assert_eq!(schedule.quiet_from(&tally(1, 0)), at(3_600));
         assert_eq!(schedule.quiet_from(&tally(100, 60)), at(3_660));
         assert_eq!(schedule.quiet_from(&tally(2, 7_200)), at(7_200 + 3 * 7_200));

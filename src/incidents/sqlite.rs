@@ -20,8 +20,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::store::{
-    Episode, EpisodeId, FailureRow, IncidentStore, NamedValue, RecordedFailure, SCHEMA_VERSION, StoreError,
-    Tally, Written,
+    Episode, EpisodeId, FailureRow, IncidentStore, InferredFailure, NamedValue, RecordedFailure,
+    SCHEMA_VERSION, StoreError, Tally, Written,
 };
 
 /// How long a step waits for another process's.
@@ -49,6 +49,15 @@ CREATE INDEX failure_episode ON failure (incident, episode, number, failure);
 const LATER_TABLES: &str = "
 CREATE TABLE IF NOT EXISTS named_value (
     name TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS inferred (
+    failure TEXT NOT NULL PRIMARY KEY, recorded_at INTEGER NOT NULL, incident TEXT, episode INTEGER, body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS inferred_at ON inferred (recorded_at);
+CREATE INDEX IF NOT EXISTS inferred_episode ON inferred (incident, episode);
+CREATE TABLE IF NOT EXISTS withdrawn (
+    incident TEXT NOT NULL, episode INTEGER NOT NULL, failure TEXT NOT NULL,
+    PRIMARY KEY (incident, episode, failure)
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -282,7 +291,9 @@ impl IncidentStore for SqliteStore {
     async fn tally(&self, id: &EpisodeId) -> Result<Tally, StoreError> {
         let id = id.clone();
         self.step(move |step| {
-            let tally = "SELECT count(*), count(*) - count(number), coalesce(min(recorded_at), 0), coalesce(max(recorded_at), 0)
+            let tally = "SELECT count(*), count(*) - count(number), coalesce(min(recorded_at), 0), coalesce(max(recorded_at), 0),
+                 (SELECT count(*) FROM inferred WHERE incident = ?1 AND episode = ?2),
+                 (SELECT count(*) FROM withdrawn WHERE incident = ?1 AND episode = ?2)
                  FROM failure WHERE incident = ?1 AND episode = ?2";
             step.prepare_cached(tally)?.query_row(params![id.incident, id.episode], |row| {
                 Ok(Tally {
@@ -290,6 +301,8 @@ impl IncidentStore for SqliteStore {
                     unnamed: row.get(1)?,
                     oldest: time(row.get(2)?),
                     newest: time(row.get(3)?),
+                    inferred: row.get(4)?,
+                    withdrawn: row.get(5)?,
                 })
             })
         })
@@ -376,12 +389,69 @@ impl IncidentStore for SqliteStore {
     async fn forget(&self, resolved_before: Timestamp) -> Result<u64, StoreError> {
         self.step(move |step| {
             let before = resolved_before.as_millisecond();
-            let failures = "DELETE FROM failure WHERE (incident, episode) IN
-                 (SELECT incident, episode FROM episode WHERE state = 'resolved' AND resolved_at < ?1)";
-            step.prepare_cached(failures)?.execute([before])?;
+            for table in ["failure", "inferred", "withdrawn"] {
+                let rows = format!(
+                    "DELETE FROM {table} WHERE (incident, episode) IN
+                     (SELECT incident, episode FROM episode WHERE state = 'resolved' AND resolved_at < ?1)"
+                );
+                step.prepare_cached(&rows)?.execute([before])?;
+            }
             let episodes = "DELETE FROM episode WHERE state = 'resolved' AND resolved_at < ?1";
             let episodes = step.prepare_cached(episodes)?.execute([before])?;
             Ok(u64::try_from(episodes).unwrap_or(u64::MAX))
+        })
+        .await
+    }
+
+    async fn inferred(&self, most: usize) -> Result<Vec<InferredFailure>, StoreError> {
+        self.step(move |step| {
+            let newest =
+                "SELECT incident, episode, body FROM inferred ORDER BY recorded_at DESC, failure LIMIT ?1";
+            let read = |row: &Row<'_>| {
+                let incident: Option<String> = row.get(0)?;
+                let episode = incident.map(|_| episode_id(row)).transpose()?;
+                Ok(InferredFailure { row: json(&row.get::<_, String>(2)?)?, episode })
+            };
+            step.prepare_cached(newest)?.query_map([most], read)?.collect()
+        })
+        .await
+    }
+
+    async fn settle_inferred(&self, failure: &InferredFailure, is_read: bool) -> Result<(), StoreError> {
+        let row = FailureRow { inferred_by: None, ..failure.row.clone() };
+        let (body, id) = (text(&row), failure.episode.clone());
+        self.step(move |step| {
+            let (incident, episode) = id.map(|id| (id.incident, id.episode)).unzip();
+            let settle = "DELETE FROM inferred WHERE failure = ?1 AND incident IS ?2 AND episode IS ?3";
+            let settled = step.prepare_cached(settle)?.execute(params![row.failure, incident, episode])?;
+            // Where it was withdrawn, the row that was recorded anew is not inferred.
+            if settled == 1 && is_read && incident.is_some() {
+                let read = "UPDATE failure SET body = ?2 WHERE failure = ?1";
+                step.prepare_cached(read)?.execute(params![row.failure, body])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn withdraw(&self, failure: &InferredFailure, version: u64) -> Result<bool, StoreError> {
+        let Some(id) = failure.episode.clone() else { return Ok(false) };
+        let failure = failure.row.failure.clone();
+        self.step(move |step| {
+            let ours = "SELECT 1 FROM episode WHERE incident = ?1 AND episode = ?2 AND version = ?3";
+            if !step.prepare_cached(ours)?.exists(params![id.incident, id.episode, version])? {
+                return Ok(false);
+            }
+            let take = "DELETE FROM failure WHERE failure = ?1 AND incident = ?2 AND episode = ?3
+                 AND EXISTS (SELECT 1 FROM inferred WHERE failure = ?1 AND incident = ?2 AND episode = ?3)";
+            if step.prepare_cached(take)?.execute(params![failure, id.incident, id.episode])? == 0 {
+                return Ok(false);
+            }
+            let keep = "UPDATE inferred SET incident = NULL, episode = NULL WHERE failure = ?1";
+            step.prepare_cached(keep)?.execute([&failure])?;
+            let note = "INSERT INTO withdrawn VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            step.prepare_cached(note)?.execute(params![id.incident, id.episode, failure])?;
+            Ok(true)
         })
         .await
     }
@@ -426,7 +496,20 @@ fn insert(step: &Transaction<'_>, id: &EpisodeId, failure: &FailureRow) -> rusql
         failure.recorded_at.as_millisecond(),
         text(failure),
     ])?;
-    Ok(if inserted == 1 { Written::Yes } else { Written::Known })
+    if inserted == 0 {
+        return Ok(Written::Known);
+    }
+    if failure.inferred_by.is_some() {
+        let inferred = "INSERT OR REPLACE INTO inferred VALUES (?1, ?2, ?3, ?4, ?5)";
+        step.prepare_cached(inferred)?.execute(params![
+            failure.failure,
+            failure.recorded_at.as_millisecond(),
+            id.incident,
+            id.episode,
+            text(failure),
+        ])?;
+    }
+    Ok(Written::Yes)
 }
 
 fn episode_id(row: &Row<'_>) -> rusqlite::Result<EpisodeId> {

@@ -131,6 +131,9 @@ pub struct PendingNotification {
     pub kind: IncidentKind,
     /// How many failures there were.
     pub count: u64,
+    /// Of how many of them the history has not been read.
+    #[serde(default)]
+    pub inferred: u64,
     /// When they were counted.
     pub as_of: Timestamp,
     /// Whether it is only for routes that have no alert yet.
@@ -201,9 +204,22 @@ pub struct FailureRow {
     pub role: ExecutionRole,
     /// The routes that it concerns.
     pub routes: Vec<String>,
+    /// The pre-key by which it was put into its incident, as long as its history has
+    /// not been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inferred_by: Option<String>,
     /// The first notification that names it; `None` until one does.
     #[serde(skip)]
     pub number: Option<u32>,
+}
+
+/// A failure that was put into an incident without its history, which is still to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InferredFailure {
+    /// Its row.
+    pub row: FailureRow,
+    /// Where it is; `None` once it was withdrawn from there, and is to be recorded in its own incident.
+    pub episode: Option<EpisodeId>,
 }
 
 /// Where a failure was recorded before.
@@ -231,6 +247,10 @@ pub enum Written {
 pub struct Tally {
     /// All of them.
     pub count: u64,
+    /// Those whose history has not been read.
+    pub inferred: u64,
+    /// Those that were here, and were withdrawn since they belong elsewhere; not in the count.
+    pub withdrawn: u64,
     /// Those that no notification names yet.
     pub unnamed: u64,
     /// When the first was recorded.
@@ -281,7 +301,8 @@ pub trait IncidentStore: Send + Sync + 'static {
         report: &str,
     ) -> Result<Written, StoreError>;
 
-    /// Adds a failure to an episode, whatever state that is in.
+    /// Adds a failure to an episode, whatever state that is in. One that is inferred is also among the
+    /// [`inferred`](Self::inferred) from then on.
     async fn add(&self, episode: &EpisodeId, failure: &FailureRow) -> Result<Written, StoreError>;
 
     /// An episode.
@@ -323,6 +344,19 @@ pub trait IncidentStore: Send + Sync + 'static {
 
     /// Removes episodes that were resolved before this time, with everything in them. Returns how many.
     async fn forget(&self, resolved_before: Timestamp) -> Result<u64, StoreError>;
+
+    /// Failures whose history is still to be read, those first that were recorded last. May leave out some
+    /// that were recorded just now.
+    async fn inferred(&self, most: usize) -> Result<Vec<InferredFailure>, StoreError>;
+
+    /// A failure is no longer among the inferred ones: its history was read, and it is in the incident that it
+    /// belongs to; or, unless `is_read`, its history cannot be read any more. Nothing changes if it is in another
+    /// episode than it is said to be, or was withdrawn meanwhile.
+    async fn settle_inferred(&self, failure: &InferredFailure, is_read: bool) -> Result<(), StoreError>;
+
+    /// Takes an inferred failure out of its episode, if that has this version. It stays among the inferred ones,
+    /// in no episode. `false` if the episode has another version, or the failure is there no more.
+    async fn withdraw(&self, failure: &InferredFailure, version: u64) -> Result<bool, StoreError>;
 
     /// The value of this name.
     async fn value(&self, name: &str) -> Result<Option<NamedValue>, StoreError>;

@@ -145,6 +145,7 @@ impl IncidentDelivery {
                 keys: keys.unwrap_or_default(),
                 role,
                 routes,
+                inferred_by: None,
                 number: None,
             },
         }

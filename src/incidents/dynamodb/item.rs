@@ -7,7 +7,8 @@
 //! | its report | `I#<incident>` | `R#<episode>` | `body` |
 //! | its entry in the directory | `D` | `<incident>#<episode>` | `incident`, `episode`; `removing` while it is removed |
 //! | failure | `F#<hash>` | `F` | `incident`, `episode`, `routes` |
-//! | its row in the list | `L#<incident>#<episode>#<shard>` | `<hash>` | `body`, `recorded_at`, `num` once it has a number |
+//! | its row in the list | `L#<incident>#<episode>#<shard>` | `<hash>` | `body`, `recorded_at`, `num` once it has a number; `inferred` until its history was read; `withdrawn` once it is somewhere else |
+//! | inferred failure | `G` | `<recorded_at>#<hash>` | `body`; `incident`, `episode` until it is withdrawn |
 //! | named value | `V#<name>` | `V` | `ver`, `body` |
 //!
 //! `<hash>` is the SHA-256 of the failure's key in hexadecimal, `<episode>` has ten digits, so that the
@@ -23,7 +24,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::super::store::{
-    Episode, EpisodeId, EpisodeState, FailureRow, NamedValue, RecordedFailure, StoreError,
+    Episode, EpisodeId, EpisodeState, FailureRow, InferredFailure, NamedValue, RecordedFailure, StoreError,
 };
 
 /// An item as the SDK has it.
@@ -31,6 +32,12 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The partition of the directory.
 pub(super) const DIRECTORY: &str = "D";
+
+/// What marks a row whose failure is somewhere else.
+pub(super) const WITHDRAWN: &str = "withdrawn";
+
+/// The partition of inferred failures.
+pub(super) const INFERRED: &str = "G";
 
 /// The partition of the index `due`, of which there is one.
 pub(super) const DUE: &str = "due";
@@ -65,6 +72,14 @@ impl ItemKey {
 
     pub(super) fn failure(hash: &str) -> Self {
         Self { pk: format!("F#{hash}"), sk: "F".to_owned() }
+    }
+
+    pub(super) fn inferred(failure: &FailureRow) -> Self {
+        Self::inferred_at(failure.recorded_at, &hash(&failure.failure))
+    }
+
+    pub(super) fn inferred_at(recorded_at: Timestamp, hash: &str) -> Self {
+        Self { pk: INFERRED.to_owned(), sk: format!("{:013}#{hash}", recorded_at.as_millisecond()) }
     }
 
     pub(super) fn named(name: &str) -> Self {
@@ -116,6 +131,9 @@ pub(super) struct ListedRow {
     pub(super) hash: String,
     pub(super) recorded_at: Timestamp,
     pub(super) number: Option<u32>,
+    pub(super) is_inferred: bool,
+    /// It is somewhere else by now, and only counts as having been here.
+    pub(super) is_withdrawn: bool,
 }
 
 impl ListedRow {
@@ -125,6 +143,8 @@ impl ListedRow {
             hash: read_text(item, "sk")?.to_owned(),
             recorded_at: Timestamp::from_millisecond(read_number(item, "recorded_at")?).unwrap_or_default(),
             number,
+            is_inferred: item.contains_key("inferred"),
+            is_withdrawn: item.contains_key(WITHDRAWN),
         })
     }
 }
@@ -173,7 +193,27 @@ pub(super) fn read_failure(item: &Item) -> Result<RecordedFailure, StoreError> {
 pub(super) fn row_item(id: &EpisodeId, failure: &FailureRow) -> Item {
     let recorded_at = number(failure.recorded_at.as_millisecond());
     let attributes = [("recorded_at", recorded_at), ("body", text(&json(failure)))];
-    with(ItemKey::row(id, &hash(&failure.failure)), attributes)
+    let mut item = with(ItemKey::row(id, &hash(&failure.failure)), attributes);
+    if failure.inferred_by.is_some() {
+        item.insert("inferred".to_owned(), number(1));
+    }
+    item
+}
+
+pub(super) fn inferred_item(id: &EpisodeId, failure: &FailureRow) -> Item {
+    let mut item = with(ItemKey::inferred(failure), place(id));
+    item.insert("body".to_owned(), text(&json(failure)));
+    item
+}
+
+pub(super) fn read_inferred(item: &Item) -> Result<InferredFailure, StoreError> {
+    let episode = item.contains_key("incident").then(|| read_place(item)).transpose()?;
+    Ok(InferredFailure { row: read_json(item, "body")?, episode })
+}
+
+/// The body of a row.
+pub(super) fn body(failure: &FailureRow) -> AttributeValue {
+    text(&json(failure))
 }
 
 pub(super) fn read_row(item: &Item) -> Result<FailureRow, StoreError> {

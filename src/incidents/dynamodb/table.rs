@@ -132,6 +132,12 @@ impl Table {
         Ok(self.pages(query, 1).await?.pop())
     }
 
+    /// The items of a partition with the highest sort keys, the highest first.
+    pub(super) async fn newest(&self, pk: &str, most: usize) -> Result<Vec<Item>, StoreError> {
+        let query = self.of_partition(pk, "pk = :pk").consistent_read(true).scan_index_forward(false);
+        self.pages(query, most).await
+    }
+
     /// The keys in the index `due` up to this time. An index cannot be read consistently.
     pub(super) async fn due(&self, pk: &str, until: i64, most: usize) -> Result<Vec<Item>, StoreError> {
         let query = self

@@ -10,8 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use misstep::incidents::sqlite::SqliteStore;
 use misstep::incidents::store::{
-    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, IncidentTitle, RouteProgress, StoreError,
-    Written,
+    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, IncidentTitle, InferredFailure, NamedValue,
+    RouteProgress, StoreError, Tally, Written,
 };
 use misstep::report::incident::ExecutionRole;
 use tokio::time::Instant;
@@ -59,11 +59,94 @@ pub(super) fn row(failure: &str, second: i64) -> FailureRow {
         keys: [("order_id".to_owned(), "O-7 “é”".to_owned())].into(),
         role: ExecutionRole::Parent,
         routes: vec!["pager".to_owned()],
+        inferred_by: None,
         number: None,
     }
 }
 
+/// A value is put in the place of the version that it was made from, the first one too.
+async fn named_values(store: &dyn IncidentStore) {
+    let new = |value: &str| NamedValue {
+        name: "sweep".to_owned(),
+        version: 0,
+        value: format!("{{\"é\": {value}}}"),
+    };
+    assert_eq!(store.value("sweep").await, Ok(None));
+    let first = store.put_value(new("1")).await.unwrap().unwrap();
+    assert_eq!(store.put_value(new("2")).await, Ok(None));
+    assert_eq!(store.value("sweep").await, Ok(Some(first.clone())));
+    let changed = NamedValue { value: new("3").value, ..first.clone() };
+    let second = store.put_value(changed.clone()).await.unwrap().unwrap();
+    assert!(second.version > first.version);
+    assert_eq!(store.put_value(changed).await, Ok(None));
+    assert_eq!(store.value("sweep").await, Ok(Some(second)));
+    assert_eq!(store.value("another").await, Ok(None));
+}
+
+/// An inferred failure is one until it is settled, also while it is in no episode.
+async fn inferred(store: &dyn IncidentStore) {
+    let one = id("i", 1);
+    let guessed =
+        |failure: &str, second| FailureRow { inferred_by: Some("look".to_owned()), ..row(failure, second) };
+    assert_eq!(store.open(&episode("i", 1), &row("i0", 1), "{}").await, Ok(Written::Yes));
+    for (failure, second) in [("i1", 2), ("i2", 3), ("i3", 4)] {
+        assert_eq!(store.add(&one, &guessed(failure, second)).await, Ok(Written::Yes));
+    }
+    let all = store.inferred(9).await.unwrap();
+    let names: Vec<&str> = all.iter().map(|inferred| &*inferred.row.failure).collect();
+    assert_eq!(names, ["i3", "i2", "i1"], "those first that were recorded last");
+    assert_eq!(all[0], InferredFailure { row: guessed("i3", 4), episode: Some(one.clone()) });
+    assert_eq!(store.inferred(2).await.unwrap(), all[..2]);
+    let counts = async || {
+        let Tally { count, inferred, withdrawn, unnamed, .. } = store.tally(&one).await.unwrap();
+        [count, inferred, withdrawn, unnamed]
+    };
+    assert_eq!(counts().await, [4, 3, 0, 4]);
+
+    // Read, and right.
+    store.settle_inferred(&all[0], true).await.unwrap();
+    assert_eq!(counts().await, [4, 2, 0, 4]);
+    assert_eq!(store.failures(&one).await.unwrap()[3], row("i3", 4));
+
+    // Read, and wrong: withdrawn from the version that was read, once.
+    let version = store.episode(&one).await.unwrap().unwrap().version;
+    assert_eq!(store.withdraw(&all[1], version + 1).await, Ok(false));
+    assert_eq!(store.withdraw(&all[1], version).await, Ok(true));
+    assert_eq!(store.withdraw(&all[1], version).await, Ok(false));
+    assert_eq!(counts().await, [3, 1, 1, 3]);
+    assert_eq!(store.find("i2").await, Ok(None));
+    assert_eq!(store.assign_number(&one, version, 1).await, Ok(Some(3)), "it gets no number here");
+    assert_eq!(store.failures(&one).await.unwrap().len(), 3);
+    // Whoever has not seen it settles nothing.
+    store.settle_inferred(&all[1], true).await.unwrap();
+    let withdrawn = InferredFailure { episode: None, ..all[1].clone() };
+    assert_eq!(store.inferred(9).await.unwrap(), [withdrawn.clone(), all[2].clone()]);
+    assert_eq!(store.open(&episode("j", 1), &row("i2", 5), "{}").await, Ok(Written::Yes));
+    store.settle_inferred(&withdrawn, true).await.unwrap();
+    assert_eq!(store.failures(&id("j", 1)).await.unwrap(), [row("i2", 5)]);
+
+    // Never read.
+    store.settle_inferred(&all[2], false).await.unwrap();
+    assert_eq!(store.inferred(9).await, Ok(Vec::new()));
+
+    // Gone with its episode, and what was withdrawn from it stays where it is.
+    assert_eq!(store.add(&one, &guessed("i4", 6)).await, Ok(Written::Yes));
+    let open = store.episode(&one).await.unwrap().unwrap();
+    let over = Episode { state: EpisodeState::Resolved, resolved_at: Some(at(50)), ..open };
+    assert!(store.replace(over).await.unwrap().is_some());
+    assert_eq!(store.forget(at(51)).await, Ok(1));
+    assert_eq!(store.inferred(9).await, Ok(Vec::new()));
+    assert!(store.find("i2").await.unwrap().is_some());
+    let open = store.episode(&id("j", 1)).await.unwrap().unwrap();
+    let over = Episode { state: EpisodeState::Resolved, resolved_at: Some(at(52)), ..open };
+    assert!(store.replace(over).await.unwrap().is_some());
+    assert_eq!(store.forget(at(53)).await, Ok(1));
+    assert_eq!(store.find("i2").await, Ok(None));
+}
+
 pub(super) async fn contract(store: &dyn IncidentStore) {
+    named_values(store).await;
+    inferred(store).await;
     let one = id("a", 1);
     assert_eq!(store.find("x").await, Ok(None));
     assert_eq!(store.newest("a").await, Ok(None));

@@ -23,14 +23,29 @@ fn broken(worlds: &[Seen]) -> Vec<String> {
 fn nothing_is_lost_and_no_key_has_two_contents_whatever_crashes() {
     let worlds = worlds(1_000, Faults { crashes: true, ..Faults::default() });
     println!(
-        "1,000 worlds: {} failures, {} notifications, {} of them sent again, {} crashes, {} pauses",
+        "1,000 worlds: {} failures, {} inferred, {} moved, {} notifications, {} of them sent again, {} crashes, {} pauses",
         sum(&worlds, |seen| seen.failures),
+        sum(&worlds, |seen| seen.inferred),
+        sum(&worlds, |seen| seen.moved),
         sum(&worlds, |seen| seen.notifications),
         sum(&worlds, |seen| seen.duplicates),
         sum(&worlds, |seen| seen.crashes),
         sum(&worlds, |seen| seen.pauses),
     );
     assert!(sum(&worlds, |seen| seen.crashes) > 1_000, "the worlds are too kind");
+    let broken = broken(&worlds);
+    assert!(broken.is_empty(), "{} worlds: {:#?}", broken.len(), &broken[..broken.len().min(3)]);
+}
+
+#[test]
+fn failures_that_look_alike_end_up_with_their_own_bug_whatever_crashes() {
+    let worlds = worlds(500, Faults { crashes: true, alike: true, ..Faults::default() });
+    let [inferred, moved] = [sum(&worlds, |seen| seen.inferred), sum(&worlds, |seen| seen.moved)];
+    println!(
+        "500 worlds: {} failures, {inferred} inferred, {moved} moved",
+        sum(&worlds, |seen| seen.failures)
+    );
+    assert!(moved > 100, "the worlds are too kind");
     let broken = broken(&worlds);
     assert!(broken.is_empty(), "{} worlds: {:#?}", broken.len(), &broken[..broken.len().min(3)]);
 }
@@ -56,6 +71,15 @@ fn every_mistake_of_a_store_shows() {
         Mistake::NoPending,
     ] {
         shows(Faults { mistake: Some(mistake), ..Faults::default() }, &format!("{mistake:?}"));
+    }
+}
+
+#[test]
+fn every_mistake_with_inferred_failures_shows() {
+    let alike = Faults { alike: true, ..Faults::default() };
+    shows(Faults { mistake: Some(Mistake::WithdrawnLost), ..alike }, "WithdrawnLost");
+    for slip in [Slip::NoVerify, Slip::EarlySettle, Slip::WithdrawWhileSending] {
+        shows(Faults { slip: Some(slip), ..alike }, &format!("{slip:?}"));
     }
 }
 

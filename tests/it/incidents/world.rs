@@ -13,9 +13,11 @@ use futures_util::task::noop_waker;
 use jiff::Timestamp;
 use misstep::incidents::schedule::Schedule;
 use misstep::incidents::store::{
-    EpisodeId, EpisodeState, FailureRow, IncidentTitle, RecordedFailure, StoreError,
+    EpisodeId, EpisodeState, FailureRow, IncidentTitle, InferredFailure, RecordedFailure, StoreError,
 };
-use misstep::incidents::{Announced, Announcement, Announcer, Claim, Incidents, LEASE, NewFailure, Standing};
+use misstep::incidents::{
+    Announced, Announcement, Announcer, Claim, Incidents, LEASE, NewFailure, Standing, Verified,
+};
 use misstep::report::incident::{ExecutionRole, IncidentKind};
 
 use crate::support::incident_store::{Mistake, ModelStore, Steps, step};
@@ -33,6 +35,12 @@ pub enum Slip {
     NoAlert,
     /// The state of the episode is not read again once the failure is recorded.
     NoReread,
+    /// An inferred failure is settled although its history was not read.
+    NoVerify,
+    /// A withdrawn failure is settled before it is recorded in its own incident.
+    EarlySettle,
+    /// A failure is withdrawn from an episode although that is being notified of.
+    WithdrawWhileSending,
 }
 
 /// What goes wrong in a world.
@@ -41,6 +49,8 @@ pub struct Faults {
     pub crashes: bool,
     pub mistake: Option<Mistake>,
     pub slip: Option<Slip>,
+    /// All failures look alike, whatever their bug.
+    pub alike: bool,
 }
 
 /// What a run has shown.
@@ -52,12 +62,22 @@ pub struct Seen {
     pub duplicates: usize,
     pub crashes: usize,
     pub pauses: usize,
+    pub inferred: usize,
+    pub moved: usize,
 }
 
-struct Message {
+/// A failure, with what its history would say.
+#[derive(Debug, Clone)]
+struct Truth {
     failure: String,
     bug: String,
     routes: Vec<String>,
+    /// What its event looks like; several bugs may look alike.
+    pre_key: Option<String>,
+}
+
+struct Message {
+    truth: Truth,
     visible_at: u64,
 }
 
@@ -78,7 +98,10 @@ struct State {
     now: u64,
     crash: bool,
     calm: bool,
-    arrivals: Vec<(u64, String, String, Vec<String>)>,
+    arrivals: Vec<(u64, Truth)>,
+    truths: BTreeMap<String, Truth>,
+    inferred: usize,
+    moved: usize,
     queue: BTreeMap<u64, Message>,
     next_message: u64,
     sent: Vec<Sent>,
@@ -163,9 +186,9 @@ async fn work(world: Shared, incidents: Incidents, slip: Option<Slip>) {
         step().await;
         let received = world.with(|state| state.random.f64() < 0.6).then(|| receive(&world)).flatten();
         match received {
-            Some((id, failure, bug, routes)) => {
+            Some((id, truth)) => {
                 // A message whose handling failed comes back.
-                let _comes_back = handle(&world, &incidents, slip, id, &failure, &bug, routes).await;
+                let _comes_back = handle(&world, &incidents, slip, id, &truth).await;
             }
             None => {
                 let due = incidents.due(10).await.unwrap_or_default();
@@ -173,13 +196,54 @@ async fn work(world: Shared, incidents: Incidents, slip: Option<Slip>) {
                 for episode in some.collect::<Vec<_>>() {
                     let _tried_again = incidents.advance(&episode, &world).await;
                 }
+                let _read_later = read_inferred(&world, &incidents, slip).await;
                 world.with(|state| state.idle = true);
             }
         }
     }
 }
 
-fn receive(world: &Shared) -> Option<(u64, String, String, Vec<String>)> {
+/// Reads the histories of some failures that were inferred.
+async fn read_inferred(world: &Shared, incidents: &Incidents, slip: Option<Slip>) -> Result<(), StoreError> {
+    for inferred in incidents.inferred(5).await? {
+        if world.with(|state| state.random.f64() < 0.3) {
+            continue;
+        }
+        step().await;
+        if slip == Some(Slip::NoVerify) {
+            incidents.store().settle_inferred(&inferred, true).await?;
+            continue;
+        }
+        let truth = world.with(|state| state.truths[&inferred.row.failure].clone());
+        let actual = new_failure(&truth);
+        if let Some(pre_key) = &truth.pre_key {
+            incidents.learn(pre_key, &truth.bug, ExecutionRole::Cause, &truth.routes).await?;
+        }
+        let differs = inferred.episode.as_ref().is_some_and(|id| id.incident != truth.bug);
+        if let Some(slip @ (Slip::EarlySettle | Slip::WithdrawWhileSending)) = slip.filter(|_| differs) {
+            let id = inferred.episode.as_ref().unwrap();
+            let Some(episode) = incidents.store().episode(id).await? else { continue };
+            let waits = slip == Slip::EarlySettle && episode.pending.is_some();
+            if waits || !incidents.store().withdraw(&inferred, episode.version).await? {
+                continue;
+            }
+            let withdrawn = InferredFailure { episode: None, ..inferred };
+            if slip == Slip::EarlySettle {
+                incidents.store().settle_inferred(&withdrawn, true).await?;
+                incidents.record(&actual).await?;
+            } else {
+                incidents.verify(&withdrawn, &actual).await?;
+            }
+            continue;
+        }
+        if let Verified::Moved(_) = incidents.verify(&inferred, &actual).await? {
+            world.with(|state| state.moved += 1);
+        }
+    }
+    Ok(())
+}
+
+fn receive(world: &Shared) -> Option<(u64, Truth)> {
     world.with(|state| {
         let now = state.now;
         let visible: Vec<u64> =
@@ -187,7 +251,7 @@ fn receive(world: &Shared) -> Option<(u64, String, String, Vec<String>)> {
         let id = *state.random.choice(&visible)?;
         let message = state.queue.get_mut(&id).unwrap();
         message.visible_at = now + VISIBILITY_TIMEOUT;
-        Some((id, message.failure.clone(), message.bug.clone(), message.routes.clone()))
+        Some((id, message.truth.clone()))
     })
 }
 
@@ -196,16 +260,26 @@ async fn handle(
     incidents: &Incidents,
     slip: Option<Slip>,
     id: u64,
-    failure: &str,
-    bug: &str,
-    routes: Vec<String>,
+    truth: &Truth,
 ) -> Result<(), StoreError> {
     if slip == Some(Slip::EarlyDelete) {
         delete(world, id, None);
     }
-    let recorded = match incidents.find(failure).await? {
+    let actual = new_failure(truth);
+    let inferred = match &truth.pre_key {
+        Some(pre_key) => incidents.infer(pre_key, &actual.row).await?,
+        None => None,
+    };
+    world.with(|state| state.inferred += usize::from(inferred.is_some()));
+    let recorded = match incidents.find(&truth.failure).await?.or(inferred) {
         Some(recorded) => recorded,
-        None => incidents.record(&new_failure(failure, bug, routes)).await?,
+        None => {
+            let recorded = incidents.record(&actual).await?;
+            if let Some(pre_key) = &truth.pre_key {
+                incidents.learn(pre_key, &truth.bug, ExecutionRole::Cause, &truth.routes).await?;
+            }
+            recorded
+        }
     };
     loop {
         if matches!(slip, Some(Slip::NoReread | Slip::NoAlert)) {
@@ -244,25 +318,27 @@ fn delete(world: &Shared, id: u64, recorded: Option<&RecordedFailure>) {
     });
 }
 
-fn new_failure(failure: &str, bug: &str, routes: Vec<String>) -> NewFailure {
+fn new_failure(truth: &Truth) -> NewFailure {
+    let Truth { failure, bug, routes, .. } = truth;
     NewFailure {
-        incident: bug.to_owned(),
+        incident: bug.clone(),
         about: IncidentTitle::default(),
         report: "{}".to_owned(),
         row: FailureRow {
-            failure: failure.to_owned(),
-            execution_arn: failure.to_owned(),
+            failure: failure.clone(),
+            execution_arn: failure.clone(),
             ended_at: None,
             recorded_at: Timestamp::UNIX_EPOCH,
             keys: BTreeMap::new(),
             role: ExecutionRole::Cause,
-            routes,
+            routes: routes.clone(),
+            inferred_by: None,
             number: None,
         },
     }
 }
 
-fn arrivals(random: &mut fastrand::Rng, crash: bool) -> Vec<(u64, String, String, Vec<String>)> {
+fn arrivals(random: &mut fastrand::Rng, faults: Faults) -> Vec<(u64, Truth)> {
     let bugs = random.usize(1..=3);
     let mut arrivals = Vec::new();
     for failure in 0..random.usize(4..=22) {
@@ -271,16 +347,21 @@ fn arrivals(random: &mut fastrand::Rng, crash: bool) -> Vec<(u64, String, String
         let span = random.choice(spans).unwrap();
         let at = random.u64(span);
         let routes = match random.u8(0..10) {
+            _ if faults.alike => ROUTES.to_vec(),
             0 => vec![ROUTES[0]],
             1 => vec![ROUTES[1]],
             _ => ROUTES.to_vec(),
         };
         let routes: Vec<String> = routes.into_iter().map(str::to_owned).collect();
-        let (failure, bug) = (format!("x{failure}"), format!("bug{}", random.usize(0..bugs)));
-        arrivals.push((at, failure.clone(), bug.clone(), routes.clone()));
-        if crash && random.f64() < 0.2 {
+        let bug = random.usize(0..bugs);
+        // The first two bugs look alike.
+        let look = if faults.alike { 0 } else { bug / 2 };
+        let pre_key = (faults.alike || random.f64() < 0.7).then(|| format!("look{look}"));
+        let truth = Truth { failure: format!("x{failure}"), bug: format!("bug{bug}"), routes, pre_key };
+        arrivals.push((at, truth.clone()));
+        if faults.crashes && random.f64() < 0.2 {
             // EventBridge sent it twice.
-            arrivals.push((at + random.u64(0..900), failure, bug, routes));
+            arrivals.push((at + random.u64(0..900), truth));
         }
     }
     arrivals.sort_by_key(|(at, ..)| Reverse(*at));
@@ -290,9 +371,9 @@ fn arrivals(random: &mut fastrand::Rng, crash: bool) -> Vec<(u64, String, String
 /// One world from its first failure until everything has come to rest.
 pub fn run(seed: u64, faults: Faults) -> Seen {
     let mut random = fastrand::Rng::with_seed(seed);
-    let arrivals = arrivals(&mut random, faults.crashes);
-    let all: BTreeMap<String, Vec<String>> =
-        arrivals.iter().map(|(_, failure, _, routes)| (failure.clone(), routes.clone())).collect();
+    let arrivals = arrivals(&mut random, faults);
+    let truths: BTreeMap<String, Truth> =
+        arrivals.iter().map(|(_, truth)| (truth.failure.clone(), truth.clone())).collect();
     let workers = random.usize(1..=4);
     let storm = random.bool();
     let mute_at = (random.f64() < 0.2).then(|| random.u64(0..2_000));
@@ -302,6 +383,9 @@ pub fn run(seed: u64, faults: Faults) -> Seen {
         crash: faults.crashes,
         calm: false,
         arrivals,
+        truths: truths.clone(),
+        inferred: 0,
+        moved: 0,
         queue: BTreeMap::new(),
         next_message: 0,
         sent: Vec::new(),
@@ -318,6 +402,7 @@ pub fn run(seed: u64, faults: Faults) -> Seen {
         quiet: seconds(QUIET),
         reopen: seconds(100),
         keep: seconds(90 * 86_400),
+        agreeing: Some(1),
     };
     let clocked = world.clone();
     let clock = Arc::new(move || Timestamp::from_second(clocked.with(|state| state.now) as i64).unwrap());
@@ -335,7 +420,7 @@ pub fn run(seed: u64, faults: Faults) -> Seen {
         muting
     });
     let (mut asleep, mut idle) = (vec![0; workers], vec![false; workers]);
-    let mut seen = Seen { failures: all.len(), ..Seen::default() };
+    let mut seen = Seen { failures: truths.len(), ..Seen::default() };
     let context_waker = noop_waker();
     for steps in 0.. {
         if steps > 600_000 {
@@ -344,8 +429,8 @@ pub fn run(seed: u64, faults: Faults) -> Seen {
         }
         let (who, now) = world.with(|state| {
             while state.arrivals.last().is_some_and(|(at, ..)| *at <= state.now) {
-                let (at, failure, bug, routes) = state.arrivals.pop().unwrap();
-                let message = Message { failure, bug, routes, visible_at: at };
+                let (at, truth) = state.arrivals.pop().unwrap();
+                let message = Message { truth, visible_at: at };
                 state.queue.insert(state.next_message, message);
                 state.next_message += 1;
             }
@@ -389,21 +474,27 @@ pub fn run(seed: u64, faults: Faults) -> Seen {
             world.with(|state| state.now += 1);
         }
         let done = world.with(|state| state.calm && state.arrivals.is_empty() && state.queue.is_empty());
-        if done && store.episodes().iter().all(|episode| episode.state == EpisodeState::Resolved) {
+        let is_read = store.inferred_failures() == 0;
+        if done && is_read && store.episodes().iter().all(|episode| episode.state == EpisodeState::Resolved) {
             break;
         }
     }
-    world.with(|state| check(state, &store, &all, &mut seen));
+    world.with(|state| check(state, &store, &truths, &mut seen));
     seen
 }
 
-fn check(state: &State, store: &ModelStore, all: &BTreeMap<String, Vec<String>>, seen: &mut Seen) {
+fn check(state: &State, store: &ModelStore, truths: &BTreeMap<String, Truth>, seen: &mut Seen) {
     let mut broken = state.broken.clone();
+    (seen.inferred, seen.moved) = (state.inferred, state.moved);
     let rows = store.rows();
-    for failure in all.keys().filter(|failure| !rows.iter().any(|(_, row)| row.failure == **failure)) {
+    for failure in truths.keys().filter(|failure| !rows.iter().any(|(_, row)| row.failure == **failure)) {
         broken.push(format!("{failure} was never recorded"));
     }
     for (episode, row) in &rows {
+        let bug = &truths[&row.failure].bug;
+        if episode.incident != *bug {
+            broken.push(format!("{} is of {bug}, and stays in {episode}", row.failure));
+        }
         for route in &row.routes {
             let of = |sent: &&Sent| sent.episode == *episode && sent.route == *route;
             let names = state.sent.iter().filter(of).any(|sent| sent.failures.contains(&row.failure));
@@ -430,13 +521,14 @@ fn check(state: &State, store: &ModelStore, all: &BTreeMap<String, Vec<String>>,
         if sent.len() > 1 && !excused {
             broken.push(format!("{episode} {route} {number}: sent {} times without a reason", sent.len()));
         }
-        let size = rows.iter().filter(|(its, _)| its == episode).count() as u64;
+        let withdrawn = store.withdrawn(episode);
+        let size = rows.iter().filter(|(its, _)| its == episode).count() as u64 + withdrawn;
         if sent[0].count > size {
             broken.push(format!("{episode} {route} {number}: {} counted of {size}", sent[0].count));
         }
         let before = last.filter(|(its, at, _)| *its == episode && at == route);
         let is_first = before.is_none();
-        if before.is_some_and(|(_, _, count)| sent[0].count < count) {
+        if before.is_some_and(|(_, _, count)| sent[0].count + withdrawn < count) {
             broken.push(format!("{episode} {route} {number}: the count goes back"));
         }
         if is_first && sent[0].kind == IncidentKind::Update {

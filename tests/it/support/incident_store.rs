@@ -1,7 +1,7 @@
 //! A store of incidents in memory: the model that other stores are compared with. Each method is one step
 //! of a scheduler, and one of several mistakes can be built in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
@@ -9,8 +9,8 @@ use std::task::Poll;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use misstep::incidents::store::{
-    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, NamedValue, RecordedFailure, StoreError,
-    Tally, Written,
+    Episode, EpisodeId, EpisodeState, FailureRow, IncidentStore, InferredFailure, NamedValue,
+    RecordedFailure, StoreError, Tally, Written,
 };
 
 /// A mistake of a store.
@@ -32,6 +32,8 @@ pub enum Mistake {
     TimeCursor,
     /// What waits to be sent is forgotten by a crash.
     NoPending,
+    /// That a failure was withdrawn is forgotten.
+    WithdrawnLost,
 }
 
 #[derive(Default)]
@@ -39,6 +41,8 @@ struct Data {
     episodes: BTreeMap<EpisodeId, (Episode, String)>,
     rows: BTreeMap<String, (EpisodeId, FailureRow)>,
     values: BTreeMap<String, NamedValue>,
+    inferred: BTreeMap<String, InferredFailure>,
+    withdrawn: BTreeSet<(EpisodeId, String)>,
     counted_twice: BTreeMap<EpisodeId, u64>,
     resolving_count: BTreeMap<EpisodeId, u64>,
 }
@@ -120,6 +124,16 @@ impl ModelStore {
         self.data().rows.values().cloned().collect()
     }
 
+    /// How many failures are inferred, and not read.
+    pub fn inferred_failures(&self) -> usize {
+        self.data().inferred.len()
+    }
+
+    /// How many failures were withdrawn from an episode.
+    pub fn withdrawn(&self, id: &EpisodeId) -> u64 {
+        self.data().withdrawn.iter().filter(|(its, _)| its == id).count() as u64
+    }
+
     /// Every episode.
     pub fn episodes(&self) -> Vec<Episode> {
         self.data().episodes.values().map(|(episode, _)| episode.clone()).collect()
@@ -133,6 +147,10 @@ impl Data {
             return Written::Known;
         }
         self.rows.insert(failure.failure.clone(), (id.clone(), failure.clone()));
+        if failure.inferred_by.is_some() {
+            let inferred = InferredFailure { row: failure.clone(), episode: Some(id.clone()) };
+            self.inferred.insert(failure.failure.clone(), inferred);
+        }
         Written::Yes
     }
 
@@ -232,6 +250,8 @@ impl IncidentStore for ModelStore {
                 unnamed: data.of(id).filter(|row| row.number.is_none()).count() as u64,
                 oldest: times().min().unwrap_or_default(),
                 newest: times().max().unwrap_or_default(),
+                inferred: data.of(id).filter(|row| row.inferred_by.is_some()).count() as u64,
+                withdrawn: data.withdrawn.iter().filter(|(its, _)| its == id).count() as u64,
             };
             if self.has(Mistake::Counter) {
                 tally.count += data.counted_twice.get(id).copied().unwrap_or(0);
@@ -274,7 +294,9 @@ impl IncidentStore for ModelStore {
                         return false;
                     }
                     for failure in &some {
-                        let row = data.rows.get_mut(failure).map(|(_, row)| row).unwrap();
+                        // Withdrawn meanwhile.
+                        let here = data.rows.get_mut(failure).filter(|(its, _)| its == id);
+                        let Some((_, row)) = here else { continue };
                         // Already named by whoever claimed the episode meanwhile.
                         if row.number.is_none() {
                             row.number = Some(number);
@@ -369,8 +391,54 @@ impl IncidentStore for ModelStore {
                 .map(|episode| episode.id.clone())
                 .collect();
             data.rows.retain(|_, (id, _)| !over.contains(id));
+            data.inferred.retain(|_, known| known.episode.as_ref().is_none_or(|id| !over.contains(id)));
+            data.withdrawn.retain(|(id, _)| !over.contains(id));
             over.iter().for_each(|id| drop(data.episodes.remove(id)));
             over.len() as u64
+        })
+        .await
+    }
+
+    async fn inferred(&self, most: usize) -> Result<Vec<InferredFailure>, StoreError> {
+        self.step(|data| {
+            let mut all: Vec<InferredFailure> = data.inferred.values().cloned().collect();
+            all.sort_by(|a, b| (b.row.recorded_at, &a.row.failure).cmp(&(a.row.recorded_at, &b.row.failure)));
+            all.truncate(most);
+            all
+        })
+        .await
+    }
+
+    async fn settle_inferred(&self, failure: &InferredFailure, is_read: bool) -> Result<(), StoreError> {
+        self.step(|data| {
+            let key = &failure.row.failure;
+            if data.inferred.get(key).is_none_or(|known| known.episode != failure.episode) {
+                return;
+            }
+            data.inferred.remove(key);
+            if let (true, Some(_), Some((_, row))) = (is_read, &failure.episode, data.rows.get_mut(key)) {
+                row.inferred_by = None;
+            }
+        })
+        .await
+    }
+
+    async fn withdraw(&self, failure: &InferredFailure, version: u64) -> Result<bool, StoreError> {
+        self.step(|data| {
+            let (key, Some(id)) = (&failure.row.failure, &failure.episode) else { return false };
+            let ours = data.episodes.get(id).is_some_and(|(its, _)| its.version == version);
+            let there = data.inferred.get(key).is_some_and(|known| known.episode.as_ref() == Some(id));
+            if !there || !ours {
+                return false;
+            }
+            data.rows.remove(key);
+            if self.has(Mistake::WithdrawnLost) {
+                data.inferred.remove(key);
+            } else if let Some(known) = data.inferred.get_mut(key) {
+                known.episode = None;
+            }
+            data.withdrawn.insert((id.clone(), key.clone()));
+            true
         })
         .await
     }

@@ -199,6 +199,7 @@ impl Bench {
                 keys: Default::default(),
                 role: ExecutionRole::Cause,
                 routes: Vec::new(),
+                inferred_by: None,
                 number: None,
             },
         };
