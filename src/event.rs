@@ -48,6 +48,8 @@ pub struct StatusChange {
     /// Its state machine, without version or alias; derived from the execution if the event
     /// does not name it.
     pub state_machine_arn: String,
+    /// The version of the state machine that the execution was started with, where that is one.
+    pub version_arn: Option<String>,
     /// What it changed to.
     pub status: Status,
     /// How often the execution had been redriven; unknown in events from before that existed.
@@ -89,6 +91,7 @@ impl StatusChange {
             detail["stateMachineArn"].as_str().map_or_else(|| execution.state_machine_arn(), str::to_owned);
         Ok(Self {
             state_machine_arn,
+            version_arn: text(&detail["stateMachineVersionArn"]),
             status,
             redrive_count: detail["redriveCount"].as_u64().and_then(|count| u32::try_from(count).ok()),
             error: text(&detail["error"]),
@@ -111,6 +114,14 @@ impl FailureKey {
     /// The key of the failure with this status after so many redrives.
     pub fn of(execution: &ExecutionArn, status: Status, redrive_count: u32) -> Self {
         Self(format!("{execution} {} {redrive_count}", status.as_str()))
+    }
+
+    /// The execution, the status and the number of redrives that a key was made of.
+    pub fn parts(key: &str) -> Option<(ExecutionArn, Status, u32)> {
+        let mut parts = key.rsplitn(3, ' ');
+        let redrive_count = parts.next()?.parse().ok()?;
+        let status = Status::parse(parts.next()?)?;
+        Some((ExecutionArn::parse(parts.next()?).ok()?, status, redrive_count))
     }
 
     /// The key as text.

@@ -69,6 +69,8 @@ struct Families {
     last_poll: OptionalGauge,
     incidents: Counters<1>,
     incident_store_away: FloatGauge,
+    inferred: Counter,
+    moved: Counter,
     sweep_found_missing: Counter,
     sweep_complete_through: OptionalGauge,
     log_lines_dropped: Counter,
@@ -152,6 +154,14 @@ impl Metrics {
                 "misstep_incident_store_away",
                 "1 while the incident store does not answer; failures wait in hand for ten minutes, then they are delivered by themselves",
             ),
+            inferred: table.counter(
+                "misstep_failures_inferred_total",
+                "Failures that were put into an incident by their events alone, and whose histories are read later",
+            ),
+            moved: table.counter(
+                "misstep_failures_moved_total",
+                "Inferred failures whose history said otherwise, and that were moved to their own incident",
+            ),
             sweep_found_missing: table.counter(
                 "misstep_sweep_found_missing_total",
                 "Failures whose events never arrived, and which the sweep put into the queue",
@@ -183,6 +193,16 @@ impl Metrics {
     /// Whether the incident store does not answer.
     pub fn incident_store_away(&self, is_away: bool) {
         self.0.incident_store_away.set(f64::from(u8::from(is_away)));
+    }
+
+    /// A failure was put into an incident by its event alone.
+    pub fn inferred(&self) {
+        self.0.inferred.inc();
+    }
+
+    /// An inferred failure was moved to its own incident.
+    pub fn moved(&self) {
+        self.0.moved.inc();
     }
 
     /// The sweep has put so many failures into the queue.

@@ -8,6 +8,7 @@ mod announce;
 mod deliver;
 mod diagnose;
 mod incident;
+mod infer;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -28,7 +29,7 @@ use crate::event::{self, FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::throttled::ThrottledReader;
 use crate::history::{ExecutionReader, Status};
-use crate::incidents::Incidents;
+use crate::incidents::{Incidents, NewFailure};
 use crate::logs::{self, LogReader};
 use crate::memory::{self, MemoryBudget};
 use crate::metrics::{Metrics, Stage};
@@ -261,6 +262,11 @@ impl Pipeline {
         {
             return outcome;
         }
+        if let Some(delivery) = unrecorded.filter(|_| pending.iter().all(PendingDelivery::is_grouped))
+            && let Some(outcome) = self.inferred(delivery, change, attempt).await
+        {
+            return outcome;
+        }
         let of_parent = match unrecorded {
             Some(delivery) => self.bug_of_parent(delivery, change).await,
             None => None,
@@ -286,7 +292,10 @@ impl Pipeline {
         let has_required = grouped.iter().chain(&due).any(PendingDelivery::is_required);
         let is_unrouted = grouped.is_empty() && due.is_empty();
         let grouped: Vec<String> = grouped.iter().map(|pending| pending.route.name.to_string()).collect();
-        let new_failure = unrecorded.map(|delivery| (delivery, delivery.failure(&report, change, grouped)));
+        let new_failure = unrecorded.map(|delivery| {
+            let pre_key = self.pre_key(delivery, change).filter(|_| report.analysis.degraded.is_none());
+            (delivery, NewFailure { pre_key, ..delivery.failure(&report, change, grouped) })
+        });
         let with_logs = self.with_logs(&report, &due).await;
         let (to_show_logs, plain): (Vec<&Route>, Vec<&Route>) =
             due.iter().map(|due| due.route).partition(|route| route.logs && with_logs.is_some());

@@ -82,6 +82,11 @@ impl Limiter {
         bucket.rate = (bucket.rate * RECOVERY).min(self.set);
     }
 
+    /// Whether a call may be made at once, and more than a tenth of the burst is left for others.
+    pub fn has_spare(&self) -> bool {
+        self.bucket().tokens >= (self.burst / 10.0).max(1.0)
+    }
+
     /// Calls a second at the moment.
     pub fn rate(&self) -> f64 {
         self.bucket().rate

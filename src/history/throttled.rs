@@ -94,6 +94,12 @@ impl ThrottledReader {
         Self { breakers: Some(breakers), ..self }
     }
 
+    /// Whether a history of this account and region may be read without keeping others waiting.
+    pub fn has_spare(&self, account_region: &AccountRegion) -> bool {
+        let is_open = self.breakers.as_ref().is_some_and(|breakers| breakers.is_open(account_region));
+        !is_open && self.quotas(account_region).is_none_or(|quotas| quotas.history.has_spare())
+    }
+
     /// How long calls have waited for a token, all together.
     pub fn waited(&self) -> Duration {
         Duration::from_millis(self.waited_ms.load(Ordering::Relaxed))

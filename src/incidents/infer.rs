@@ -54,6 +54,10 @@ impl Likeness {
         1_u32.checked_shl(doublings).unwrap_or(RAREST).min(RAREST)
     }
 
+    fn leads_where(&self, other: &Self) -> bool {
+        (&self.incident, self.role, &self.routes) == (&other.incident, other.role, &other.routes)
+    }
+
     fn is_mixed(&self, now: Timestamp) -> bool {
         self.mixed_until.is_some_and(|until| now < until)
     }
@@ -87,7 +91,10 @@ impl Incidents {
         };
         let one_in = likeness.read_one_in(agreeing);
         // The same for the same failure, should its message come again.
-        if one_in == 1 || likeness.is_mixed(self.now()) || draw(&failure.failure) % u64::from(one_in) == 0 {
+        if one_in == 1
+            || likeness.is_mixed(self.now())
+            || draw(&failure.failure).is_multiple_of(u64::from(one_in))
+        {
             return Ok(None);
         }
         let row = FailureRow {
@@ -113,23 +120,14 @@ impl Incidents {
     }
 
     /// Learns from a history which incident a pre-key leads to.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn learn(
-        &self,
-        pre_key: &str,
-        incident: &str,
-        role: ExecutionRole,
-        routes: &[String],
-    ) -> Result<(), StoreError> {
+    pub(super) async fn learn(&self, pre_key: &str, read: &NewFailure) -> Result<(), StoreError> {
         let Some(agreeing) = self.schedule.agreeing else { return Ok(()) };
         let now = self.now();
         loop {
             let seen = Likeness {
-                incident: incident.to_owned(),
-                role,
-                routes: routes.to_vec(),
+                incident: read.incident.clone(),
+                role: read.row.role,
+                routes: read.row.routes.clone(),
                 agreed: 1,
                 mixed_until: None,
             };
@@ -137,8 +135,7 @@ impl Incidents {
             let learned = match known {
                 Some(known) if known.is_mixed(now) => return Ok(()),
                 Some(known) if known.mixed_until.is_none() => {
-                    let agrees =
-                        known.incident == seen.incident && known.role == role && known.routes == routes;
+                    let agrees = known.leads_where(&seen);
                     if agrees && known.agreed >= agreeing.saturating_mul(RAREST) {
                         return Ok(());
                     }
@@ -191,6 +188,10 @@ impl Incidents {
         inferred: &InferredFailure,
         actual: &NewFailure,
     ) -> Result<Verified, StoreError> {
+        if let Some(pre_key) = &inferred.row.inferred_by {
+            // Before it is moved, so that none is inferred any more which would have to follow.
+            self.learn(pre_key, actual).await?;
+        }
         if let Some(id) = &inferred.episode {
             if id.incident == actual.incident && inferred.row.routes == actual.row.routes {
                 self.store.settle_inferred(inferred, true).await?;
@@ -204,9 +205,7 @@ impl Incidents {
                 return Ok(Verified::Later);
             }
         }
-        let actual =
-            NewFailure { row: FailureRow { inferred_by: None, ..actual.row.clone() }, ..actual.clone() };
-        let recorded = self.record(&actual).await?;
+        let recorded = self.record(&NewFailure { pre_key: None, ..actual.clone() }).await?;
         // Sees to it that the episode is open.
         self.standing(&recorded).await?;
         let withdrawn = InferredFailure { episode: None, ..inferred.clone() };

@@ -18,6 +18,8 @@ pub struct NewFailure {
     pub about: IncidentTitle,
     /// The report, as JSON, if this is its first failure: redacted, and of a bounded size.
     pub report: String,
+    /// What its event looks like, if its history was read and others may be inferred from it.
+    pub pre_key: Option<String>,
     /// The row. When it is recorded is filled in.
     pub row: FailureRow,
 }
@@ -70,6 +72,10 @@ impl Incidents {
                 }
             };
             if written == Written::Yes {
+                if let Some(pre_key) = &failure.pre_key {
+                    // Without it, more is read than need be.
+                    drop(self.learn(pre_key, failure).await);
+                }
                 return Ok(RecordedFailure { episode: id, routes: row.routes });
             }
         }

@@ -53,6 +53,7 @@ impl ListedEpisode {
             "episode": id.episode,
             "state": state.name(),
             "count": self.tally.count,
+            "read": self.tally.count.saturating_sub(self.tally.inferred),
             "unnamed": self.tally.unnamed,
             "first": opened_at,
             "last": self.tally.newest,
@@ -128,7 +129,9 @@ pub fn episode_text(one: &ListedEpisode, failures: &[FailureRow], now: Timestamp
     line("incident", format!("{}, episode {}", id.incident, id.episode));
     line("state", format!("{}{resolved}", state.name()));
     line("why together", harmless(&about.reason));
-    line("failures", format!("{}, {} of them not named yet", one.tally.count, one.tally.unnamed));
+    let Tally { count, inferred, unnamed, .. } = one.tally;
+    let unread = if inferred > 0 { format!(", {inferred} of them not read yet") } else { String::new() };
+    line("failures", format!("{count}, {unnamed} of them not named yet{unread}"));
     line("first, last", format!("{}, {}", second(*opened_at), second(one.tally.newest)));
     if let Some(muted) = one.muted(now) {
         line("mute", muted);

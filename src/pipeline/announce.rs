@@ -194,6 +194,7 @@ fn note(announcement: &Announcement<'_>) -> IncidentNote {
         number: pending.number,
         kind: *kind,
         count: pending.count,
+        read: pending.count.saturating_sub(pending.inferred),
         since: episode.opened_at.to_string(),
         as_of: pending.as_of.to_string(),
         reason: episode.about.reason.clone(),

@@ -114,7 +114,7 @@ impl Pipeline {
         }
     }
 
-    fn subject(&self, change: &StatusChange) -> Subject {
+    pub(super) fn subject(&self, change: &StatusChange) -> Subject {
         Subject {
             execution: Some(change.execution.clone()),
             state_machine_arn: Some(change.state_machine_arn.clone()),

@@ -26,7 +26,7 @@ use crate::history::Status;
 use crate::incidents::store::{EpisodeId, FailureRow, IncidentTitle, RecordedFailure, StoreError};
 use crate::incidents::{Advanced, Incidents, LEASE, NewFailure, Standing};
 use crate::investigation::{ExecutionRequest, investigate};
-use crate::notify::{NotifyError, Route, idempotency_key, incident_of_one, truncate};
+use crate::notify::{Grouping, NotifyError, Route, idempotency_key, incident_of_one, truncate};
 use crate::outcome::{Outcome, of_answers};
 use crate::redact::{Redactor, Rules};
 use crate::report::incident::ExecutionRole;
@@ -54,7 +54,7 @@ const PARENTS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 const PARENT_KNOWN: Duration = Duration::from_secs(60);
 
 /// How often the worker looks for incidents that are due.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How many incidents are advanced at once.
 const AT_ONCE: usize = 8;
@@ -70,7 +70,9 @@ pub(super) struct IncidentDelivery {
     incidents: Incidents,
     redactor: Redactor,
     /// The keys of inputs that any route shows.
-    input_keys: Vec<String>,
+    pub(super) input_keys: Vec<String>,
+    /// The routes that get incidents.
+    pub(super) grouped: Vec<String>,
     /// Since when the store has not answered.
     away_since: Mutex<Option<Instant>>,
     /// The bugs of executions that fell and took others with them, and when each was read.
@@ -83,13 +85,15 @@ impl IncidentDelivery {
         rules: &Rules,
         routes: impl Iterator<Item = &'r Route>,
     ) -> Self {
-        let mut input_keys: Vec<String> =
-            routes.filter_map(|route| route.grouping.input_keys()).flatten().cloned().collect();
+        let grouped: Vec<&Route> = routes.filter(|route| route.grouping != Grouping::Each).collect();
+        let input_keys = grouped.iter().filter_map(|route| route.grouping.input_keys());
+        let mut input_keys: Vec<String> = input_keys.flatten().cloned().collect();
+        let grouped = grouped.iter().map(|route| route.name.to_string()).collect();
         input_keys.sort();
         input_keys.dedup();
         let redactor = Redactor::new(&Rules { on: true, ..rules.clone() });
         let parents = Mutex::new(LruCache::new(PARENTS));
-        Self { incidents, redactor, input_keys, away_since: Mutex::default(), parents }
+        Self { incidents, redactor, input_keys, grouped, away_since: Mutex::default(), parents }
     }
 
     /// The failure as the store keeps it: without secrets, and not larger than need be.
@@ -137,6 +141,7 @@ impl IncidentDelivery {
             incident,
             about: title,
             report: serde_json::to_string(&redacted).expect("a report has only text keys"),
+            pre_key: None,
             row: FailureRow {
                 failure: failure.as_str().to_owned(),
                 execution_arn: change.execution.to_string(),
@@ -149,6 +154,11 @@ impl IncidentDelivery {
                 number: None,
             },
         }
+    }
+
+    /// The incidents.
+    pub(super) fn incidents(&self) -> &Incidents {
+        &self.incidents
     }
 
     /// The bug of an execution that was read not long ago.
@@ -273,7 +283,7 @@ impl Pipeline {
 
     /// Waits until the routes that a recorded failure concerns have the alert of its incident; `Ok(Err(_))`
     /// where they will not soon.
-    async fn alerted(
+    pub(super) async fn alerted(
         &self,
         delivery: &IncidentDelivery,
         recorded: &RecordedFailure,
@@ -376,9 +386,13 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Sends what is due of incidents, until `stop`.
+    /// Sends what is due of incidents, and reads the histories of inferred failures, until `stop`.
     pub async fn advance_incidents(&self, stop: CancellationToken) {
         let Some(delivery) = &self.incidents else { return stop.cancelled().await };
+        tokio::join!(self.advance_all(delivery, &stop), self.read_inferred(delivery, &stop));
+    }
+
+    async fn advance_all(&self, delivery: &IncidentDelivery, stop: &CancellationToken) {
         let mut forgotten = Instant::now();
         while !stop.is_cancelled() {
             self.advance_due(delivery).await;

@@ -269,6 +269,7 @@ impl Walk<'_> {
             number: _,
             kind: _,
             count: _,
+            read: _,
             since,
             as_of,
             reason,

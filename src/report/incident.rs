@@ -17,6 +17,8 @@ pub struct IncidentNote {
     pub kind: IncidentKind,
     /// How many executions had failed.
     pub count: u64,
+    /// Of how many of them the history was read. The others look the same by their events, and are read later.
+    pub read: u64,
     /// When the first of them was recorded.
     pub since: String,
     /// When they were counted.

@@ -6,6 +6,7 @@ mod contract;
 mod delivery;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+mod inferring;
 mod kept_data;
 mod model;
 mod storm;

@@ -59,8 +59,16 @@ pub(in crate::report) fn sentence(note: &IncidentNote) -> String {
             format!("{over} {count} have failed in the same way since {since}.{since_then}")
         }
     };
+    let unread = match note.read {
+        read if read < note.count => format!(
+            " {} of them {} read; the others look the same by their events.",
+            grouped(usize::try_from(read).unwrap_or(usize::MAX)),
+            if read == 1 { "was" } else { "were" }
+        ),
+        _ => String::new(),
+    };
     let part = if note.parts > 1 { format!(" Part {} of {}.", note.part, note.parts) } else { String::new() };
-    format!("{whole}{part}")
+    format!("{whole}{unread}{part}")
 }
 
 /// The title of the list of executions.
@@ -107,6 +115,7 @@ mod tests {
             number: 1,
             kind,
             count: 1_234,
+            read: 1_234,
             since: "2026-11-30T12:00:00Z".to_owned(),
             as_of: "2026-11-30T13:00:00Z".to_owned(),
             reason: String::new(),
@@ -130,6 +139,15 @@ mod tests {
         assert_eq!(
             note(IncidentKind::Alert, |note| note.episode = 3),
             "This has happened before: it is episode 3 of the incident."
+        );
+    }
+
+    #[test]
+    fn it_says_how_many_were_read() {
+        let text = note(IncidentKind::Update, |note| note.read = 240);
+        assert!(
+            text.ends_with(" 240 of them were read; the others look the same by their events."),
+            "{text}"
         );
     }
 

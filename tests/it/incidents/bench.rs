@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use misstep::history::ExecutionReader;
 use misstep::incidents::Incidents;
 use misstep::incidents::schedule::Schedule;
 use misstep::metrics::Metrics;
@@ -55,24 +56,8 @@ pub fn each(name: &str, channel: &Kept) -> Route {
 impl Bench {
     pub fn new(steps: Arc<dyn Steps>, routes: Vec<Route>) -> Self {
         let reader = ModelReader::new(Faults::default(), Chance::new(0));
-        let began = Instant::now();
-        let clock = Arc::new(move || {
-            let at = 1_800_000_000_000 + i64::try_from(began.elapsed().as_millis()).unwrap();
-            Timestamp::from_millisecond(at).unwrap()
-        });
-        let store = Arc::new(ModelStore::new(steps, None));
-        let incidents = Incidents::with_clock(store, Schedule::default(), clock);
-        let scope = PipelineSettings {
-            state_machines: Vec::new(),
-            map_run_children: MapRunChildren::Fold,
-            env: "test".to_owned(),
-            application: None,
-        };
-        let pipeline = Pipeline::new(Arc::new(reader.clone()), None, routes, scope, None, Metrics::new());
-        let pipeline = Arc::new(pipeline.keeping(incidents.clone(), &Rules::default()));
-        let stop = CancellationToken::new();
-        let (tending, until) = (pipeline.clone(), stop.clone());
-        tokio::spawn(async move { tending.advance_incidents(until).await });
+        let (pipeline, incidents, stop) =
+            pipeline(Arc::new(reader.clone()), None, steps, routes, Schedule::default());
         Self { pipeline, incidents, reader, stop }
     }
 
@@ -84,6 +69,35 @@ impl Bench {
         let attempt = MessageAttempt { until: Instant::now() + LONGEST_WORK, last, half_open: false };
         self.pipeline.process_message(&failure(number), attempt).await
     }
+}
+
+/// A pipeline that keeps incidents on paused time, and sends what is due of them until it is stopped.
+pub fn pipeline(
+    reader: Arc<dyn ExecutionReader>,
+    rate: Option<f64>,
+    steps: Arc<dyn Steps>,
+    routes: Vec<Route>,
+    schedule: Schedule,
+) -> (Arc<Pipeline>, Incidents, CancellationToken) {
+    let began = Instant::now();
+    let clock = Arc::new(move || {
+        let at = 1_800_000_000_000 + i64::try_from(began.elapsed().as_millis()).unwrap();
+        Timestamp::from_millisecond(at).unwrap()
+    });
+    let store = Arc::new(ModelStore::new(steps, None));
+    let incidents = Incidents::with_clock(store, schedule, clock);
+    let scope = PipelineSettings {
+        state_machines: Vec::new(),
+        map_run_children: MapRunChildren::Fold,
+        env: "test".to_owned(),
+        application: None,
+    };
+    let pipeline = Pipeline::new(reader, rate, routes, scope, None, Metrics::new());
+    let pipeline = Arc::new(pipeline.keeping(incidents.clone(), &Rules::default()));
+    let stop = CancellationToken::new();
+    let (tending, until) = (pipeline.clone(), stop.clone());
+    tokio::spawn(async move { tending.advance_incidents(until).await });
+    (pipeline, incidents, stop)
 }
 
 impl Drop for Bench {

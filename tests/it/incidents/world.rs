@@ -216,9 +216,6 @@ async fn read_inferred(world: &Shared, incidents: &Incidents, slip: Option<Slip>
         }
         let truth = world.with(|state| state.truths[&inferred.row.failure].clone());
         let actual = new_failure(&truth);
-        if let Some(pre_key) = &truth.pre_key {
-            incidents.learn(pre_key, &truth.bug, ExecutionRole::Cause, &truth.routes).await?;
-        }
         let differs = inferred.episode.as_ref().is_some_and(|id| id.incident != truth.bug);
         if let Some(slip @ (Slip::EarlySettle | Slip::WithdrawWhileSending)) = slip.filter(|_| differs) {
             let id = inferred.episode.as_ref().unwrap();
@@ -273,13 +270,7 @@ async fn handle(
     world.with(|state| state.inferred += usize::from(inferred.is_some()));
     let recorded = match incidents.find(&truth.failure).await?.or(inferred) {
         Some(recorded) => recorded,
-        None => {
-            let recorded = incidents.record(&actual).await?;
-            if let Some(pre_key) = &truth.pre_key {
-                incidents.learn(pre_key, &truth.bug, ExecutionRole::Cause, &truth.routes).await?;
-            }
-            recorded
-        }
+        None => incidents.record(&actual).await?,
     };
     loop {
         if matches!(slip, Some(Slip::NoReread | Slip::NoAlert)) {
@@ -319,11 +310,12 @@ fn delete(world: &Shared, id: u64, recorded: Option<&RecordedFailure>) {
 }
 
 fn new_failure(truth: &Truth) -> NewFailure {
-    let Truth { failure, bug, routes, .. } = truth;
+    let Truth { failure, bug, routes, pre_key } = truth;
     NewFailure {
         incident: bug.clone(),
         about: IncidentTitle::default(),
         report: "{}".to_owned(),
+        pre_key: pre_key.clone(),
         row: FailureRow {
             failure: failure.clone(),
             execution_arn: failure.clone(),

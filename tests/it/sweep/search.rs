@@ -191,6 +191,7 @@ impl Bench {
             incident: "bug".to_owned(),
             about: IncidentTitle::default(),
             report: "{}".to_owned(),
+            pre_key: None,
             row: FailureRow {
                 failure: format!("{} {} 0", one.execution, one.status.as_str()),
                 execution_arn: one.execution.to_string(),
