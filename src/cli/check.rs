@@ -104,7 +104,7 @@ async fn look_at_aws(settings: &WorkSettings, aws: &Session) -> Vec<CheckResult>
             memory: MemoryBudget::unlimited(),
             store: None,
             state_machines: settings.state_machines.clone(),
-            place: AccountRegion { account: String::new(), region },
+            place: AccountRegion { account: account_in_url(url).unwrap_or_default().to_owned(), region },
         };
         findings.push(check::sweep::check(&search).await);
     }

@@ -16,6 +16,7 @@ use crate::history::sfn::SfnReader;
 use crate::history::throttled::ThrottledReader;
 use crate::memory::{self, MemoryBudget};
 use crate::metrics::Metrics;
+use crate::queue::account_in_url;
 use crate::queue::sqs::SqsQueue;
 use crate::report::value::harmless;
 use crate::settings::values::duration;
@@ -92,7 +93,10 @@ async fn sweep(
         memory: MemoryBudget::new(memory::DEFAULT),
         store: store.clone(),
         state_machines: settings.state_machines.clone(),
-        place: AccountRegion { account: String::new(), region },
+        place: AccountRegion {
+            account: settings.queue_url.as_deref().and_then(account_in_url).unwrap_or_default().to_owned(),
+            region,
+        },
     };
     let found = find(&search, period).await.map_err(CliError::Sweep)?;
     let put = match target {

@@ -26,6 +26,9 @@ use crate::telemetry::chain;
 /// How many inferred failures are looked at in one go.
 const LOOKED_AT: usize = 200;
 
+/// How often it is looked for some, while there are none.
+const LOOK_WHILE_NONE: Duration = Duration::from_secs(10);
+
 /// How many of them are read at once.
 const AT_ONCE: usize = 4;
 
@@ -90,6 +93,7 @@ impl Pipeline {
                 debug!(error = chain(&error), "inferred failures cannot be listed");
                 Vec::new()
             });
+            let pause = if found.is_empty() { LOOK_WHILE_NONE } else { LOOK_EVERY };
             let reads = stream::iter(found).map(|inferred| async move {
                 if let Err(error) = self.verify(delivery, &inferred).await {
                     debug!(error = chain(&error), "an inferred failure could not be put where it belongs");
@@ -98,7 +102,7 @@ impl Pipeline {
             let all = reads.buffer_unordered(AT_ONCE).for_each(|()| async {});
             // Whatever is cut off is done again.
             stop.run_until_cancelled(all).await;
-            drop(tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await);
+            drop(tokio::time::timeout(pause, stop.cancelled()).await);
         }
     }
 

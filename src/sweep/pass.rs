@@ -69,10 +69,13 @@ impl Sweep {
     /// Sweeps whenever a pass is due, until `stop`.
     pub async fn keep(&self, queue: &dyn Queue, metrics: &Metrics, stop: &CancellationToken) {
         let Some(every) = self.settings.every else { return };
+        let look_every = every.min(LOOK_EVERY);
+        let mut pause = look_every;
         while !stop.is_cancelled() {
             // Not all workers at the same moment.
-            let pause = every.min(LOOK_EVERY).mul_f64(0.75 + fastrand::f64() / 2.0);
-            drop(tokio::time::timeout(pause, stop.cancelled()).await);
+            let jittered = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
+            drop(tokio::time::timeout(jittered, stop.cancelled()).await);
+            pause = look_every;
             let waiting = queue.counts().await.map(|counts| counts.visible);
             match waiting {
                 Ok(0..=BACKLOG) => {}
@@ -86,9 +89,12 @@ impl Sweep {
                 }
             }
             if let Err(error) = self.look(metrics, stop).await {
+                let is_denied = matches!(&error, SweepError::Read(error) if !error.class().is_passing());
+                // Somebody has to allow it first.
+                pause = if is_denied { every } else { look_every };
                 warn!(
                     error = chain(&error),
-                    "missed failures could not all be looked for; this goes on soon"
+                    "missed failures could not all be looked for; it is tried again"
                 );
             }
         }

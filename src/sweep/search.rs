@@ -83,18 +83,21 @@ pub struct Search {
     pub store: Option<Arc<dyn IncidentStore>>,
     /// The state machines that are meant, by their ARNs; empty for all of `place`.
     pub state_machines: Vec<String>,
-    /// The worker's own account and region.
+    /// The worker's own account, empty where that is not known, and region.
     pub place: AccountRegion,
 }
 
 impl Search {
-    /// The state machines that are searched, in the order of their ARNs.
+    /// The state machines that are searched, in the order of their ARNs. Of those that are named, the ones in
+    /// other accounts are left out: they cannot be listed from here.
     ///
     /// # Errors
     /// When they cannot be listed.
     pub async fn state_machines(&self) -> Result<Vec<String>, ReadError> {
+        let own = |account: &str| self.place.account.is_empty() || self.place.account == account;
         let mut all = self.state_machines.clone();
-        if all.is_empty() {
+        all.retain(|machine| own(&AccountRegion::of(machine).account));
+        if self.state_machines.is_empty() {
             let mut token = None;
             loop {
                 let ListPage { items, next_token } =

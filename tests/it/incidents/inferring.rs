@@ -138,7 +138,7 @@ impl Storm {
     }
 
     async fn until_all_are_read(&self) {
-        while self.incidents.store().inferred(1).await.unwrap() != [] {
+        while !self.incidents.store().inferred(1).await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert!(self.began.elapsed().as_secs() < 3_600, "reading comes to no end");
         }
