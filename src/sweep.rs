@@ -9,7 +9,7 @@
 //! - A pass looks at a [`Period`]: from a while before the end of the last pass until some minutes ago, since
 //!   younger events may be on their way. When it is over, every failure that ended before its end, and that Step
 //!   Functions listed, is in the store or was put into the queue.
-//! - How far the pass is stands in the store ([`state`]). One worker at a time has a lease on it. Whatever ends
+//! - How far the pass is stands in the store (`sweep/state.rs`). One worker at a time has a lease on it. Whatever ends
 //!   a pass early, the next look goes on with the state machine that it was at.
 //! - What is put into the queue is noted after it was sent. A crash in between has it sent again, under the same
 //!   keys.
