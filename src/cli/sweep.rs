@@ -16,10 +16,11 @@ use crate::history::sfn::SfnReader;
 use crate::history::throttled::ThrottledReader;
 use crate::memory::{self, MemoryBudget};
 use crate::metrics::Metrics;
-use crate::queue::account_in_url;
 use crate::queue::sqs::SqsQueue;
+use crate::queue::{Queue as _, account_in_url};
 use crate::report::value::harmless;
 use crate::settings::values::duration;
+use crate::sweep::pass::BACKLOG;
 use crate::sweep::search::{MissingFailure, Search, SweepError};
 use crate::sweep::{Period, Sweep};
 use crate::telemetry;
@@ -86,6 +87,15 @@ async fn sweep(
         }
         (true, _, None) => return Err(CliError::failed("--yes needs the queue: set MISSTEP_QUEUE_URL")),
     };
+    let waiting = match &settings.queue_url {
+        Some(url) => SqsQueue::new(&aws, url).counts().await.map_err(CliError::Queue)?.visible,
+        None => 0,
+    };
+    if puts && waiting > BACKLOG {
+        return Err(CliError::Failed(format!(
+            "{waiting} messages wait on the queue: what is missing from the store may be among them, and would be put there once more; wait until the worker is through"
+        )));
+    }
     let reader = Arc::new(SfnReader::new(&aws));
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let search = Search {
@@ -110,6 +120,10 @@ async fn sweep(
     let compared = store.map(|store| store.name());
     let is_json = matches.get_one::<String>("format").is_some_and(|format| format == "json");
     print(&if is_json { as_json(&found, period, put) } else { text(&found, period, compared, put) })?;
+    if waiting > 0 {
+        let waiting = count(usize::try_from(waiting).unwrap_or(usize::MAX), "message");
+        anstream::eprintln!("misstep: {waiting} on the queue: some of these failures may be among them");
+    }
     for (state_machine, why) in &found.unlisted {
         anstream::eprintln!(
             "misstep: {state_machine} could not be listed: {why}; allow states:ListExecutions"

@@ -380,10 +380,11 @@ impl IncidentStore for DynamodbStore {
     }
 
     async fn settle_inferred(&self, failure: &InferredFailure, is_read: bool) -> Result<(), StoreError> {
-        let key = ItemKey::inferred(&failure.row);
         let there = match &failure.episode {
-            Some(id) => self.table.delete(&key, Some(IN_EPISODE), Some(in_episode(id))),
-            None => self.table.delete(&key, Some("attribute_not_exists(incident)"), None),
+            Some(id) => {
+                self.table.delete(&ItemKey::inferred(&failure.row), Some(IN_EPISODE), Some(in_episode(id)))
+            }
+            None => self.table.delete(&ItemKey::withdrawn(&failure.row), None, None),
         };
         let mut writes = vec![there];
         if let (true, Some(id)) = (is_read, &failure.episode) {
@@ -419,12 +420,8 @@ impl IncidentStore for DynamodbStore {
                 "attribute_exists(inferred)",
                 one,
             ),
-            self.table.update(
-                &ItemKey::inferred(&failure.row),
-                "REMOVE incident, episode",
-                IN_EPISODE,
-                in_episode(id),
-            ),
+            self.table.delete(&ItemKey::inferred(&failure.row), Some(IN_EPISODE), Some(in_episode(id))),
+            self.table.put_always(item::withdrawn_item(&failure.row)),
         ];
         Ok(self.table.transact(writes).await? == Transacted::Done)
     }

@@ -193,7 +193,10 @@ impl Incidents {
             self.learn(pre_key, actual).await?;
         }
         if let Some(id) = &inferred.episode {
-            if id.incident == actual.incident && inferred.row.routes == actual.row.routes {
+            // A route that it does not concern after all has been told of one failure more; one that it does
+            // concern has to be told.
+            let is_told = actual.row.routes.iter().all(|route| inferred.row.routes.contains(route));
+            if id.incident == actual.incident && is_told {
                 self.store.settle_inferred(inferred, true).await?;
                 return Ok(Verified::Confirmed);
             }

@@ -130,7 +130,7 @@ pub fn episode_text(one: &ListedEpisode, failures: &[FailureRow], now: Timestamp
     line("state", format!("{}{resolved}", state.name()));
     line("why together", harmless(&about.reason));
     let Tally { count, inferred, unnamed, .. } = one.tally;
-    let unread = if inferred > 0 { format!(", {inferred} of them not read yet") } else { String::new() };
+    let unread = if inferred > 0 { format!(", {inferred} of them not read") } else { String::new() };
     line("failures", format!("{count}, {unnamed} of them not named yet{unread}"));
     line("first, last", format!("{}, {}", second(*opened_at), second(one.tally.newest)));
     if let Some(muted) = one.muted(now) {

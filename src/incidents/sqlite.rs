@@ -55,6 +55,10 @@ CREATE TABLE IF NOT EXISTS inferred (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS inferred_at ON inferred (recorded_at);
 CREATE INDEX IF NOT EXISTS inferred_episode ON inferred (incident, episode);
+CREATE TABLE IF NOT EXISTS unread (
+    incident TEXT NOT NULL, episode INTEGER NOT NULL, failure TEXT NOT NULL,
+    PRIMARY KEY (incident, episode, failure)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS withdrawn (
     incident TEXT NOT NULL, episode INTEGER NOT NULL, failure TEXT NOT NULL,
     PRIMARY KEY (incident, episode, failure)
@@ -292,7 +296,8 @@ impl IncidentStore for SqliteStore {
         let id = id.clone();
         self.step(move |step| {
             let tally = "SELECT count(*), count(*) - count(number), coalesce(min(recorded_at), 0), coalesce(max(recorded_at), 0),
-                 (SELECT count(*) FROM inferred WHERE incident = ?1 AND episode = ?2),
+                 (SELECT count(*) FROM inferred WHERE incident = ?1 AND episode = ?2)
+                 + (SELECT count(*) FROM unread WHERE incident = ?1 AND episode = ?2),
                  (SELECT count(*) FROM withdrawn WHERE incident = ?1 AND episode = ?2)
                  FROM failure WHERE incident = ?1 AND episode = ?2";
             step.prepare_cached(tally)?.query_row(params![id.incident, id.episode], |row| {
@@ -389,7 +394,7 @@ impl IncidentStore for SqliteStore {
     async fn forget(&self, resolved_before: Timestamp) -> Result<u64, StoreError> {
         self.step(move |step| {
             let before = resolved_before.as_millisecond();
-            for table in ["failure", "inferred", "withdrawn"] {
+            for table in ["failure", "inferred", "unread", "withdrawn"] {
                 let rows = format!(
                     "DELETE FROM {table} WHERE (incident, episode) IN
                      (SELECT incident, episode FROM episode WHERE state = 'resolved' AND resolved_at < ?1)"
@@ -406,7 +411,7 @@ impl IncidentStore for SqliteStore {
     async fn inferred(&self, most: usize) -> Result<Vec<InferredFailure>, StoreError> {
         self.step(move |step| {
             let newest =
-                "SELECT incident, episode, body FROM inferred ORDER BY recorded_at DESC, failure LIMIT ?1";
+                "SELECT incident, episode, body FROM inferred ORDER BY incident IS NOT NULL, recorded_at DESC, failure LIMIT ?1";
             let read = |row: &Row<'_>| {
                 let incident: Option<String> = row.get(0)?;
                 let episode = incident.map(|_| episode_id(row)).transpose()?;
@@ -425,9 +430,14 @@ impl IncidentStore for SqliteStore {
             let settle = "DELETE FROM inferred WHERE failure = ?1 AND incident IS ?2 AND episode IS ?3";
             let settled = step.prepare_cached(settle)?.execute(params![row.failure, incident, episode])?;
             // Where it was withdrawn, the row that was recorded anew is not inferred.
-            if settled == 1 && is_read && incident.is_some() {
-                let read = "UPDATE failure SET body = ?2 WHERE failure = ?1";
-                step.prepare_cached(read)?.execute(params![row.failure, body])?;
+            if settled == 1 && incident.is_some() {
+                if is_read {
+                    let read = "UPDATE failure SET body = ?2 WHERE failure = ?1";
+                    step.prepare_cached(read)?.execute(params![row.failure, body])?;
+                } else {
+                    let unread = "INSERT INTO unread VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+                    step.prepare_cached(unread)?.execute(params![incident, episode, row.failure])?;
+                }
             }
             Ok(())
         })

@@ -247,7 +247,7 @@ pub enum Written {
 pub struct Tally {
     /// All of them.
     pub count: u64,
-    /// Those whose history has not been read.
+    /// Those whose history has not been read, or could not be.
     pub inferred: u64,
     /// Those that were here, and were withdrawn since they belong elsewhere; not in the count.
     pub withdrawn: u64,
@@ -345,7 +345,8 @@ pub trait IncidentStore: Send + Sync + 'static {
     /// Removes episodes that were resolved before this time, with everything in them. Returns how many.
     async fn forget(&self, resolved_before: Timestamp) -> Result<u64, StoreError>;
 
-    /// Failures whose history is still to be read, those first that were recorded last. May leave out some
+    /// Failures whose history is still to be read: those first that were withdrawn, then those that were
+    /// recorded last. May leave out some
     /// that were recorded just now.
     async fn inferred(&self, most: usize) -> Result<Vec<InferredFailure>, StoreError>;
 

@@ -2,22 +2,24 @@
 //! histories may be read. `src/incidents/infer.rs` says when, and why nobody loses by it.
 
 use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::incident::{IncidentDelivery, LOOK_EVERY, NAME};
 use super::{MessageAttempt, Pipeline};
 use crate::analysis::cause::CauseKind;
+use crate::aws::error::ErrorClass;
 use crate::event::{FailureKey, StatusChange};
 use crate::failpoint::{Point, reach};
 use crate::history::Status;
 use crate::incidents::store::{InferredFailure, StoreError};
 use crate::incidents::{NewFailure, Verified};
+use crate::investigation::{ExecutionRequest, InvestigationError, investigate};
 use crate::notify::Grouping;
 use crate::outcome::{Outcome, of_answers};
 use crate::report::Report;
@@ -29,11 +31,11 @@ const LOOKED_AT: usize = 200;
 /// How often it is looked for some, while there are none.
 const LOOK_WHILE_NONE: Duration = Duration::from_secs(10);
 
+/// And while some cannot be read: a permission may be missing.
+const LOOK_WHILE_UNREADABLE: Duration = Duration::from_secs(60);
+
 /// How many of them are read at once.
 const AT_ONCE: usize = 4;
-
-/// How long one of them may be tried to be read.
-const LONGEST_READ: Duration = Duration::from_secs(60);
 
 impl IncidentDelivery {
     /// What the event of a failure looks like: the same for failures that are likely to be of one bug. `None` for
@@ -94,43 +96,73 @@ impl Pipeline {
                 Vec::new()
             });
             let pause = if found.is_empty() { LOOK_WHILE_NONE } else { LOOK_EVERY };
-            let reads = stream::iter(found).map(|inferred| async move {
-                if let Err(error) = self.verify(delivery, &inferred).await {
-                    debug!(error = chain(&error), "an inferred failure could not be put where it belongs");
-                }
-            });
-            let all = reads.buffer_unordered(AT_ONCE).for_each(|()| async {});
+            let reads = stream::iter(found).map(|inferred| self.verify_guarded(delivery, inferred));
+            let all = reads.buffer_unordered(AT_ONCE).fold(true, |all, this| async move { all && this });
             // Whatever is cut off is done again.
-            stop.run_until_cancelled(all).await;
+            let all_readable = stop.run_until_cancelled(all).await.unwrap_or(true);
+            let pause = if all_readable { pause } else { LOOK_WHILE_UNREADABLE };
             drop(tokio::time::timeout(pause, stop.cancelled()).await);
         }
     }
 
-    /// Reads the history of an inferred failure, if that keeps nobody waiting, and puts it where it belongs.
+    /// Whether the history can be read, as far as that was tried.
+    async fn verify_guarded(&self, delivery: &IncidentDelivery, inferred: InferredFailure) -> bool {
+        match AssertUnwindSafe(self.verify(delivery, &inferred)).catch_unwind().await {
+            Ok(Ok(is_readable)) => is_readable,
+            Ok(Err(error)) => {
+                debug!(error = chain(&error), "an inferred failure could not be put where it belongs");
+                true
+            }
+            Err(_panic) => {
+                self.metrics.panicked();
+                error!(
+                    failure = inferred.row.failure,
+                    "reading an inferred failure panicked: a defect of misstep"
+                );
+                false
+            }
+        }
+    }
+
+    /// Reads the history of an inferred failure, if that keeps nobody waiting, and puts it where it belongs. `false`
+    /// if the history cannot be read now.
     async fn verify(
         &self,
         delivery: &IncidentDelivery,
         inferred: &InferredFailure,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
+        let incidents = delivery.incidents();
         let Some(change) = change_of(inferred) else {
-            return delivery.incidents().store().settle_inferred(inferred, false).await;
+            incidents.store().settle_inferred(inferred, false).await?;
+            return Ok(true);
         };
         if !self.reader.has_spare(&change.execution.account_region()) {
-            return Ok(());
+            return Ok(true);
         }
-        let until = Instant::now() + LONGEST_READ;
-        let attempt = MessageAttempt { until, last: false, half_open: false };
-        let Ok((report, _memory)) = self.report(&change, attempt).await else { return Ok(()) };
-        if report.analysis.degraded.is_some() && inferred.episode.is_some() {
-            // It cannot be read any more.
-            return delivery.incidents().store().settle_inferred(inferred, false).await;
-        }
+        let asked = ExecutionRequest {
+            execution: change.execution.clone(),
+            status: Some(change.status),
+            redrive_count: change.redrive_count,
+        };
+        let memory = self.memory.report().await;
+        let finding = match investigate(&*self.reader, &asked, &memory).await {
+            Ok(finding) => finding,
+            Err(InvestigationError::Read(error)) if error.class() == ErrorClass::Gone => {
+                incidents.store().settle_inferred(inferred, false).await?;
+                return Ok(true);
+            }
+            Err(error) => {
+                debug!(error = chain(&error), "the history of an inferred failure cannot be read now");
+                return Ok(false);
+            }
+        };
+        let report = Report::new(&self.subject(&change), &finding);
         let actual = self.read_failure(delivery, &report, &change);
-        if let Verified::Moved(recorded) = delivery.incidents().verify(inferred, &actual).await? {
+        if let Verified::Moved(recorded) = incidents.verify(inferred, &actual).await? {
             self.metrics.moved();
             info!(incident = %recorded.episode, execution.arn = %change.execution, "a failure that only looked like others was moved to its own incident");
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A failure whose history was read, for the routes that get incidents and that it concerns.

@@ -35,9 +35,9 @@ impl EventQueue for SqsQueue {
 }
 
 impl MissingFailure {
-    /// The body that EventBridge would have sent, as far as a listing tells, and whose it is. The input, the error and
-    /// the cause are in the history.
-    pub fn event(&self) -> String {
+    /// The body that EventBridge would have sent, as far as a listing tells, and whose it is. The error and the cause are
+    /// in the history, and the input too.
+    pub fn event(&self, input: Option<String>) -> String {
         let ListedExecution {
             execution,
             state_machine_arn,
@@ -67,6 +67,7 @@ impl MissingFailure {
                 "startDate": started_at.map(|at| at.as_millisecond()),
                 "stopDate": stopped_at.as_millisecond(),
                 "redriveCount": redrive_count,
+                "input": input,
             },
             "misstep": { "source": SWEEP },
         })

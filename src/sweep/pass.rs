@@ -13,6 +13,7 @@ use super::state::{self, PassState, SweepLease, SweepState};
 use super::{Period, SweepSettings};
 use crate::aws::error::ErrorClass;
 use crate::failpoint::{Point, reach};
+use crate::history::{ListedExecution, Status};
 use crate::incidents::Clock;
 use crate::incidents::store::IncidentStore;
 use crate::metrics::Metrics;
@@ -24,7 +25,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// While more messages than these wait on the queue, no failure is looked for: their events have arrived, and each
 /// would be put there once more.
-const BACKLOG: u64 = 100;
+pub const BACKLOG: u64 = 100;
+
+/// No pass looks back further, however long none was complete: SQS keeps no message longer.
+const LONGEST_BACK: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// The largest input that an event gets: ten events have to fit into one call.
+const LARGEST_INPUT: usize = 16 * 1_024;
 
 /// What came of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +134,8 @@ impl Sweep {
     fn next_pass(&self, state: &SweepState, now: Timestamp) -> PassState {
         let first = Period::before(now, self.settings.look_back, &self.settings);
         let since = state.complete_through.map_or(first.since, state::overlapping);
+        // What is older has been deleted from any queue, too.
+        let since = since.max(now.checked_sub(LONGEST_BACK).unwrap_or(Timestamp::MIN));
         PassState { period: Period { since, ..first }, after: None, found: 0, has_gaps: false }
     }
 
@@ -237,10 +246,23 @@ impl Sweep {
         error.map_or(Ok(sent.len()), Err)
     }
 
+    /// The input of an execution that was aborted, which names the one that took it with it.
+    async fn input(&self, missing: &MissingFailure) -> Option<String> {
+        let ListedExecution { execution, status, .. } = &missing.failure;
+        if *status != Status::Aborted {
+            return None;
+        }
+        let described = self.search.reader.describe_execution(execution).await.ok()?;
+        described.input.filter(|input| input.len() <= LARGEST_INPUT)
+    }
+
     async fn put(&self, missing: &[MissingFailure]) -> PutFailures {
         let mut put = PutFailures { sent: Vec::new(), error: None };
         for batch in missing.chunks(MOST_ENTRIES) {
-            let events: Vec<String> = batch.iter().map(MissingFailure::event).collect();
+            let mut events = Vec::new();
+            for missing in batch {
+                events.push(missing.event(self.input(missing).await));
+            }
             let results = match self.events.put(&events).await {
                 Ok(results) => results,
                 Err(error) => {

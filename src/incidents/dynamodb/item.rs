@@ -8,7 +8,7 @@
 //! | its entry in the directory | `D` | `<incident>#<episode>` | `incident`, `episode`; `removing` while it is removed |
 //! | failure | `F#<hash>` | `F` | `incident`, `episode`, `routes` |
 //! | its row in the list | `L#<incident>#<episode>#<shard>` | `<hash>` | `body`, `recorded_at`, `num` once it has a number; `inferred` until its history was read; `withdrawn` once it is somewhere else |
-//! | inferred failure | `G` | `<recorded_at>#<hash>` | `body`; `incident`, `episode` until it is withdrawn |
+//! | inferred failure | `G` | `<recorded_at>#<hash>`, or `9999999999999#<hash>` once it is withdrawn | `body`; `incident`, `episode` until it is withdrawn |
 //! | named value | `V#<name>` | `V` | `ver`, `body` |
 //!
 //! `<hash>` is the SHA-256 of the failure's key in hexadecimal, `<episode>` has ten digits, so that the
@@ -76,6 +76,11 @@ impl ItemKey {
 
     pub(super) fn inferred(failure: &FailureRow) -> Self {
         Self::inferred_at(failure.recorded_at, &hash(&failure.failure))
+    }
+
+    /// Sorts behind all times, and is read first.
+    pub(super) fn withdrawn(failure: &FailureRow) -> Self {
+        Self { pk: INFERRED.to_owned(), sk: format!("9999999999999#{}", hash(&failure.failure)) }
     }
 
     pub(super) fn inferred_at(recorded_at: Timestamp, hash: &str) -> Self {
@@ -204,6 +209,10 @@ pub(super) fn inferred_item(id: &EpisodeId, failure: &FailureRow) -> Item {
     let mut item = with(ItemKey::inferred(failure), place(id));
     item.insert("body".to_owned(), text(&json(failure)));
     item
+}
+
+pub(super) fn withdrawn_item(failure: &FailureRow) -> Item {
+    with(ItemKey::withdrawn(failure), [("body", text(&json(failure)))])
 }
 
 pub(super) fn read_inferred(item: &Item) -> Result<InferredFailure, StoreError> {

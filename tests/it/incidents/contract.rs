@@ -128,6 +128,7 @@ async fn inferred(store: &dyn IncidentStore) {
     // Never read.
     store.settle_inferred(&all[2], false).await.unwrap();
     assert_eq!(store.inferred(9).await, Ok(Vec::new()));
+    assert_eq!(counts().await, [3, 1, 1, 0], "it still counts as not read");
 
     // Gone with its episode, and what was withdrawn from it stays where it is.
     assert_eq!(store.add(&one, &guessed("i4", 6)).await, Ok(Written::Yes));

@@ -1,6 +1,7 @@
 //! A store of incidents in memory: the model that other stores are compared with. Each method is one step
 //! of a scheduler, and one of several mistakes can be built in.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -402,7 +403,10 @@ impl IncidentStore for ModelStore {
     async fn inferred(&self, most: usize) -> Result<Vec<InferredFailure>, StoreError> {
         self.step(|data| {
             let mut all: Vec<InferredFailure> = data.inferred.values().cloned().collect();
-            all.sort_by(|a, b| (b.row.recorded_at, &a.row.failure).cmp(&(a.row.recorded_at, &b.row.failure)));
+            let place = |one: &InferredFailure| {
+                (one.episode.is_some(), Reverse(one.row.recorded_at), one.row.failure.clone())
+            };
+            all.sort_by_key(place);
             all.truncate(most);
             all
         })
