@@ -242,9 +242,10 @@ impl Known {
         };
         let mut found: Vec<&Map<String, Value>> =
             children.into_iter().filter(is_wanted).map(|execution| &execution.description).collect();
-        // Those first that ended last, or are running and began last.
+        // Children of a Map run: those first that began last. Of a state machine: those that ended last.
+        let date = if arguments["stateMachineArn"].is_null() { "startDate" } else { "stopDate" };
         let last = |description: &Map<String, Value>| {
-            let date = description.get("stopDate").unwrap_or(&description["startDate"]);
+            let date = description.get(date).unwrap_or(&description["startDate"]);
             date.as_f64().unwrap_or(0.0)
         };
         found.sort_by(|a, b| last(b).total_cmp(&last(a)));
