@@ -168,7 +168,7 @@ impl Metrics {
             ),
             sweep_complete_through: table.reading(
                 "misstep_sweep_complete_through_timestamp_seconds",
-                "Unix time: every failure that ended before is recorded, or was put into the queue; absent before the first sweep and where there is none",
+                "Unix time: failures that ended earlier are all recorded, or were put into the queue; absent before the first sweep is complete",
             ),
             log_lines_dropped: table.counter(
                 "misstep_log_lines_dropped_total",

@@ -76,14 +76,15 @@ pub enum Verified {
 
 impl Incidents {
     /// Records a failure as inferred, if enough histories of its pre-key agree and it is not one of those that
-    /// are read in line. `None` if its history is to be read.
+    /// are read in line. `None` if its history is to be read. `row` is made only where it is recorded.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn infer(
         &self,
         pre_key: &str,
-        failure: &FailureRow,
+        failure: &str,
+        row: impl FnOnce() -> FailureRow + Send,
     ) -> Result<Option<RecordedFailure>, StoreError> {
         let (Some(agreeing), Some(likeness)) = (self.schedule.agreeing, self.likeness(pre_key).await?.1)
         else {
@@ -91,10 +92,7 @@ impl Incidents {
         };
         let one_in = likeness.read_one_in(agreeing);
         // The same for the same failure, should its message come again.
-        if one_in == 1
-            || likeness.is_mixed(self.now())
-            || draw(&failure.failure).is_multiple_of(u64::from(one_in))
-        {
+        if one_in == 1 || likeness.is_mixed(self.now()) || draw(failure).is_multiple_of(u64::from(one_in)) {
             return Ok(None);
         }
         let row = FailureRow {
@@ -102,7 +100,7 @@ impl Incidents {
             role: likeness.role,
             routes: likeness.routes,
             inferred_by: Some(pre_key.to_owned()),
-            ..failure.clone()
+            ..row()
         };
         loop {
             if let Some(known) = self.store.find(&row.failure).await? {

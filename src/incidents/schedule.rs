@@ -88,7 +88,7 @@ impl Episode {
 }
 
 /// A time plus a pause, as far as there is time.
-pub(super) fn later(at: Timestamp, pause: Duration) -> Timestamp {
+pub(crate) fn later(at: Timestamp, pause: Duration) -> Timestamp {
     let milliseconds = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
     let at = at.as_millisecond().saturating_add(milliseconds);
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::MAX)

@@ -28,7 +28,7 @@ use crate::telemetry::chain;
 /// How many inferred failures are looked at in one go.
 const LOOKED_AT: usize = 200;
 
-/// How often it is looked for some, while there are none.
+/// The pause before the next look where there was nothing to read.
 const LOOK_WHILE_NONE: Duration = Duration::from_secs(10);
 
 /// And while some cannot be read: a permission may be missing.
@@ -80,8 +80,9 @@ impl Pipeline {
         }
         let from_event = self.event_report(change);
         let pre_key = delivery.pre_key(&from_event, change)?;
-        let row = delivery.failure(&from_event, change, Vec::new()).row;
-        let recorded = delivery.incidents().infer(&pre_key, &row).await.ok()??;
+        let key = change.failure_key();
+        let row = || delivery.failure(&from_event, change, Vec::new()).row;
+        let recorded = delivery.incidents().infer(&pre_key, key.as_str(), row).await.ok()??;
         self.metrics.inferred();
         reach(Point::Recorded).await;
         let answer = self.alerted(delivery, &recorded, change, attempt).await.ok()?;

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::Period;
 use super::search::{MissingFailure, SweepError};
 use crate::incidents::Clock;
+use crate::incidents::schedule::later;
 use crate::incidents::store::{IncidentStore, NamedValue};
 
 /// Its name in the store.
@@ -211,8 +212,4 @@ impl SweepLease {
 /// Where a period begins after one that ended then.
 pub(super) fn overlapping(until: Timestamp) -> Timestamp {
     until.checked_sub(super::OVERLAP).unwrap_or(Timestamp::MIN)
-}
-
-fn later(at: Timestamp, by: Duration) -> Timestamp {
-    at.checked_add(by).unwrap_or(Timestamp::MAX)
 }

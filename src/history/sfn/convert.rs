@@ -40,7 +40,7 @@ pub(super) fn time(time: Option<&DateTime>) -> Option<Timestamp> {
     time.and_then(|time| Timestamp::new(time.secs(), time.subsec_nanos().cast_signed()).ok())
 }
 
-/// An execution of a listing; `None` for one that has not ended, or whose ARN is none.
+/// An execution of a listing; `None` for one that has not ended, or whose ARN cannot be read.
 pub(super) fn listed(item: &ExecutionListItem) -> Option<ListedExecution> {
     let started_at = time(Some(&item.start_date));
     Some(ListedExecution {

@@ -264,7 +264,7 @@ async fn handle(
     }
     let actual = new_failure(truth);
     let inferred = match &truth.pre_key {
-        Some(pre_key) => incidents.infer(pre_key, &actual.row).await?,
+        Some(pre_key) => incidents.infer(pre_key, &truth.failure, || actual.row.clone()).await?,
         None => None,
     };
     world.with(|state| state.inferred += usize::from(inferred.is_some()));
